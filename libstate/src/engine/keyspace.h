@@ -1,0 +1,85 @@
+// Every key the store writes, in one file. The first byte is the table; numbers are big-endian, so that key order is
+// number order; names and document keys cannot contain NUL, so a NUL ends them and keeps their order.
+// Stored bytes: never change a table's letter or layout without a new format version (docs/formats.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "st8/state/hash.h"
+#include "st8/state/names.h"
+
+namespace st8::state::keyspace {
+
+enum class Table : char {
+  kMeta = 'M',               // name → value: "format", "store_id", "next_namespace"
+  kNamespace = 'N',          // namespace name → NamespaceRecord
+  kCounters = 'C',           // ns → Counters (last revision, last operation)
+  kBranch = 'B',             // ns, branch name → BranchRecord
+  kCheckpoint = 'K',         // ns, checkpoint name → CheckpointRecord
+  kRevision = 'R',           // ns, number → Revision
+  kRevisionByHash = 'H',     // ns, first 16 bytes of the hash → number
+  kOperation = 'O',          // ns, sequence → Operation
+  kIdempotency = 'I',        // ns, key → IdempotencyRecord
+  kIdempotencyExpiry = 'J',  // time (µs), ns, key → empty
+  kGarbage = 'G',            // ns of a deleted namespace → empty: its ranges are still to be deleted
+  kRecord = 'X',             // the layers' own records (RecordStore)
+  // Bodies: laid by path, then by the revision that wrote them, so that versions of one path are neighbours and compress
+  // against each other. What they are called (their hash) stands in the node or revision that refers to them.
+  kNode = 'T',               // ns, level, first key NUL, written_at → node body
+  kBlob = 'D',               // ns, document key NUL, written_at → 1 kind byte (0 deleted here, 1 raw), content
+};
+
+// A namespace's number in keys; never reused, so a deleted and remade namespace shares nothing with its past.
+struct NamespaceId {
+  std::uint32_t value = 0;
+  friend bool operator==(const NamespaceId&, const NamespaceId&) = default;
+};
+
+inline bool is_body(std::string_view key) {
+  return !key.empty() && (key.front() == static_cast<char>(Table::kNode) || key.front() == static_cast<char>(Table::kBlob));
+}
+
+inline void append_u32(std::string& out, std::uint32_t value) {
+  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
+}
+inline void append_u64(std::string& out, std::uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
+}
+
+// table | ns
+inline std::string table_key(Table table, NamespaceId ns) {
+  std::string key(1, static_cast<char>(table));
+  append_u32(key, ns.value);
+  return key;
+}
+// table | ns | name
+inline std::string named_key(Table table, NamespaceId ns, std::string_view name) {
+  std::string key = table_key(table, ns);
+  key.append(name);
+  return key;
+}
+// table | ns | number
+inline std::string numbered_key(Table table, NamespaceId ns, std::uint64_t number) {
+  std::string key = table_key(table, ns);
+  append_u64(key, number);
+  return key;
+}
+inline std::string node_key(NamespaceId ns, std::uint8_t level, std::string_view first_key, RevisionNumber written_at) {
+  std::string key = table_key(Table::kNode, ns);
+  key.push_back(static_cast<char>(level));
+  key.append(first_key);
+  key.push_back('\0');
+  append_u64(key, written_at.value);
+  return key;
+}
+inline std::string blob_key(NamespaceId ns, std::string_view document_key, RevisionNumber written_at) {
+  std::string key = table_key(Table::kBlob, ns);
+  key.append(document_key);
+  key.push_back('\0');
+  append_u64(key, written_at.value);
+  return key;
+}
+
+}  // namespace st8::state::keyspace

@@ -1,0 +1,78 @@
+// The prolly tree: a search tree over document keys whose node boundaries depend on the keys alone, so that the same
+// documents give the same root whatever the order of edits, and an edit of values never moves a boundary.
+// Source: Noms' prolly trees; Dolt's go/store/prolly for boundaries chosen by key.
+//
+// A node is named by the SHA-256 of its content: level, and for each entry its key, its child's (or document's) hash and
+// sizes. Where the child lies (the revision that wrote it) stands beside the content and is not part of the name.
+// Everything here is a pure function over a NodeSource; nothing locks, nothing writes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "st8/state/document.h"
+#include "st8/state/revision.h"
+
+namespace st8::state::tree {
+
+class Node;  // Decoded and immutable; see node.h.
+
+// Where a node's body lies.
+struct NodeLocation {
+  std::uint8_t level = 0;
+  std::string first_key;
+  RevisionNumber written_at;
+};
+
+// Gives nodes by location: from a cache, from the commit group being built, from the engine. Thread-safe.
+class NodeSource {
+ public:
+  virtual ~NodeSource() = default;
+  // Decoded, and verified against `name`. Errors: kCorrupt, kGone.
+  virtual Result<std::shared_ptr<const Node>> node(const NodeLocation& location, const Hash& name) const = 0;
+};
+
+// Takes the nodes that an edit makes. `body` is what is stored under the location (level, first_key, the edit's number).
+class NodeSink {
+ public:
+  virtual ~NodeSink() = default;
+  virtual void put(const NodeLocation& location, std::shared_ptr<const Node> node, std::string body) = 0;
+};
+
+struct Edit {
+  std::string key;
+  std::optional<DocumentRef> value;  // nullopt: delete; deleting a missing key is no change.
+};
+struct EditResult {
+  TreeRoot root;
+  std::vector<Change> changes;       // What differs from the tree before, in key order. Empty: root is the one before.
+};
+
+// Applies edits (sorted by key, no key twice) and writes O(edits · log n) nodes to the sink, each once, at `number`.
+Result<EditResult> edit(const NodeSource& source, const TreeRoot& root, std::span<const Edit> edits, RevisionNumber number,
+                        NodeSink& sink);
+
+Result<std::optional<DocumentRef>> find(const NodeSource& source, const TreeRoot& root, std::string_view key);
+
+// Every entry with key > `after` (or >= `from` when `inclusive`) and the prefix, in key order, until `visit` returns false.
+Status scan(const NodeSource& source, const TreeRoot& root, std::string_view prefix, std::string_view after,
+            const std::function<bool(std::string_view key, const DocumentRef& ref)>& visit);
+
+// Every difference from `before` to `after` with key > `after_key` and the prefix, in key order, until `visit` returns
+// false. Subtrees with equal names are skipped unread: cost O(changes · log n).
+Status diff(const NodeSource& source, const TreeRoot& before, const TreeRoot& after, std::string_view prefix,
+            std::string_view after_key, const std::function<bool(Change&&)>& visit);
+
+// Visits every node reachable from the root once (children after parents). `enter` returns false to skip a subtree
+// (already seen). Leaves' entries are given to `blob`. For gc and fsck.
+Status walk(const NodeSource& source, const TreeRoot& root,
+            const std::function<bool(const NodeLocation& location, const Hash& name)>& enter,
+            const std::function<void(std::string_view key, const DocumentRef& ref)>& blob);
+
+}  // namespace st8::state::tree
