@@ -38,9 +38,9 @@ struct Hash {
 
 template <>
 struct std::hash<st8::Hash> {
-  std::size_t operator()(const st8::Hash& hash) const noexcept {
+  std::size_t operator()(const st8::Hash& digest) const noexcept {
     std::size_t value;
-    std::memcpy(&value, hash.bytes.data(), sizeof value);
+    std::memcpy(&value, digest.bytes.data(), sizeof value);
     return value;
   }
 };
