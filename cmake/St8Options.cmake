@@ -29,3 +29,7 @@ if(ST8_SANITIZERS)
   target_compile_options(st8_build_flags INTERFACE -fsanitize=${ST8_SANITIZERS} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(st8_build_flags INTERFACE -fsanitize=${ST8_SANITIZERS})
 endif()
+if(ST8_BUILD_FUZZERS)
+  # Coverage in every library, so that libFuzzer sees its way; the runtime is linked to the fuzzers alone.
+  target_compile_options(st8_build_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
