@@ -36,6 +36,9 @@ class NodeSource {
   virtual ~NodeSource() = default;
   // Decoded, and verified against `name`. Errors: kCorrupt, kGone.
   virtual Result<std::shared_ptr<const Node>> node(const NodeLocation& location, const Hash& name) const = 0;
+  // The same when it is at hand already, else null. A node is told apart by its name and the revision that wrote it, so
+  // a caller need not build a location (a string) first. Asked before every node(); optional.
+  virtual std::shared_ptr<const Node> cached(const Hash& name, RevisionNumber written_at) const;
 };
 
 // Takes the nodes that an edit makes. `body` is what is stored under the location (level, first_key, the edit's number).

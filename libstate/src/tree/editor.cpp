@@ -1,0 +1,248 @@
+// Edits a tree level by level, from the leaves up. On each level the nodes that edits fall in are made anew, from the
+// first entry of the first such node until an old node's end is an end again; everything between such runs stays. What
+// changed among a level's nodes is, entry by entry, the edits of the level above. The result is the tree that would be
+// built from nothing: boundaries depend on the keys from a node's beginning on, and runs begin and end at boundaries.
+#include <algorithm>
+#include <deque>
+#include <vector>
+
+#include "tree/cursor.h"
+#include "tree/node.h"
+
+namespace st8::state::tree {
+namespace {
+
+// An edit of one level: the entry takes this value, or goes. The key is kept alive by whoever made the edit.
+struct LevelEdit {
+  std::string_view key;
+  std::optional<NodeEntry> entry;
+};
+
+NodeEntry entry_of(const DocumentRef& ref) { return {ref.hash, 1, ref.size, ref.written_at}; }
+
+class Editor {
+ public:
+  Editor(const NodeSource& source, const TreeRoot& root, RevisionNumber number)
+      : source_(source), root_(root), number_(number), cursor_(source, root_) {}
+
+  Result<EditResult> run(std::span<const Edit> edits, NodeSink& sink) {
+    EditResult result;
+    ST8_ASSIGN(std::vector<LevelEdit> level_edits, effective(edits, result.changes));
+    if (level_edits.empty()) {
+      result.root = root_;
+      return result;
+    }
+    std::uint8_t level = 0;
+    for (;; ++level) {
+      if (level == 255) return fail(ErrorCode::kInternal, "a tree has grown beyond 255 levels");
+      const bool has_old = !root_.empty() && level <= root_.level;
+      std::vector<LevelEdit> above;
+      ST8_TRY(has_old ? edit_level(level, level_edits, above) : build_level(level, level_edits, above));
+      level_edits = std::move(above);
+      if (has_old && level < root_.level) {
+        if (level_edits.empty()) return fail(ErrorCode::kInternal, "documents differ and their tree does not");
+        continue;
+      }
+      // The whole level is now known: what `above` keeps are its nodes.
+      std::erase_if(level_edits, [](const LevelEdit& edit) { return !edit.entry; });
+      if (level_edits.size() <= 1) break;
+    }
+    if (!level_edits.empty()) {
+      ST8_TRY(shrink(level, level_edits.front(), result.root));
+    }
+    for (NodePointer& node : made_) {
+      if (result.root.empty() || node->level() > result.root.level) continue;  // Made before the tree was known to be lower.
+      const NodeLocation location{node->level(), std::string(node->first_key()), number_};
+      std::string body = node->body();
+      sink.put(location, std::move(node), std::move(body));
+    }
+    return result;
+  }
+
+ private:
+  using NodePointer = std::shared_ptr<const Node>;
+
+  // Those edits that change something, and what they change.
+  Result<std::vector<LevelEdit>> effective(std::span<const Edit> edits, std::vector<Change>& changes) {
+    std::vector<LevelEdit> out;
+    out.reserve(edits.size());
+    for (std::size_t i = 0; i < edits.size(); ++i) {
+      const Edit& edit = edits[i];
+      if (i > 0 && edits[i - 1].key >= edit.key) {
+        return fail(ErrorCode::kInternal, "edits of a tree are not in key order: \"" + edit.key + "\"");
+      }
+      std::optional<DocumentRef> before;
+      if (!root_.empty()) {
+        ST8_TRY(cursor_.seek(0, edit.key));
+        if (const auto index = cursor_.node().find(edit.key)) before = cursor_.node().document(*index);
+      }
+      if (before ? edit.value && edit.value->hash == before->hash : !edit.value) continue;
+      ST8_ASSIGN(auto key, DocumentKey::parse(edit.key));
+      if (key.str() != edit.key) return fail(ErrorCode::kInvalidArgument, "\"" + edit.key + "\" is not a clean document key");
+      const ChangeType type = !before ? ChangeType::kCreate : edit.value ? ChangeType::kUpdate : ChangeType::kDelete;
+      out.push_back({edit.key, edit.value ? std::optional(entry_of(*edit.value)) : std::nullopt});
+      changes.push_back({std::move(key), type, before, edit.value});
+    }
+    return out;
+  }
+
+  // A level that the old tree does not have: all edits are its entries.
+  Status build_level(std::uint8_t level, std::span<const LevelEdit> edits, std::vector<LevelEdit>& above) {
+    NodeBuilder builder(level);
+    for (const LevelEdit& edit : edits) {
+      if (edit.entry) append(builder, edit.key, *edit.entry);
+    }
+    flush(builder);
+    emit(above);
+    return {};
+  }
+
+  Status edit_level(std::uint8_t level, std::span<const LevelEdit> edits, std::vector<LevelEdit>& above) {
+    NodeBuilder builder(level);
+    for (std::size_t at = 0; at < edits.size();) {
+      ST8_TRY(cursor_.seek(level, edits[at].key));
+      std::size_t end = edits_within(edits, at);
+      if (update_in_place(edits.subspan(at, end - at))) {
+        at = end;
+      } else {
+        for (;;) {
+          merge(builder, edits.subspan(at, end - at));
+          at = end;
+          // At an old node's end with nothing pending, what follows is as it was.
+          if (builder.empty()) break;
+          ST8_ASSIGN(const bool more, cursor_.next());
+          if (!more) {
+            flush(builder);
+            break;
+          }
+          end = edits_within(edits, at);
+        }
+      }
+      emit(above);
+    }
+    return {};
+  }
+
+  // The end of those edits from `at` on that fall in the cursor's node.
+  std::size_t edits_within(std::span<const LevelEdit> edits, std::size_t at) const {
+    while (at < edits.size() && cursor_.ends_after(edits[at].key)) ++at;
+    return at;
+  }
+
+  // When no key comes or goes, no boundary of the cursor's node moves.
+  bool update_in_place(std::span<const LevelEdit> edits) {
+    const Node& node = cursor_.node();
+    updates_.clear();
+    for (const LevelEdit& edit : edits) {
+      if (!edit.entry) return false;
+      const auto index = node.find(edit.key);
+      if (!index) return false;
+      updates_.push_back({*index, *edit.entry});
+    }
+    removed_.push_back(cursor_.shared_node());
+    region_.push_back(node.with(updates_));
+    return true;
+  }
+
+  // The cursor's node with the edits, appended to the builder.
+  void merge(NodeBuilder& builder, std::span<const LevelEdit> edits) {
+    const Node& node = cursor_.node();
+    removed_.push_back(cursor_.shared_node());
+    std::size_t index = 0;
+    for (const LevelEdit& edit : edits) {
+      const std::size_t position = node.lower_bound(edit.key);
+      for (; index < position; ++index) append(builder, node, index);
+      if (edit.entry) append(builder, edit.key, *edit.entry);
+      if (index < node.count() && node.compare_key(index, edit.key) == 0) ++index;
+    }
+    for (; index < node.count(); ++index) append(builder, node, index);
+  }
+
+  void append(NodeBuilder& builder, std::string_view key, const NodeEntry& entry) {
+    builder.add(key, entry);
+    end_node(builder);
+  }
+  void append(NodeBuilder& builder, const Node& node, std::size_t index) {
+    builder.add(node, index);
+    end_node(builder);
+  }
+  void end_node(NodeBuilder& builder) {
+    if (ends_node(builder.key(builder.count() - 1), builder.level(), builder.count())) flush(builder);
+  }
+  void flush(NodeBuilder& builder) {
+    if (!builder.empty()) region_.push_back(builder.finish());
+  }
+
+  // Turns a run's old and new nodes into edits of the level above, in key order.
+  void emit(std::vector<LevelEdit>& above) {
+    auto old = removed_.begin();
+    for (NodePointer& node : region_) {
+      const std::string_view key = node->first_key();
+      for (; old != removed_.end() && (*old)->first_key() < key; ++old) drop(above, **old);
+      RevisionNumber written_at = number_;
+      if (old != removed_.end() && (*old)->first_key() == key) {
+        const bool same = (*old)->name() == node->name();
+        ++old;
+        if (same) {
+          // A run may begin with an old node that stays as it is. Above, its entry stays too; above the old root there
+          // is none yet.
+          if (node->level() < root_.level) continue;
+          written_at = root_.written_at;
+        }
+      }
+      above.push_back({key, NodeEntry{node->name(), node->document_count(), node->content_bytes(), written_at}});
+      (written_at == number_ ? made_ : kept_).push_back(std::move(node));
+    }
+    for (; old != removed_.end(); ++old) drop(above, **old);
+    region_.clear();
+    removed_.clear();
+  }
+  void drop(std::vector<LevelEdit>& above, const Node& old) {
+    dropped_keys_.emplace_back(old.first_key());
+    above.push_back({dropped_keys_.back(), std::nullopt});
+  }
+
+  // The root over one node: that node, or, while it has but one child, the child.
+  Status shrink(std::uint8_t level, const LevelEdit& top, TreeRoot& root) const {
+    NodeEntry entry = *top.entry;
+    std::shared_ptr<const Node> held;  // Keeps `key` alive.
+    std::string_view key = top.key;
+    for (;; --level) {
+      root = {entry.hash, entry.documents, entry.bytes, level, entry.written_at, std::string(key)};
+      if (level == 0) return {};
+      ST8_ASSIGN(auto node, made_or_stored(root));
+      if (node->count() > 1) return {};
+      entry = node->entry(0);
+      held = std::move(node);
+      key = held->first_key();
+    }
+  }
+  Result<std::shared_ptr<const Node>> made_or_stored(const TreeRoot& root) const {
+    if (root.written_at == number_) {
+      for (auto made = made_.rbegin(); made != made_.rend(); ++made) {
+        if ((*made)->name() == root.hash) return *made;
+      }
+    }
+    return load_root(source_, root);
+  }
+
+  const NodeSource& source_;
+  const TreeRoot root_;
+  const RevisionNumber number_;
+  LevelCursor cursor_;
+  std::vector<NodePointer> made_;     // In the order made: level by level, each in key order.
+  std::vector<NodePointer> kept_;     // Keeps a key alive.
+  std::vector<NodePointer> region_;   // Of the run at hand: nodes made,
+  std::vector<NodePointer> removed_;  // and the old ones they stand for.
+  std::vector<Node::Update> updates_;
+  std::deque<std::string> dropped_keys_;
+};
+
+}  // namespace
+
+Result<EditResult> edit(const NodeSource& source, const TreeRoot& root, std::span<const Edit> edits, RevisionNumber number,
+                        NodeSink& sink) {
+  return Editor(source, root, number).run(edits, sink);
+}
+
+}  // namespace st8::state::tree

@@ -1,0 +1,136 @@
+// A node of the tree: decoded, immutable, and searched in the very bytes that are stored.
+//
+// The body keeps its columns in fixed width, and its keys as one common prefix and their own rests, so that a key is
+// found by binary search and an entry is read by position without unpacking anything: a node costs its body, one small
+// object, and nothing more. docs/formats.md ("Tree nodes") describes the body byte by byte.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "st8/state/hash.h"
+#include "st8/state/result.h"
+#include "tree/boundary.h"
+#include "tree/tree.h"
+
+namespace st8::state::tree {
+
+// What an entry says about its child (a node one level down, or at level 0 a document), its key apart.
+struct NodeEntry {
+  Hash hash;                    // The child's name.
+  std::uint64_t documents = 1;  // Below it; 1 at level 0.
+  std::uint64_t bytes = 0;      // The sum of the sizes of the documents below it.
+  RevisionNumber written_at;    // Where the child's body lies. Not part of the node's name.
+  friend bool operator==(const NodeEntry&, const NodeEntry&) = default;
+};
+
+class Node {
+  struct Token {};  // Makes the constructor usable by make_shared and by nobody else.
+
+ public:
+  // Checks every byte: whatever decodes is the one encoding of what it says. Errors: kCorrupt, saying what is wrong.
+  // Cost: one pass and one SHA-256.
+  static Result<std::shared_ptr<const Node>> decode(std::string body);
+  // decode(), and that its name is `name`.
+  static Result<std::shared_ptr<const Node>> decode(std::string body, const Hash& name);
+
+  Node(Token, std::string body);
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  const Hash& name() const { return name_; }
+  std::uint8_t level() const { return level_; }
+  std::size_t count() const { return count_; }  // 1 to kEntriesMax.
+  std::uint64_t document_count() const { return document_count_; }
+  std::uint64_t content_bytes() const { return content_bytes_; }
+  const std::string& body() const { return body_; }
+  std::string_view content() const { return std::string_view(body_).substr(1, location_offset_ - 1); }  // What is hashed.
+  std::size_t memory_bytes() const { return sizeof(Node) + body_.capacity() + kAllocationBytes; }
+
+  // Entries by position, 0 to count() - 1.
+  std::string_view key_prefix() const { return std::string_view(body_).substr(prefix_offset_, prefix_size_); }
+  std::string_view key_rest(std::size_t index) const;  // A key is key_prefix() and its key_rest().
+  std::size_t key_size(std::size_t index) const { return prefix_size_ + key_rest(index).size(); }
+  std::string key(std::size_t index) const;
+  void append_key(std::size_t index, std::string& out) const;
+  std::string_view first_key() const;
+  Hash hash(std::size_t index) const;
+  bool has_hash(std::size_t index, const Hash& other) const { return hash_view(index) == other.view(); }
+  std::uint64_t documents(std::size_t index) const;
+  std::uint64_t bytes(std::size_t index) const { return column(bytes_offset_, bytes_width_, index); }
+  RevisionNumber written_at(std::size_t index) const { return {column(written_offset_, written_width_, index)}; }
+  NodeEntry entry(std::size_t index) const { return {hash(index), documents(index), bytes(index), written_at(index)}; }
+  DocumentRef document(std::size_t index) const { return {hash(index), bytes(index), written_at(index)}; }
+
+  // <0, 0, >0 as the key at `index` is before, equal to, or after `key`, in byte order.
+  int compare_key(std::size_t index, std::string_view key) const;
+  // The first position whose key is >= `key`; count() when there is none.
+  std::size_t lower_bound(std::string_view key) const;
+  std::optional<std::size_t> find(std::string_view key) const;
+  // The entry whose subtree would hold `key`: the last one whose key is <= `key`, or 0.
+  std::size_t child_for(std::string_view key) const;
+
+  // The same keys with other values at some positions (each at most once). Cost: one copy and one SHA-256.
+  struct Update {
+    std::size_t index;
+    NodeEntry entry;
+  };
+  std::shared_ptr<const Node> with(std::span<const Update> updates) const;
+
+ private:
+  friend class NodeBuilder;
+  static constexpr std::size_t kAllocationBytes = 48;  // Headers of the allocator and the control block, about.
+
+  // Finds the columns in body_; everything that is read later lies within it.
+  Status layout();
+  // Checks what the columns hold, and sums them up.
+  Status validate();
+  static std::string encode(std::uint8_t level, std::size_t prefix_size, std::uint8_t ends_width, std::string_view keys,
+                            std::span<const NodeEntry> entries);
+  void rename() { name_ = Hash::of(content()); }
+  std::uint64_t column(std::size_t offset, std::size_t width, std::size_t index) const;
+  std::string_view hash_view(std::size_t index) const {
+    return std::string_view(body_).substr(hash_offset_ + index * Hash::kSize, Hash::kSize);
+  }
+
+  std::string body_;
+  Hash name_;
+  std::uint64_t document_count_ = 0;
+  std::uint64_t content_bytes_ = 0;
+  std::uint32_t prefix_offset_ = 0, prefix_size_ = 0;
+  std::uint32_t ends_offset_ = 0, rests_offset_ = 0, hash_offset_ = 0, documents_offset_ = 0, bytes_offset_ = 0;
+  std::uint32_t location_offset_ = 0, written_offset_ = 0;
+  std::uint8_t level_ = 0, count_ = 0;
+  std::uint8_t ends_width_ = 0, documents_width_ = 0, bytes_width_ = 0, written_width_ = 0;
+};
+
+// Gathers entries in key order and makes nodes of them. Reused, it allocates only for the nodes.
+class NodeBuilder {
+ public:
+  explicit NodeBuilder(std::uint8_t level) : level_(level) {}
+  // `key` after the one before; at most kEntriesMax entries.
+  void add(std::string_view key, const NodeEntry& entry);
+  // The same with the key of another node's entry.
+  void add(const Node& from, std::size_t index);
+  std::uint8_t level() const { return level_; }
+  bool empty() const { return entries_.empty(); }
+  std::size_t count() const { return entries_.size(); }
+  std::string_view key(std::size_t index) const;
+  // The node of what was added; empty afterwards. Needs at least one entry.
+  std::shared_ptr<const Node> finish();
+
+ private:
+  friend class Node;
+  std::uint8_t level_;
+  std::string keys_;                   // One after the other.
+  std::vector<std::uint32_t> ends_;    // Of each key in keys_.
+  std::vector<NodeEntry> entries_;
+};
+
+}  // namespace st8::state::tree

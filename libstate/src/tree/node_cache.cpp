@@ -1,0 +1,239 @@
+#include "tree/node_cache.h"
+
+#include <bit>
+#include <mutex>
+
+namespace st8::state::tree {
+namespace {
+
+// A name is a SHA-256: any of its bytes are as good as a hash. Shard and place in it come from different ones.
+std::uint64_t word_of(const Hash& name, std::size_t at) {
+  std::uint64_t word;
+  std::memcpy(&word, name.bytes.data() + at, sizeof word);
+  return word;
+}
+std::uint64_t place_of(keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) {
+  return word_of(name, 8) ^ (written_at.value * 0x9e3779b97f4a7c15u) ^ (std::uint64_t{ns.value} << 32);
+}
+
+constexpr std::uint32_t kNone = 0xffffffffu;
+
+}  // namespace
+
+// Entries lie in a slab; a table with linear probing finds them; a hand goes round the slab and evicts.
+struct alignas(64) NodeCache::Shard {
+  struct Entry {
+    std::shared_ptr<const Node> node;  // Null: free.
+    std::uint64_t written_at = 0;
+    std::uint64_t place = 0;
+    std::uint32_t ns = 0;
+    std::atomic<bool> asked_for{false};
+
+    Entry() = default;
+    Entry(Entry&& other) noexcept  // Only under the lock for writing, when the slab grows.
+        : node(std::move(other.node)), written_at(other.written_at), place(other.place), ns(other.ns),
+          asked_for(other.asked_for.load(std::memory_order_relaxed)) {}
+    std::size_t bytes() const { return node->memory_bytes() + sizeof(Entry) + 2 * sizeof(std::uint32_t); }
+  };
+
+  mutable std::shared_mutex mutex;
+  std::vector<Entry> entries;
+  std::vector<std::uint32_t> free;
+  std::vector<std::uint32_t> table;  // Positions in `entries`, or kNone; a power of two, at most half full.
+  std::size_t hand = 0;
+  std::size_t live = 0;
+  std::size_t bytes = 0;
+  std::size_t bytes_max = 0;
+  alignas(64) mutable std::atomic<std::uint64_t> hits{0};
+  mutable std::atomic<std::uint64_t> misses{0};
+
+  std::size_t mask() const { return table.size() - 1; }
+
+  const Entry* find(std::uint64_t place, keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) const {
+    if (table.empty()) return nullptr;
+    for (std::size_t slot = place & mask(); table[slot] != kNone; slot = (slot + 1) & mask()) {
+      const Entry& entry = entries[table[slot]];
+      if (entry.place == place && entry.written_at == written_at.value && entry.ns == ns.value && entry.node->name() == name) return &entry;
+    }
+    return nullptr;
+  }
+
+  void link(std::uint32_t position) {
+    std::size_t slot = entries[position].place & mask();
+    while (table[slot] != kNone) slot = (slot + 1) & mask();
+    table[slot] = position;
+  }
+
+  void unlink(std::uint32_t position) {
+    std::size_t hole = entries[position].place & mask();
+    while (table[hole] != position) hole = (hole + 1) & mask();
+    // Close the hole: whatever stands behind it and may stand at it moves up.
+    for (std::size_t slot = (hole + 1) & mask(); table[slot] != kNone; slot = (slot + 1) & mask()) {
+      const std::size_t home = entries[table[slot]].place & mask();
+      if (((slot - home) & mask()) >= ((slot - hole) & mask())) {
+        table[hole] = table[slot];
+        hole = slot;
+      }
+    }
+    table[hole] = kNone;
+  }
+
+  void grow_table() {
+    table.assign(std::max<std::size_t>(16, table.size() * 2), kNone);
+    for (std::uint32_t i = 0; i < entries.size(); ++i) {
+      if (entries[i].node) link(i);
+    }
+  }
+
+  // One turn of the hand beyond a full round is enough: each entry's flag is cleared when it is passed.
+  void evict_one() {
+    for (;;) {
+      if (hand >= entries.size()) hand = 0;
+      Entry& entry = entries[hand];
+      if (entry.node && !entry.asked_for.exchange(false, std::memory_order_relaxed)) {
+        const auto position = static_cast<std::uint32_t>(hand);
+        bytes -= entry.bytes();
+        --live;
+        unlink(position);
+        entry.node.reset();
+        free.push_back(position);
+        ++hand;
+        return;
+      }
+      ++hand;
+    }
+  }
+};
+
+NodeCache::NodeCache(std::size_t bytes_max) : shards_(std::make_unique<Shard[]>(kShards)) {
+  for (std::size_t i = 0; i < kShards; ++i) shards_[i].bytes_max = bytes_max / kShards;
+}
+NodeCache::~NodeCache() = default;
+
+NodeCache::Shard& NodeCache::shard(const Hash& name) const { return shards_[word_of(name, 0) % kShards]; }
+
+std::shared_ptr<const Node> NodeCache::get(keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) const {
+  const std::uint64_t place = place_of(ns, name, written_at);
+  const Shard& home = shard(name);
+  const std::shared_lock lock(home.mutex);
+  const Shard::Entry* entry = home.find(place, ns, name, written_at);
+  if (entry == nullptr) {
+    home.misses.fetch_add(1, std::memory_order_relaxed);
+    return nullptr;
+  }
+  home.hits.fetch_add(1, std::memory_order_relaxed);
+  // Read first: a flag that is set already is not written again, so the line stays shared.
+  auto& asked_for = const_cast<std::atomic<bool>&>(entry->asked_for);
+  if (!asked_for.load(std::memory_order_relaxed)) asked_for.store(true, std::memory_order_relaxed);
+  return entry->node;
+}
+
+void NodeCache::put(keyspace::NamespaceId ns, RevisionNumber written_at, std::shared_ptr<const Node> node) {
+  const std::uint64_t place = place_of(ns, node->name(), written_at);
+  Shard& home = shard(node->name());
+  const std::unique_lock lock(home.mutex);
+  if (home.find(place, ns, node->name(), written_at) != nullptr) return;
+  if ((home.live + 1) * 2 > home.table.size()) home.grow_table();
+  std::uint32_t position;
+  if (home.free.empty()) {
+    position = static_cast<std::uint32_t>(home.entries.size());
+    home.entries.emplace_back();
+  } else {
+    position = home.free.back();
+    home.free.pop_back();
+  }
+  Shard::Entry& entry = home.entries[position];
+  entry.node = std::move(node);
+  entry.written_at = written_at.value;
+  entry.place = place;
+  entry.ns = ns.value;
+  entry.asked_for.store(false, std::memory_order_relaxed);  // A scan of all must not drive out what is asked for again.
+  home.link(position);
+  ++home.live;
+  home.bytes += entry.bytes();
+  while (home.bytes > home.bytes_max && home.live > 1) home.evict_one();
+}
+
+NodeCache::Stats NodeCache::stats() const {
+  Stats stats;
+  for (std::size_t i = 0; i < kShards; ++i) {
+    const Shard& each = shards_[i];
+    stats.hits += each.hits.load(std::memory_order_relaxed);
+    stats.misses += each.misses.load(std::memory_order_relaxed);
+    const std::shared_lock lock(each.mutex);
+    stats.nodes += each.live;
+    stats.bytes += each.bytes;
+  }
+  return stats;
+}
+
+Result<std::shared_ptr<const Node>> StoredNodes::node(const NodeLocation& location, const Hash& name) const {
+  if (auto node = cache_->get(ns_, name, location.written_at)) return node;
+  ST8_ASSIGN(auto body, engine_->get(keyspace::node_key(ns_, location.level, location.first_key, location.written_at), snapshot_));
+  if (!body) {
+    return fail(ErrorCode::kGone,
+                "the tree node of level " + std::to_string(location.level) + " at \"" + location.first_key +
+                    "\", written by revision " + std::to_string(location.written_at.value) + ", is not in the store",
+                "its revision may have been pruned by gc; if not, run `st8d fsck`");
+  }
+  ST8_ASSIGN(auto node, Node::decode(std::move(*body), name));
+  cache_->put(ns_, location.written_at, node);
+  return node;
+}
+
+void UncommittedNodes::put(const NodeLocation& location, std::shared_ptr<const Node> node, std::string body) {
+  body_bytes_ += body.size();
+  nodes_.push_back({location.written_at, std::move(node),
+                    keyspace::node_key(ns_, location.level, location.first_key, location.written_at), std::move(body)});
+  if (nodes_.size() * 2 > index_.size()) {
+    index_.assign(std::max<std::size_t>(64, std::bit_ceil(nodes_.size() * 4)), 0);
+    for (std::uint32_t i = 0; i < nodes_.size(); ++i) index(i);
+  } else {
+    index(static_cast<std::uint32_t>(nodes_.size() - 1));
+  }
+}
+
+void UncommittedNodes::index(std::uint32_t position) {
+  const std::size_t mask = index_.size() - 1;
+  std::size_t slot = word_of(nodes_[position].node->name(), 0) & mask;
+  while (index_[slot] != 0) slot = (slot + 1) & mask;
+  index_[slot] = position + 1;
+}
+
+std::shared_ptr<const Node> UncommittedNodes::cached(const Hash& name, RevisionNumber written_at) const {
+  if (!nodes_.empty()) {
+    const std::size_t mask = index_.size() - 1;
+    for (std::size_t slot = word_of(name, 0) & mask; index_[slot] != 0; slot = (slot + 1) & mask) {
+      const Uncommitted& here = nodes_[index_[slot] - 1];
+      if (here.written_at == written_at && here.node->name() == name) return here.node;
+    }
+  }
+  return committed_->cached(name, written_at);
+}
+
+Result<std::shared_ptr<const Node>> UncommittedNodes::node(const NodeLocation& location, const Hash& name) const {
+  if (auto node = cached(name, location.written_at)) return node;
+  return committed_->node(location, name);
+}
+
+void UncommittedNodes::roll_back(std::size_t mark) {
+  while (nodes_.size() > mark) {
+    body_bytes_ -= nodes_.back().body.size();
+    nodes_.pop_back();
+  }
+  std::fill(index_.begin(), index_.end(), 0);
+  for (std::uint32_t i = 0; i < nodes_.size(); ++i) index(i);
+}
+
+void UncommittedNodes::write_to(Batch& batch) {
+  for (Uncommitted& each : nodes_) batch.put(std::move(each.key), std::move(each.body));
+}
+
+void UncommittedNodes::publish(NodeCache& cache) {
+  for (Uncommitted& each : nodes_) cache.put(ns_, each.written_at, std::move(each.node));
+  nodes_.clear();
+  index_.clear();
+  body_bytes_ = 0;
+}
+
+}  // namespace st8::state::tree

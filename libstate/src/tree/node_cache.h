@@ -1,0 +1,103 @@
+// Decoded nodes at hand: one bounded cache for the whole store, and the NodeSource that reads through it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "engine/keyspace.h"
+#include "st8/state/engine.h"
+#include "tree/node.h"
+#include "tree/tree.h"
+
+namespace st8::state::tree {
+
+// Holds nodes by (namespace, name, revision that wrote it): that names one stored body, and its hash is at hand wherever
+// a node is looked up. (The name alone would not do: bodies of one name may place their documents differently.)
+//
+// Bounded by bytes; what has not been asked for since the last round goes first (CLOCK, which unlike a list of recent
+// use changes nothing shared on a hit). Sharded by name; a hit takes a shard's lock for reading and sets a flag, so
+// readers do not wait for each other. Thread-safe.
+class NodeCache {
+ public:
+  explicit NodeCache(std::size_t bytes_max);
+  ~NodeCache();
+  NodeCache(const NodeCache&) = delete;
+  NodeCache& operator=(const NodeCache&) = delete;
+
+  // Null when it is not here. Counts a hit or a miss.
+  std::shared_ptr<const Node> get(keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) const;
+  // Keeps the node, dropping others when the bound asks for it. A node that is here already stays as it is.
+  void put(keyspace::NamespaceId ns, RevisionNumber written_at, std::shared_ptr<const Node> node);
+
+  struct Stats {
+    std::uint64_t hits = 0, misses = 0;
+    std::uint64_t nodes = 0, bytes = 0;  // Now.
+  };
+  Stats stats() const;  // Takes each shard's lock in turn.
+
+ private:
+  struct Shard;
+  static constexpr std::size_t kShards = 64;
+  Shard& shard(const Hash& name) const;
+
+  std::unique_ptr<Shard[]> shards_;
+};
+
+// Nodes of one namespace: from the cache, else from the engine (verified, and kept in the cache). Thread-safe; the
+// engine, the cache and the snapshot must outlive it. Errors of node(): kGone when the engine has no body there (gc has
+// dropped it), kCorrupt when the body does not verify, and the engine's own.
+class StoredNodes final : public NodeSource {
+ public:
+  StoredNodes(const Engine& engine, NodeCache& cache, keyspace::NamespaceId ns, const EngineSnapshot* snapshot = nullptr)
+      : engine_(&engine), cache_(&cache), ns_(ns), snapshot_(snapshot) {}
+  Result<std::shared_ptr<const Node>> node(const NodeLocation& location, const Hash& name) const override;
+  std::shared_ptr<const Node> cached(const Hash& name, RevisionNumber written_at) const override {
+    return cache_->get(ns_, name, written_at);
+  }
+
+ private:
+  const Engine* engine_;
+  NodeCache* cache_;
+  keyspace::NamespaceId ns_;
+  const EngineSnapshot* snapshot_;
+};
+
+// The nodes of edits not committed yet, over those that are: for the commits of a group, each building on the one
+// before. Put into the batch what write_to() gives, commit, then publish(). Not thread-safe.
+class UncommittedNodes final : public NodeSource, public NodeSink {
+ public:
+  UncommittedNodes(const NodeSource& committed, keyspace::NamespaceId ns) : committed_(&committed), ns_(ns) {}
+
+  void put(const NodeLocation& location, std::shared_ptr<const Node> node, std::string body) override;
+  Result<std::shared_ptr<const Node>> node(const NodeLocation& location, const Hash& name) const override;
+  std::shared_ptr<const Node> cached(const Hash& name, RevisionNumber written_at) const override;
+
+  std::size_t count() const { return nodes_.size(); }
+  std::size_t body_bytes() const { return body_bytes_; }
+  // How many nodes there were: pass it to roll_back() to forget those put since, e.g. of a commit that was refused.
+  std::size_t mark() const { return nodes_.size(); }
+  void roll_back(std::size_t mark);
+  // Moves the bodies into the batch, in the order put.
+  void write_to(Batch& batch);
+  // After the commit: hands the nodes to the cache.
+  void publish(NodeCache& cache);
+
+ private:
+  struct Uncommitted {
+    RevisionNumber written_at;
+    std::shared_ptr<const Node> node;
+    std::string key, body;  // As for the engine; empty once written.
+  };
+  const NodeSource* committed_;
+  keyspace::NamespaceId ns_;
+  std::vector<Uncommitted> nodes_;
+  std::vector<std::uint32_t> index_;  // Open addressing by name: a position in nodes_ and one more, or 0.
+  std::size_t body_bytes_ = 0;
+  void index(std::uint32_t position);
+};
+
+}  // namespace st8::state::tree
