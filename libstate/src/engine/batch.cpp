@@ -15,6 +15,7 @@ void Batch::erase(std::string key) {
 void Batch::clear() {
   writes_.clear();
   bytes_ = 0;
+  frees_space_ = false;
 }
 
 KeyRange KeyRange::prefix(std::string_view prefix) {

@@ -30,10 +30,14 @@ class Batch {
   std::size_t bytes() const { return bytes_; }
   bool empty() const { return writes_.empty(); }
   void clear();
+  // Marks a batch that makes room (gc's): it may use disk space that is kept from other commits.
+  void set_frees_space(bool frees_space) { frees_space_ = frees_space; }
+  bool frees_space() const { return frees_space_; }
 
  private:
   std::vector<Write> writes_;
   std::size_t bytes_ = 0;
+  bool frees_space_ = false;
 };
 
 // What must be true at the moment of the commit: the key has exactly this value, or does not exist.

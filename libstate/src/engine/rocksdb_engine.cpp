@@ -1,0 +1,608 @@
+// The engine seam over RocksDB: the only file that knows it.
+//
+// Two column families share one log. "default" holds the small records; "bodies" holds nodes and blobs, whose keys lay the
+// versions of one path side by side: there, large blocks and zstd find what the versions have in common, which is worth
+// more than any delta format.
+//
+// Source: RocksDB 7.8, include/rocksdb/{options,advanced_options,table,listener}.h.
+#include <fcntl.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/slice.h>
+#include <rocksdb/statistics.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <sstream>
+#include <system_error>
+#include <vector>
+
+#include "engine/keyspace.h"
+#include "st8/state/engine.h"
+#include "st8/state/failpoint.h"
+#include "st8/state/text.h"
+
+namespace st8::state {
+namespace {
+
+constexpr std::string_view kBodiesName = "bodies";
+constexpr std::size_t kBodyBlockBytes = 64u << 10;
+constexpr std::size_t kRecordBlockBytes = 8u << 10;
+constexpr double kBloomBitsPerKey = 10;
+// Kept free for the engine's own housekeeping (flushes, compactions that give space back): a commit that would eat into
+// it is refused before anything is written. A small disk keeps a twentieth.
+constexpr std::uint64_t kFreeBytesKept = 64u << 20;
+
+rocksdb::Slice to_slice(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view to_view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+// What RocksDB says, in our terms. For everything but the outcome of a write, which commit() judges itself.
+Error to_error(const rocksdb::Status& status, std::string_view doing) {
+  std::string message(doing);
+  message += ": ";
+  message += status.ToString();
+  if (status.IsCorruption()) {
+    return {ErrorCode::kCorrupt, std::move(message), "Run fsck to see what is damaged, and restore from a backup what is lost."};
+  }
+  if (status.IsNoSpace()) return {ErrorCode::kUnavailable, std::move(message), "The disk is full: free space, then retry."};
+  return {ErrorCode::kUnavailable, std::move(message), "Look at the disk and at the LOG file in the store's directory."};
+}
+
+// Which process holds a POSIX lock on the file, as the kernel lists it; 0: not known. The file is not opened for this:
+// closing any descriptor of it would drop the lock of a store that this very process has open.
+long lock_holder(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return 0;
+  std::array<char, 64> wanted{};
+  std::snprintf(wanted.data(), wanted.size(), "%02x:%02x:%lu", major(info.st_dev), minor(info.st_dev),
+                static_cast<unsigned long>(info.st_ino));
+  std::ifstream locks("/proc/locks");
+  std::string line;
+  while (std::getline(locks, line)) {
+    std::istringstream fields(line);
+    std::string number, kind, advisory, access, pid, file;
+    if (fields >> number >> kind >> advisory >> access >> pid >> file && file == wanted.data()) {
+      return std::strtol(pid.c_str(), nullptr, 10);
+    }
+  }
+  return 0;
+}
+
+// Makes the directory and its parents, and makes the new names durable.
+Status make_directory(const std::filesystem::path& directory) {
+  std::error_code error;
+  if (std::filesystem::is_directory(directory, error)) return {};
+  std::filesystem::path existing = std::filesystem::absolute(directory, error);
+  while (!existing.empty() && !std::filesystem::exists(existing, error) && existing != existing.root_path()) {
+    existing = existing.parent_path();
+  }
+  std::filesystem::create_directories(directory, error);
+  if (error) {
+    return fail(ErrorCode::kUnavailable, "cannot make the directory " + quote(directory.string()) + ": " + error.message(),
+                "Choose a directory that can be written, or make it first.");
+  }
+  const int fd = ::open(existing.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0) {
+    ::fsync(fd);
+    ::close(fd);
+  }
+  return {};
+}
+
+// Hears of errors that RocksDB meets on its own threads, and tells those that leave a write in doubt from the others.
+class ErrorListener final : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override {
+    const std::lock_guard lock(mutex_);
+    if (reason == rocksdb::BackgroundErrorReason::kWriteCallback || reason == rocksdb::BackgroundErrorReason::kMemTable) {
+      write_in_doubt_ = true;
+    }
+    error_ = status->ToString();
+    stopped_ = true;
+  }
+  void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) override {
+    const std::lock_guard lock(mutex_);
+    if (info.new_bg_error.ok()) stopped_ = false;
+  }
+  struct State {
+    bool stopped = false;
+    bool write_in_doubt = false;
+    std::string error;
+  };
+  State state() const {
+    const std::lock_guard lock(mutex_);
+    return {stopped_, write_in_doubt_, error_};
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  bool stopped_ = false;
+  bool write_in_doubt_ = false;
+  std::string error_;
+};
+
+class RocksSnapshot final : public EngineSnapshot {
+ public:
+  explicit RocksSnapshot(rocksdb::DB& db) : db_(db), snapshot_(db.GetSnapshot()) {}
+  ~RocksSnapshot() override { db_.ReleaseSnapshot(snapshot_); }
+  RocksSnapshot(const RocksSnapshot&) = delete;
+  RocksSnapshot& operator=(const RocksSnapshot&) = delete;
+  const rocksdb::Snapshot* get() const { return snapshot_; }
+
+ private:
+  rocksdb::DB& db_;
+  const rocksdb::Snapshot* snapshot_;
+};
+
+const rocksdb::Snapshot* to_rocks(const EngineSnapshot* snapshot) {
+  return snapshot == nullptr ? nullptr : static_cast<const RocksSnapshot*>(snapshot)->get();
+}
+
+// A walk over one column family, or over both as one ordered whole.
+class RocksCursor final : public Cursor {
+ public:
+  RocksCursor(rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families, KeyRange range,
+              std::unique_ptr<EngineSnapshot> own, const rocksdb::Snapshot* snapshot)
+      : own_(std::move(own)), range_(std::move(range)), lower_(range_.begin), upper_(range_.end) {
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot;
+    options.iterate_lower_bound = &lower_;
+    if (!range_.end.empty()) options.iterate_upper_bound = &upper_;
+    for (rocksdb::ColumnFamilyHandle* family : families) iterators_.emplace_back(db.NewIterator(options, family));
+    seek(range_.begin);
+  }
+  bool valid() const override { return current_ != nullptr; }
+  void next() override {
+    current_->Next();
+    choose();
+  }
+  void seek(std::string_view key) override {
+    const rocksdb::Slice target = to_slice(std::max(key, std::string_view(range_.begin)));
+    for (auto& iterator : iterators_) iterator->Seek(target);
+    choose();
+  }
+  std::string_view key() const override { return to_view(current_->key()); }
+  std::string_view value() const override { return to_view(current_->value()); }
+  Status status() const override {
+    for (const auto& iterator : iterators_) {
+      if (const rocksdb::Status status = iterator->status(); !status.ok()) return fail(to_error(status, "cannot read the store"));
+    }
+    return {};
+  }
+
+ private:
+  void choose() {
+    current_ = nullptr;
+    for (auto& iterator : iterators_) {
+      if (!iterator->Valid()) {
+        // What an error hides must not be passed over: the walk ends here.
+        if (!iterator->status().ok()) {
+          current_ = nullptr;
+          return;
+        }
+        continue;
+      }
+      if (current_ == nullptr || iterator->key().compare(current_->key()) < 0) current_ = iterator.get();
+    }
+  }
+
+  std::unique_ptr<EngineSnapshot> own_;  // Before the iterators, so that it goes after them.
+  KeyRange range_;
+  rocksdb::Slice lower_, upper_;
+  std::vector<std::unique_ptr<rocksdb::Iterator>> iterators_;
+  rocksdb::Iterator* current_ = nullptr;
+};
+
+class RocksEngine final : public Engine {
+ public:
+  RocksEngine(std::string directory, bool read_only, std::shared_ptr<ErrorListener> listener,
+              std::shared_ptr<rocksdb::Cache> cache, std::shared_ptr<rocksdb::Statistics> statistics,
+              std::unique_ptr<rocksdb::DB> db, rocksdb::ColumnFamilyHandle* records, rocksdb::ColumnFamilyHandle* bodies)
+      : directory_(std::move(directory)),
+        read_only_(read_only),
+        listener_(std::move(listener)),
+        cache_(std::move(cache)),
+        statistics_(std::move(statistics)),
+        db_(std::move(db)),
+        families_{records, bodies} {}
+
+  ~RocksEngine() override {
+    closing_.store(true);
+    rocksdb::CancelAllBackgroundWork(db_.get(), /*wait=*/true);
+    for (rocksdb::ColumnFamilyHandle* family : families_) db_->DestroyColumnFamilyHandle(family);
+  }
+  RocksEngine(const RocksEngine&) = delete;
+  RocksEngine& operator=(const RocksEngine&) = delete;
+
+  Result<std::optional<std::string>> get(std::string_view key, const EngineSnapshot* snapshot) const override {
+    gets_.fetch_add(1, std::memory_order_relaxed);
+    ST8_FAILPOINT("engine.get");
+    rocksdb::PinnableSlice value;
+    ST8_ASSIGN(const bool found, read(key, to_rocks(snapshot), value));
+    if (!found) return std::optional<std::string>{};
+    return std::optional<std::string>{std::in_place, value.data(), value.size()};
+  }
+
+  std::unique_ptr<Cursor> scan(KeyRange range, const EngineSnapshot* snapshot) const override {
+    scans_.fetch_add(1, std::memory_order_relaxed);
+    // Two iterators see one instant only through a snapshot; one iterator has an instant of its own.
+    std::span<rocksdb::ColumnFamilyHandle* const> families = families_;
+    if (const auto one = family_of_range(range)) families = families.subspan(*one, 1);
+    std::unique_ptr<EngineSnapshot> own;
+    if (snapshot == nullptr && families.size() > 1) own = this->snapshot();
+    const rocksdb::Snapshot* at = to_rocks(snapshot != nullptr ? snapshot : own.get());
+    return std::make_unique<RocksCursor>(*db_, families, std::move(range), std::move(own), at);
+  }
+
+  std::unique_ptr<EngineSnapshot> snapshot() const override { return std::make_unique<RocksSnapshot>(*db_); }
+
+  Status commit(const Batch& batch, std::span<const Expectation> expectations, Durability durability) override {
+    if (read_only_) {
+      return fail(ErrorCode::kUnavailable, "the store in " + quote(directory_) + " is open for reading only", "Open it for writing.");
+    }
+    rocksdb::WriteBatch writes(batch.bytes() + batch.writes().size() * 12 + 12);
+    for (const Batch::Write& write : batch.writes()) {
+      rocksdb::ColumnFamilyHandle* family = family_of(write.key);
+      const rocksdb::Status added =
+          write.value ? writes.Put(family, to_slice(write.key), to_slice(*write.value)) : writes.Delete(family, to_slice(write.key));
+      if (!added.ok()) return fail(to_error(added, "cannot gather the commit"));
+    }
+    rocksdb::WriteOptions options;
+    options.sync = durability == Durability::kSynced;
+
+    // Expectations and write are one step: whoever else commits waits here.
+    const std::lock_guard lock(commit_mutex_);
+    ST8_TRY(check_writable());
+    ST8_TRY(check_expectations(expectations));
+    ST8_TRY(check_space(batch));
+    ST8_FAILPOINT("engine.before_write");
+    const rocksdb::Status written = db_->Write(options, &writes);
+    if (!written.ok()) return judge_failed_write(written);
+    commits_.fetch_add(1, std::memory_order_relaxed);
+    if (options.sync) syncs_.fetch_add(1, std::memory_order_relaxed);
+    bytes_written_.fetch_add(batch.bytes(), std::memory_order_relaxed);
+    ST8_FAILPOINT_VOID("engine.after_write");
+    return {};
+  }
+
+  Status reclaim(const KeyRange& range) override {
+    if (read_only_) return {};
+    const std::optional<std::size_t> one = family_of_range(range);
+    for (std::size_t i = 0; i < families_.size(); ++i) {
+      if (one && *one != i) continue;
+      rocksdb::CompactRangeOptions options;
+      // The deleted lie in the lowest level, where compaction alone would leave them.
+      options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+      options.exclusive_manual_compaction = false;
+      options.canceled = &closing_;
+      const rocksdb::Slice begin = to_slice(range.begin);
+      const rocksdb::Slice end = to_slice(range.end);
+      const rocksdb::Status status =
+          db_->CompactRange(options, families_[i], range.begin.empty() ? nullptr : &begin, range.end.empty() ? nullptr : &end);
+      if (!status.ok() && !status.IsIncomplete()) return fail(to_error(status, "cannot give disk space back"));
+    }
+    return {};
+  }
+
+  EngineStats stats() const override {
+    EngineStats stats;
+    stats.gets = gets_.load(std::memory_order_relaxed);
+    stats.scans = scans_.load(std::memory_order_relaxed);
+    stats.commits = commits_.load(std::memory_order_relaxed);
+    stats.syncs = syncs_.load(std::memory_order_relaxed);
+    stats.bytes_written = bytes_written_.load(std::memory_order_relaxed);
+
+    const std::uint64_t tables = sum_property("rocksdb.total-sst-files-size");
+    const std::uint64_t write_buffers = sum_property("rocksdb.cur-size-all-mem-tables");
+    const std::uint64_t readers = sum_property("rocksdb.estimate-table-readers-mem");
+    const std::uint64_t cached = cache_->GetUsage();
+    stats.disk_bytes = tables + log_bytes();
+    stats.memory_bytes = write_buffers + readers + cached;
+
+    std::string& out = stats.detail;
+    const auto line = [&out](std::string_view name, std::uint64_t value) {
+      out += "rocksdb_";
+      out += name;
+      out += ' ';
+      out += std::to_string(value);
+      out += '\n';
+    };
+    line("sst_bytes", tables);
+    line("wal_bytes", stats.disk_bytes - tables);
+    line("memtable_bytes", write_buffers);
+    line("table_reader_bytes", readers);
+    line("block_cache_bytes", cached);
+    line("block_cache_capacity_bytes", cache_->GetCapacity());
+    line("keys_estimate", sum_property("rocksdb.estimate-num-keys"));
+    line("level0_files", sum_property("rocksdb.num-files-at-level0"));
+    line("compaction_pending_bytes", sum_property("rocksdb.estimate-pending-compaction-bytes"));
+    line("compactions_running", property("rocksdb.num-running-compactions", families_[0]));
+    line("flushes_running", property("rocksdb.num-running-flushes", families_[0]));
+    line("snapshots", property("rocksdb.num-snapshots", families_[0]));
+    line("background_errors_total", property("rocksdb.background-errors", families_[0]));
+    line("write_stopped", property("rocksdb.is-write-stopped", families_[0]));
+    line("write_delayed_bytes_per_second", property("rocksdb.actual-delayed-write-rate", families_[0]));
+    for (const auto& [ticker, name] : kTickers) line(name, statistics_->getTickerCount(ticker));
+    return stats;
+  }
+
+ private:
+  static constexpr std::size_t kRecords = 0;
+  static constexpr std::size_t kBodies = 1;
+  static constexpr std::array<std::pair<rocksdb::Tickers, std::string_view>, 9> kTickers{{
+      {rocksdb::BLOCK_CACHE_HIT, "block_cache_hits_total"},
+      {rocksdb::BLOCK_CACHE_MISS, "block_cache_misses_total"},
+      {rocksdb::BLOOM_FILTER_USEFUL, "bloom_useful_total"},
+      {rocksdb::WAL_FILE_SYNCED, "wal_syncs_total"},
+      {rocksdb::WAL_FILE_BYTES, "wal_written_bytes_total"},
+      {rocksdb::FLUSH_WRITE_BYTES, "flush_written_bytes_total"},
+      {rocksdb::COMPACT_READ_BYTES, "compaction_read_bytes_total"},
+      {rocksdb::COMPACT_WRITE_BYTES, "compaction_written_bytes_total"},
+      {rocksdb::STALL_MICROS, "write_stall_micros_total"},
+  }};
+
+  rocksdb::ColumnFamilyHandle* family_of(std::string_view key) const { return families_[keyspace::is_body(key) ? kBodies : kRecords]; }
+
+  // The one family that a range lies in; nullopt: it may span both.
+  static std::optional<std::size_t> family_of_range(const KeyRange& range) {
+    if (range.begin.empty() || range.end.empty()) return std::nullopt;
+    const auto first = static_cast<unsigned char>(range.begin.front());
+    const auto last = static_cast<unsigned char>(range.end.front());
+    const bool one_table = last == first || (last == first + 1 && range.end.size() == 1);
+    if (!one_table) return std::nullopt;
+    return keyspace::is_body(range.begin) ? kBodies : kRecords;
+  }
+
+  Result<bool> read(std::string_view key, const rocksdb::Snapshot* snapshot, rocksdb::PinnableSlice& value) const {
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot;
+    const rocksdb::Status status = db_->Get(options, family_of(key), to_slice(key), &value);
+    if (status.ok()) return true;
+    if (status.IsNotFound()) return false;
+    return fail(to_error(status, "cannot read the store"));
+  }
+
+  // Holds commit_mutex_.
+  Status check_writable() {
+    if (failed_) {
+      return fail(ErrorCode::kUnavailable,
+                  "the store accepts no writes since one failed with an unknown outcome (" + failure_ + ")",
+                  "Look at the disk, then restart: what is on disk decides whether that write happened.");
+    }
+    if (const ErrorListener::State state = listener_->state(); state.stopped) {
+      return fail(ErrorCode::kUnavailable, "the store's engine has stopped writing: " + state.error,
+                  "Free disk space or mend the disk; it resumes by itself when it can, else restart.");
+    }
+    return {};
+  }
+
+  Status check_expectations(std::span<const Expectation> expectations) const {
+    for (const Expectation& expected : expectations) {
+      rocksdb::PinnableSlice value;
+      ST8_ASSIGN(const bool found, read(expected.key, nullptr, value));
+      const bool holds = found ? expected.value.has_value() && to_view(value) == *expected.value : !expected.value.has_value();
+      if (!holds) {
+        return fail(ErrorCode::kPreconditionFailed, "the record " + quote(expected.key) + " is not as it was expected",
+                    "Read it again and retry.");
+      }
+    }
+    return {};
+  }
+
+  // Refuses while refusing is still clean: a log that runs out of disk in the middle of a record leaves the write in doubt.
+  Status check_space(const Batch& batch) const {
+    struct statvfs disk {};
+    if (::statvfs(directory_.c_str(), &disk) != 0) return {};  // The write itself will tell.
+    const std::uint64_t unit = disk.f_frsize;
+    const std::uint64_t free_bytes = disk.f_bavail * unit;
+    std::uint64_t kept = std::min(kFreeBytesKept, disk.f_blocks * unit / 20);
+    if (batch.frees_space()) kept /= 4;  // What makes room must not be refused for want of it.
+    if (free_bytes >= kept + 2 * batch.bytes()) return {};
+    return fail(ErrorCode::kUnavailable,
+                "the disk of " + quote(directory_) + " is full: " + std::to_string(free_bytes >> 20) + " MiB are free, and " +
+                    std::to_string(kept >> 20) + " MiB are kept for the engine's housekeeping",
+                "Free disk space, or run gc; nothing was written.");
+  }
+
+  // Holds commit_mutex_.
+  Status judge_failed_write(const rocksdb::Status& status) {
+    const ErrorListener::State state = listener_->state();
+    if (state.stopped && !state.write_in_doubt) {
+      // Stopped by a flush or a compaction before this write reached the log.
+      return fail(to_error(status, "cannot write to the store"));
+    }
+    failed_ = true;
+    failure_ = status.ToString();
+    return fail(ErrorCode::kOutcomeUnknown, "the write or its sync failed (" + failure_ + "): it may be there after a restart",
+                "Look at the disk and restart, then read before you retry.");
+  }
+
+  std::uint64_t property(const char* name, rocksdb::ColumnFamilyHandle* family) const {
+    std::uint64_t value = 0;
+    return db_->GetIntProperty(family, name, &value) ? value : 0;
+  }
+  std::uint64_t sum_property(const char* name) const {
+    std::uint64_t sum = 0;
+    for (rocksdb::ColumnFamilyHandle* family : families_) sum += property(name, family);
+    return sum;
+  }
+  std::uint64_t log_bytes() const {
+    std::uint64_t sum = 0;
+    std::error_code error;
+    for (std::filesystem::directory_iterator file(directory_, error), end; !error && file != end; file.increment(error)) {
+      std::error_code gone;
+      if (file->path().extension() == ".log") {
+        const auto size = file->file_size(gone);
+        if (!gone) sum += size;
+      }
+    }
+    return sum;
+  }
+
+  std::string directory_;
+  bool read_only_;
+  std::shared_ptr<ErrorListener> listener_;
+  std::shared_ptr<rocksdb::Cache> cache_;
+  std::shared_ptr<rocksdb::Statistics> statistics_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::array<rocksdb::ColumnFamilyHandle*, 2> families_;
+  std::atomic<bool> closing_{false};
+
+  std::mutex commit_mutex_;
+  bool failed_ = false;  // Guarded by commit_mutex_. Never turns back: only a restart knows what is on disk.
+  std::string failure_;
+
+  mutable std::atomic<std::uint64_t> gets_{0}, scans_{0};
+  std::atomic<std::uint64_t> commits_{0}, syncs_{0}, bytes_written_{0};
+};
+
+rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cache>& cache, std::size_t block_bytes) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.block_size = block_bytes;
+  table.format_version = 5;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
+  // Indexes and filters live in the cache, in parts, so that memory has one bound whatever is stored.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.cache_index_and_filter_blocks = true;
+  table.cache_index_and_filter_blocks_with_high_priority = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.optimize_filters_for_memory = true;
+  return table;
+}
+
+void set_level_shape(rocksdb::ColumnFamilyOptions& family) {
+  family.level_compaction_dynamic_level_bytes = true;
+  family.max_bytes_for_level_base = 64u << 20;
+  family.target_file_size_base = 16u << 20;
+  family.max_write_buffer_number = 3;
+}
+
+rocksdb::ColumnFamilyOptions record_options(const RocksDbOptions& options, const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions family;
+  set_level_shape(family);
+  family.write_buffer_size = options.write_buffer_bytes / 2;
+  family.compression_per_level = {rocksdb::kLZ4Compression, rocksdb::kZSTD};
+  family.bottommost_compression = rocksdb::kZSTD;
+  // Filters on every level: idempotency keys are mostly looked up and not there.
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(cache, kRecordBlockBytes)));
+  return family;
+}
+
+rocksdb::ColumnFamilyOptions body_options(const RocksDbOptions& options, const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions family;
+  set_level_shape(family);
+  family.write_buffer_size = options.write_buffer_bytes;
+  family.compression_per_level = {rocksdb::kLZ4Compression, rocksdb::kZSTD};
+  family.bottommost_compression = rocksdb::kZSTD;
+  // A body is read by one who knows that it is there, so the lowest level, nine tenths of all, needs no filter.
+  family.optimize_filters_for_hits = true;
+  rocksdb::BlockBasedTableOptions table = table_options(cache, kBodyBlockBytes);
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return family;
+}
+
+rocksdb::DBOptions database_options(const RocksDbOptions& options, std::shared_ptr<ErrorListener> listener,
+                                    std::shared_ptr<rocksdb::Statistics> statistics) {
+  rocksdb::DBOptions db;
+  db.create_if_missing = options.create_if_missing;
+  db.create_missing_column_families = options.create_if_missing;
+  db.max_background_jobs = options.background_threads;
+  db.max_total_wal_size = options.wal_bytes_max;
+  db.db_write_buffer_size = 2 * options.write_buffer_bytes;
+  // The log's tail may be torn by a crash; what was synced stands before it.
+  db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  db.max_open_files = 512;
+  db.max_manifest_file_size = 16u << 20;
+  db.bytes_per_sync = 1u << 20;  // Tables go to disk as they are written, not in one burst that a commit's sync waits behind.
+  db.paranoid_checks = true;
+  db.info_log_level = rocksdb::WARN_LEVEL;
+  db.keep_log_file_num = 2;
+  db.max_log_file_size = 1u << 20;
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  db.skip_stats_update_on_db_open = true;
+  db.listeners = {std::move(listener)};
+  db.statistics = std::move(statistics);
+  return db;
+}
+
+Error open_error(const rocksdb::Status& status, const std::string& directory) {
+  const std::string text = status.ToString();
+  if (status.IsIOError() && text.find("LOCK") != std::string::npos && text.find("lock") != std::string::npos) {
+    std::string message = "the store in " + quote(directory) + " is held by ";
+    if (text.find("current process") != std::string::npos) {
+      message += "this process already";
+    } else if (const long pid = lock_holder(directory + "/LOCK"); pid > 0) {
+      message += "process " + std::to_string(pid);
+    } else {
+      message += "another process";
+    }
+    message += " (its lock: " + quote(directory + "/LOCK") + ")";
+    return {ErrorCode::kUnavailable, std::move(message), "Talk to that process, stop it, or choose another directory."};
+  }
+  if (status.IsInvalidArgument() && text.find("does not exist") != std::string::npos) {
+    return {ErrorCode::kNotFound, "there is no store in " + quote(directory), "Check the directory's name."};
+  }
+  return to_error(status, "cannot open the store in " + quote(directory));
+}
+
+Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
+  const bool exists = ::access((options.directory + "/CURRENT").c_str(), F_OK) == 0;
+  if (!exists && (!options.create_if_missing || options.read_only)) {
+    return fail(ErrorCode::kNotFound, "there is no store in " + quote(options.directory), "Check the directory's name.");
+  }
+  if (!options.read_only) {
+    ST8_TRY(make_directory(options.directory));
+    if (::access(options.directory.c_str(), R_OK | W_OK | X_OK) != 0) {
+      return fail(ErrorCode::kUnavailable,
+                  "cannot write to the directory " + quote(options.directory) + ": " + std::generic_category().message(errno),
+                  "Give this user write access to it, or choose another directory.");
+    }
+  }
+  auto listener = std::make_shared<ErrorListener>();
+  auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, /*num_shard_bits=*/4, /*strict_capacity_limit=*/false,
+                                    /*high_pri_pool_ratio=*/0.5);
+  auto statistics = rocksdb::CreateDBStatistics();
+  statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
+  const rocksdb::DBOptions db_options = database_options(options, listener, statistics);
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families{
+      {rocksdb::kDefaultColumnFamilyName, record_options(options, cache)},
+      {std::string(kBodiesName), body_options(options, cache)},
+  };
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* raw = nullptr;
+  const rocksdb::Status status = options.read_only
+                                     ? rocksdb::DB::OpenForReadOnly(db_options, options.directory, families, &handles, &raw)
+                                     : rocksdb::DB::Open(db_options, options.directory, families, &handles, &raw);
+  if (!status.ok()) return fail(open_error(status, options.directory));
+  return std::make_unique<RocksEngine>(options.directory, options.read_only, std::move(listener), std::move(cache),
+                                       std::move(statistics), std::unique_ptr<rocksdb::DB>(raw), handles[0], handles[1]);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> open_rocksdb_engine(const RocksDbOptions& options) {
+  try {
+    return open_checked(options);
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::kUnavailable, "cannot open the store in " + quote(options.directory) + ": " + error.what(),
+                "Check the machine's memory and limits.");
+  }
+}
+
+}  // namespace st8::state
