@@ -39,6 +39,8 @@ class Channel {
   virtual ~Channel() = default;
   // Queues bytes for the client without blocking. False: the client is gone or too far behind (the front then closes it).
   virtual bool send(std::shared_ptr<const std::string> bytes) = 0;
+  // Bytes queued and not yet taken by the client's socket: who has much to send waits while this is high, and is not cut off.
+  virtual std::size_t pending_bytes() const = 0;
   virtual void close() = 0;
   virtual bool closed() const = 0;
 };
