@@ -289,6 +289,12 @@ TEST(House, NothingIsLeftOpen) {
   }
 }
 
+TEST(House, NoFileNamesTheMachineItWasWrittenOn) {
+  for (const File& file : all_files()) {
+    EXPECT_EQ(file.text.find(kRoot.string() + "/"), std::string::npos) << file.path;
+  }
+}
+
 // A test that asserts nothing cannot fail. Assertions may stand in a helper, which then has Expect, Check or Verify in its name.
 TEST(House, EveryTestAsserts) {
   static const std::regex begin(R"(^(TEST|TEST_F|TEST_P|TYPED_TEST)\s*\(([^)]*)\)\s*\{)");
