@@ -9,6 +9,8 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/slice.h>
@@ -31,6 +33,7 @@
 #include <vector>
 
 #include "engine/keyspace.h"
+#include "engine/log_file.h"
 #include "st8/state/engine.h"
 #include "st8/state/failpoint.h"
 #include "st8/state/text.h"
@@ -101,6 +104,57 @@ Status make_directory(const std::filesystem::path& directory) {
   }
   return {};
 }
+
+rocksdb::IOStatus to_io_status(int error, const std::string& doing) {
+  if (error == 0) return rocksdb::IOStatus::OK();
+  std::string text = std::generic_category().message(error);
+  return error == ENOSPC || error == EDQUOT ? rocksdb::IOStatus::NoSpace(doing, text) : rocksdb::IOStatus::IOError(doing, text);
+}
+
+// LogFile, as RocksDB wants its files.
+class RocksLogFile final : public rocksdb::FSWritableFile {
+ public:
+  explicit RocksLogFile(std::string path) : path_(std::move(path)) {}
+  rocksdb::IOStatus open() { return to_io_status(file_.open(path_), "open " + path_); }
+
+  using rocksdb::FSWritableFile::Append;
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
+    return to_io_status(file_.append(to_view(data)), "append to " + path_);
+  }
+  rocksdb::IOStatus Truncate(std::uint64_t size, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
+    return to_io_status(file_.truncate(size), "truncate " + path_);
+  }
+  rocksdb::IOStatus Close(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
+    return to_io_status(file_.close(), "close " + path_);
+  }
+  rocksdb::IOStatus Flush(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override { return rocksdb::IOStatus::OK(); }
+  rocksdb::IOStatus Sync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
+    return to_io_status(file_.sync(), "sync " + path_);
+  }
+  bool IsSyncThreadSafe() const override { return true; }
+  std::uint64_t GetFileSize(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override { return file_.size(); }
+  // It prepares its blocks itself.
+  void PrepareWrite(std::size_t, std::size_t, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {}
+
+ private:
+  std::string path_;
+  LogFile file_;
+};
+
+// The machine's files, with logs of our own.
+class FileSystem final : public rocksdb::FileSystemWrapper {
+ public:
+  FileSystem() : rocksdb::FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "st8"; }
+  rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file, rocksdb::IODebugContext* debug) override {
+    if (!path.ends_with(".log")) return target()->NewWritableFile(path, options, file, debug);
+    auto log = std::make_unique<RocksLogFile>(path);
+    rocksdb::IOStatus status = log->open();
+    if (status.ok()) *file = std::move(log);
+    return status;
+  }
+};
 
 // Hears of errors that RocksDB meets on its own threads, and tells those that leave a write in doubt from the others.
 class ErrorListener final : public rocksdb::EventListener {
@@ -208,11 +262,12 @@ class RocksCursor final : public Cursor {
 
 class RocksEngine final : public Engine {
  public:
-  RocksEngine(std::string directory, bool read_only, std::shared_ptr<ErrorListener> listener,
-              std::shared_ptr<rocksdb::Cache> cache, std::shared_ptr<rocksdb::Statistics> statistics,
+  RocksEngine(std::string directory, bool read_only, std::unique_ptr<rocksdb::Env> environment,
+              std::shared_ptr<ErrorListener> listener, std::shared_ptr<rocksdb::Cache> cache, std::shared_ptr<rocksdb::Statistics> statistics,
               std::unique_ptr<rocksdb::DB> db, rocksdb::ColumnFamilyHandle* records, rocksdb::ColumnFamilyHandle* bodies)
       : directory_(std::move(directory)),
         read_only_(read_only),
+        environment_(std::move(environment)),
         listener_(std::move(listener)),
         cache_(std::move(cache)),
         statistics_(std::move(statistics)),
@@ -454,6 +509,7 @@ class RocksEngine final : public Engine {
 
   std::string directory_;
   bool read_only_;
+  std::unique_ptr<rocksdb::Env> environment_;  // Before the database, so that it outlives it.
   std::shared_ptr<ErrorListener> listener_;
   std::shared_ptr<rocksdb::Cache> cache_;
   std::shared_ptr<rocksdb::Statistics> statistics_;
@@ -579,7 +635,9 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
                                     /*high_pri_pool_ratio=*/0.5);
   auto statistics = rocksdb::CreateDBStatistics();
   statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
-  const rocksdb::DBOptions db_options = database_options(options, listener, statistics);
+  std::unique_ptr<rocksdb::Env> environment = rocksdb::NewCompositeEnv(std::make_shared<FileSystem>());
+  rocksdb::DBOptions db_options = database_options(options, listener, statistics);
+  db_options.env = environment.get();
   const std::vector<rocksdb::ColumnFamilyDescriptor> families{
       {rocksdb::kDefaultColumnFamilyName, record_options(options, cache)},
       {std::string(kBodiesName), body_options(options, cache)},
@@ -590,8 +648,8 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
                                      ? rocksdb::DB::OpenForReadOnly(db_options, options.directory, families, &handles, &raw)
                                      : rocksdb::DB::Open(db_options, options.directory, families, &handles, &raw);
   if (!status.ok()) return fail(open_error(status, options.directory));
-  return std::make_unique<RocksEngine>(options.directory, options.read_only, std::move(listener), std::move(cache),
-                                       std::move(statistics), std::unique_ptr<rocksdb::DB>(raw), handles[0], handles[1]);
+  return std::make_unique<RocksEngine>(options.directory, options.read_only, std::move(environment), std::move(listener),
+                                       std::move(cache), std::move(statistics), std::unique_ptr<rocksdb::DB>(raw), handles[0], handles[1]);
 }
 
 }  // namespace
