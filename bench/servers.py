@@ -1,0 +1,195 @@
+"""The servers a benchmark runs: each starts on loopback ports that the system picks, on its own new directory, and is stopped by its pid."""
+import http.client
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+
+def free_ports(count):
+    """Ports that were free a moment ago, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def wait_for(what, probe, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if probe():
+            return
+        time.sleep(0.005)
+    raise RuntimeError(f"{what} did not get ready within {seconds} s")
+
+
+class Server:
+    """A child process and its directory."""
+
+    def __init__(self, name, directory):
+        self.name = name
+        self.directory = directory
+        self.process = None
+
+    def spawn(self, command, env=None):
+        os.makedirs(self.directory, exist_ok=True)
+        log = open(os.path.join(self.directory, "log"), "ab")
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})})
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process = None
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def resident_mb(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            for line in status:
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) / 1024
+        return 0.0
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *unused):
+        self.remove()
+
+
+class St8d(Server):
+    """st8d as a user starts it: a token, a state directory, nothing tuned."""
+
+    token = "bench-token-0123456789abcdef"
+
+    def __init__(self, binary, directory, tls=False):
+        super().__init__("st8d", directory)
+        self.binary = binary
+        self.tls = tls
+        self.port = None
+
+    def start(self, wait=True):
+        if self.port is None:
+            self.port = free_ports(1)[0]
+        command = [self.binary, "--listen", f"127.0.0.1:{self.port}", "--state-dir", os.path.join(self.directory, "state")]
+        os.makedirs(self.directory, exist_ok=True)
+        if self.tls:
+            key, certificate = os.path.join(self.directory, "key.pem"), os.path.join(self.directory, "cert.pem")
+            if not os.path.exists(key):
+                subprocess.run(
+                    ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                     "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+            command += ["--tls-cert", certificate, "--tls-key", key]
+        self.spawn(command, {"ST8D_TOKEN": self.token})
+        if wait:
+            wait_for("st8d", self.ready)
+        return self
+
+    def ready(self):
+        if self.process.poll() is not None:
+            with open(os.path.join(self.directory, "log")) as log:
+                raise RuntimeError("st8d ended: " + log.read()[-2000:])
+        try:
+            if self.tls:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return True
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+
+    def call(self, method, path, body=None, timeout=600):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = {"Authorization": "Bearer " + self.token}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(body)
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        data = response.read()
+        if response.status >= 300:
+            raise RuntimeError(f"{method} {path}: {response.status} {data[:500]!r}")
+        return json.loads(data) if data[:1] in (b"{", b"[") else data
+
+
+class Etcd(Server):
+    def __init__(self, directory):
+        super().__init__("etcd", directory)
+
+    def start(self):
+        self.port, peer = free_ports(2)
+        client_url, peer_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{peer}"
+        self.spawn(["etcd", "--data-dir", os.path.join(self.directory, "data"), "--listen-client-urls", client_url,
+                    "--advertise-client-urls", client_url, "--listen-peer-urls", peer_url,
+                    "--initial-advertise-peer-urls", peer_url, "--initial-cluster", "default=" + peer_url,
+                    "--quota-backend-bytes", str(8 << 30), "--log-level", "error"])
+
+        def ready():
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+                connection.request("GET", "/health")
+                return b"true" in connection.getresponse().read()
+            except OSError:
+                return False
+
+        wait_for("etcd", ready)
+        return self
+
+
+class Postgres(Server):
+    """PostgreSQL 15 with its defaults: fsync and synchronous_commit on."""
+
+    binaries = "/usr/lib/postgresql/15/bin"
+
+    def __init__(self, directory):
+        super().__init__("postgres", directory)
+
+    def as_user(self, command, **options):
+        if os.geteuid() == 0:
+            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+        return subprocess.run(command, check=True, capture_output=True, text=True, **options)
+
+    def start(self):
+        data = os.path.join(self.directory, "data")
+        os.makedirs(self.directory, exist_ok=True)
+        if os.geteuid() == 0:
+            account = pwd.getpwnam("postgres")
+            os.chown(self.directory, account.pw_uid, account.pw_gid)
+        self.port = free_ports(1)[0]
+        self.as_user([f"{self.binaries}/initdb", "-D", data, "-U", "bench", "--auth=trust", "-E", "UTF8"], cwd="/")
+        command = [f"{self.binaries}/postgres", "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+                   "-c", f"unix_socket_directories={self.directory}", "-c", "max_connections=100"]
+        if os.geteuid() == 0:
+            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+        self.spawn(command)
+
+        def ready():
+            return subprocess.run([f"{self.binaries}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode == 0
+
+        wait_for("PostgreSQL", ready)
+        return self
+
+    def sql(self, text):
+        subprocess.run(["psql", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "bench", "-d", "postgres", "-v", "ON_ERROR_STOP=1"],
+                       input=text, text=True, check=True, capture_output=True)
+
+    def stop(self, how=signal.SIGINT):
+        super().stop(how)
