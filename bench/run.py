@@ -1,0 +1,569 @@
+#!/usr/bin/env python3
+"""Runs every workload in turn with its peer and writes docs/benchmarks.md and docs/benchmarks.svg. `./dev bench` builds and calls it."""
+import argparse
+import datetime
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import report  # noqa: E402
+import servers  # noqa: E402
+
+ROOT = os.path.dirname(HERE)
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.quick = options.quick
+        self.bin = os.path.join(ROOT, "build/release/bin")
+        self.tools = os.path.join(ROOT, "build/release/bench")
+        self.scratch = tempfile.mkdtemp(prefix="st8-bench-", dir=options.scratch)
+        self.rounds = 3 if self.quick else 5
+        self.seconds = 1.5 if self.quick else 5.0
+        self.rows = []
+
+    # -- tools ------------------------------------------------------------------------------------------------------
+    def directory(self, name):
+        return os.path.join(self.scratch, name)
+
+    def st8d(self, name="st8d", tls=False):
+        return servers.St8d(os.path.join(self.bin, "st8d"), self.directory(name), tls)
+
+    def tool(self, name, *arguments):
+        done = subprocess.run([os.path.join(self.tools, name), *map(str, arguments)], capture_output=True, text=True)
+        if not done.stdout.strip():
+            raise RuntimeError(f"{name} {arguments}: exit {done.returncode}: {done.stderr[-1000:]}")
+        result = json.loads(done.stdout.strip().splitlines()[-1])
+        if result.get("errors"):
+            raise RuntimeError(f"{name} {arguments}: {result['errors']} errors, the first: {result['first_error']}")
+        if result.get("least_answers") == 0:
+            raise RuntimeError(f"{name} {arguments}: a connection got no answer at all (starved)")
+        return result
+
+    def http(self, server, workload, connections, seconds=None, **more):
+        arguments = ["--port", server.port, "--token", server.token, "--workload", workload, "--connections", connections,
+                     "--seconds", seconds or self.seconds, "--seed", random.randrange(1 << 40)]
+        for name, value in more.items():
+            arguments += [f"--{name.replace('_', '-')}"] + ([] if value is True else [value])
+        return self.tool("http_load", *arguments)
+
+    def etcd(self, server, workload, clients, **more):
+        arguments = ["--port", server.port, "--workload", workload, "--clients", clients, "--connections", clients, "--seconds", self.seconds]
+        for name, value in more.items():
+            arguments += [f"--{name}", value]
+        return self.tool("etcd_load", *arguments)
+
+    def interleave(self, ours, theirs, rounds=None):
+        """Both in turn; each gives a run (dict). The first pair warms up and is dropped in a full run."""
+        pairs = []
+        for _ in range(rounds or self.rounds):
+            pairs.append((ours(), theirs()))
+        return pairs
+
+    def add(self, workload, against, pairs, must=None, reach=None, value="per_second", unit="/s", lower_is_better=False, invert=False, note=None):
+        """A row from pairs of runs. `invert`: the value is a time, and the ratio says how many times sooner we are."""
+        ours = [pair[0][value] for pair in pairs]
+        theirs = [pair[1][value] for pair in pairs]
+        ratios = [(b / a if invert else a / b) for a, b in zip(ours, theirs)]
+        middle = sorted(range(len(ratios)), key=lambda index: ratios[index])[len(ratios) // 2]
+        self.rows.append({
+            "workload": workload, "against": against, "ours": statistics.median(ours), "theirs": statistics.median(theirs), "unit": unit,
+            "ratio": statistics.median(ratios), "spread": (min(ratios), max(ratios)), "must": must, "reach": reach,
+            "lower_is_better": lower_is_better, "ours_run": pairs[middle][0], "theirs_run": pairs[middle][1], "note": note})
+        row = self.rows[-1]
+        print(f"  {workload} / {against}: {report.number(row['ours'])} vs {report.number(row['theirs'])} {unit}: "
+              f"ratio {report.number(row['ratio'])} ({report.verdict(row)})", flush=True)
+
+    def load_documents(self, server, name_space, count, batch=20000, content=lambda i: f'{{"index": {i}, "value": {i * 7}}}\n'):
+        for first in range(0, count, batch):
+            documents = [{"key": key_name(i), "content": content(i)} for i in range(first, min(count, first + batch))]
+            server.call("POST", "/v1/apply?changes=none", {"scope": {"namespace": name_space, "branch": "main"}, "documents": documents, "message": "load"})
+
+    # -- workloads ----------------------------------------------------------------------------------------------------
+    def apply_against_peers(self):
+        with self.st8d() as st8, servers.Etcd(self.directory("etcd")) as etcd, servers.Postgres(self.directory("postgres")) as postgres:
+            postgres.sql(POSTGRES_SCHEMA)
+            script = os.path.join(self.scratch, "commit.sql")
+            with open(script, "w") as out:
+                out.write(POSTGRES_COMMIT)
+
+            def pg(clients):
+                done = subprocess.run(
+                    ["pgbench", "-h", "127.0.0.1", "-p", str(postgres.port), "-U", "bench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2",
+                     "-T", str(max(1, round(self.seconds))), "-f", script, "postgres"], capture_output=True, text=True, check=True).stdout
+                tps = float(next(line for line in done.splitlines() if line.startswith("tps =")).split()[2])
+                mean = float(next(line for line in done.splitlines() if line.startswith("latency average")).split()[3])
+                return {"per_second": tps, "p50_us": mean * 1000, "p99_us": float("nan")}
+
+            apply64 = lambda: self.http(st8, "apply", 64)  # noqa: E731
+            self.add("apply of one 1 KiB document, 64 clients", "etcd txn of compare and 3 puts",
+                     self.interleave(apply64, lambda: self.etcd(etcd, "txn", 64)), 3, 5)
+            self.add("apply of one 1 KiB document, 64 clients", "etcd put by gRPC",
+                     self.interleave(apply64, lambda: self.etcd(etcd, "put", 64)), 1.3, 2)
+            self.add("apply of one 1 KiB document, 64 clients", "PostgreSQL 15, the same commit as one CTE",
+                     self.interleave(apply64, lambda: pg(64)), 2, 3, note="pgbench gives the mean, not the median, of its latency")
+            self.add("apply of one 1 KiB document, 1 client", "etcd put, 1 client",
+                     self.interleave(lambda: self.http(st8, "apply", 1), lambda: self.etcd(etcd, "put", 1)), 1.3, 2)
+            self.add("apply, 256 clients on one branch", "itself, 64 clients on one branch",
+                     self.interleave(lambda: self.http(st8, "apply", 256), apply64), 1.0, 1.3)
+            self.add("apply, 64 clients over 64 namespaces", "itself, 64 clients on one branch",
+                     self.interleave(lambda: self.http(st8, "apply", 64, namespaces=64), apply64), 1.0, 1.3)
+
+    def reads(self):
+        with self.st8d() as st8, servers.Etcd(self.directory("etcd")) as etcd:
+            self.load_documents(st8, "bench", 1000)
+            self.etcd(etcd, "put", 64)
+            get = lambda: self.http(st8, "get", 64)  # noqa: E731
+            self.add("read of one document at head, 64 clients", "etcd linearizable range",
+                     self.interleave(get, lambda: self.etcd(etcd, "range", 64)), 3, 8)
+            while st8.call("GET", "/v1/resolve?namespace=bench&branch=main&at=@")["revision"] < 10000:
+                self.http(st8, "apply", 64, seconds=1)
+            last = st8.call("GET", "/v1/resolve?namespace=bench&branch=main&at=@")["revision"]
+            self.add("read at a random revision of 10,000", "at head",
+                     self.interleave(lambda: self.http(st8, "get-at", 64, revisions=last), get), 0.5, 0.9)
+
+    def bulk_apply(self):
+        with self.st8d() as st8:
+            repository = self.directory("libgit2")
+            self.add("apply of 1,000 documents in one request", "libgit2 commit of the same, synced",
+                     self.interleave(lambda: self.http(st8, "apply", 1, documents=1000),
+                                     lambda: self.tool("git2_bench", "--directory", repository, "--files", 1000, "--changed", 1000, "--commits", 4)), 2, 10)
+
+    def watch(self):
+        connections = 1000
+        with self.st8d() as st8, servers.Etcd(self.directory("etcd")) as etcd:
+            self.load_documents(st8, "bench", 10)
+            watchers = Watchers(st8, connections)
+            rounds = 10 if self.quick else 30
+            memory = [0.0, 0.0]
+
+            def ours():
+                samples = [watchers.publish() for _ in range(rounds)]
+                memory[0] = st8.resident_mb()
+                return {"last_ms": statistics.median(samples), "p50_us": statistics.median(samples) * 1000, "p99_us": max(samples) * 1000}
+
+            def theirs():
+                run = self.tool("etcd_load", "--port", etcd.port, "--workload", "watch", "--connections", connections, "--rounds", rounds)
+                memory[1] = max(memory[1], etcd.resident_mb())
+                return {"last_ms": run["p50_us"] / 1000, **run}
+
+            pairs = self.interleave(ours, theirs)
+            self.add("watch, 1,000 connections: publish to last delivery", "etcd, 1,000 connections", pairs, 1.5, 2.5, "last_ms", "ms", invert=True)
+            self.add("watch, 1,000 connections: resident memory", "etcd, 1,000 connections", [({"mb": memory[0]}, {"mb": memory[1]})], 0.5, 0.25, "mb", "MB",
+                     lower_is_better=True)
+            watchers.close()
+
+    def crowd(self):
+        with self.st8d() as st8:
+            self.load_documents(st8, "bench", 1000)
+            alone = [self.http(st8, "get", 1) for _ in range(self.rounds)]
+            crowd = Crowd(st8, idle=2000, streams=500, slow=50)
+            beside = [self.http(st8, "get", 1) for _ in range(self.rounds)]
+            crowd.close()
+            self.add("p99 of a working client beside 2,000 idle connections, 500 streams, 50 one-byte-a-second clients", "without them",
+                     list(zip(beside, alone)), 2, 1.2, "p99_us", "µs", lower_is_better=True)
+
+    def million(self):
+        count = 100_000 if self.quick else 1_000_000
+        label = f"{count:,}"
+        with self.st8d() as st8:
+            self.load_documents(st8, "small", 1000)
+            self.load_documents(st8, "large", count)
+            apply_to = lambda name, keys: self.http(st8, "apply", 1, namespace=name, keys=keys)  # noqa: E731
+            self.add(f"apply of one key in a namespace of {label} keys", "the same at 1,000 keys",
+                     self.interleave(lambda: apply_to("large", count), lambda: apply_to("small", 1000)), 3, 1.5, "p50_us", "µs", lower_is_better=True)
+            repository = self.directory("libgit2-large")
+            self.add(f"apply of one key in a namespace of {label} keys", f"libgit2 commit, synced, {label} files nested",
+                     self.interleave(lambda: apply_to("large", count),
+                                     lambda: self.tool("git2_bench", "--directory", repository, "--files", count, "--commits", 30)),
+                     8, 10, "p50_us", "µs", invert=True)
+            self.git_rows(st8, repository, count, label)
+
+    def git_rows(self, st8, repository, count, label):
+        env = {**os.environ, "GIT_AUTHOR_NAME": "b", "GIT_AUTHOR_EMAIL": "b@x", "GIT_COMMITTER_NAME": "b", "GIT_COMMITTER_EMAIL": "b@x"}
+
+        def git(*arguments):
+            began = time.perf_counter()
+            done = subprocess.run(["git", "-C", repository, *arguments], check=True, capture_output=True, text=True, env=env)
+            return (time.perf_counter() - began) * 1000, done.stdout.strip()
+
+        def timed(method, path, body=None):
+            began = time.perf_counter()
+            answer = st8.call(method, path, body)
+            return (time.perf_counter() - began) * 1000, answer
+
+        scope = {"namespace": "large", "branch": "main"}
+        head = lambda: st8.call("GET", "/v1/resolve?namespace=large&branch=main&at=@")["revision"]  # noqa: E731
+        for changed, must, reach in ((1, 3, 8), (1000, 10, 50)):
+            before = head()
+            st8.call("POST", "/v1/apply?changes=none", {"scope": scope, "message": "changed", "documents": [
+                {"key": key_name(i * 97 % count), "content": f'{{"changed": {time.time_ns() + i}}}\n'} for i in range(changed)]})
+            after = head()
+            self.tool("git2_bench", "--directory", repository, "--files", count, "--changed", changed, "--commits", 1)
+            self.add(f"diff, {changed:,} changed key(s) of {label}", "git diff --stat", self.interleave(
+                lambda: {"ms": timed("POST", "/v1/diff", {"scope": scope, "from": str(before), "to": str(after)})[0]},
+                lambda: {"ms": git("diff", "--stat", "main~1", "main")[0]}), must, reach, "ms", "ms", invert=True)
+        counter = iter(range(1_000_000))
+
+        def rollback():
+            source = head() - 1
+            return {"ms": timed("POST", "/v1/rollback?changes=none", {"scope": scope, "revision_id": source, "message": "back"})[0]}
+
+        def commit_tree():
+            began = time.perf_counter()
+            tree, parent = git("rev-parse", "main~1^{tree}")[1], git("rev-parse", "main")[1]
+            commit = git("-c", "core.fsync=all", "commit-tree", tree, "-p", parent, "-m", "back")[1]
+            git("-c", "core.fsync=all", "update-ref", "refs/heads/main", commit)
+            return {"ms": (time.perf_counter() - began) * 1000}
+
+        self.add(f"branch create at {label} keys", "git branch", self.interleave(
+            lambda: {"ms": timed("POST", "/v1/branches", {"scope": scope, "name": f"b{next(counter)}"})[0]},
+            lambda: {"ms": git("-c", "core.fsync=all", "branch", f"b{next(counter)}", "main")[0]}), 1, 1, "ms", "ms", invert=True)
+        self.add(f"rollback at {label} keys", "git commit-tree of an old tree", self.interleave(rollback, commit_tree), 1, 8, "ms", "ms", invert=True)
+        clone = self.directory("worktree")
+        subprocess.run(["git", "clone", "-q", "--shared", "-b", "main", repository, clone], check=True, env=env)
+
+        def revert():
+            began = time.perf_counter()
+            subprocess.run(["git", "-C", clone, "-c", "core.fsync=all", "revert", "--no-edit", "HEAD"], check=True, capture_output=True, env=env)
+            return {"ms": (time.perf_counter() - began) * 1000}
+
+        self.add(f"rollback at {label} keys", "git revert", self.interleave(rollback, revert, 3), 1, 300, "ms", "ms", invert=True)
+
+    def disk(self):
+        revisions, files = (2000, 200) if self.quick else (10000, 1000)
+        maker = ConfigFiles(files)
+        with self.st8d() as st8:
+            repository = self.directory("git-disk")
+            subprocess.run(["git", "init", "-q", "-b", "main", repository], check=True)
+            importer = subprocess.Popen(["git", "-C", repository, "fast-import", "--quiet"], stdin=subprocess.PIPE)
+            st8.call("POST", "/v1/apply?changes=none", {"scope": {"namespace": "disk", "branch": "main"}, "message": "begin", "documents": [
+                {"key": name, "content": text} for name, text in maker.files.items()]})
+            fast_import_commit(importer.stdin, maker.files, "begin", 0)
+            for number in range(revisions):
+                name, text = maker.change()
+                st8.call("POST", "/v1/apply?changes=none", {"scope": {"namespace": "disk", "branch": "main"}, "message": f"change {number}",
+                                                            "documents": [{"key": name, "content": text}]})
+                fast_import_commit(importer.stdin, {name: text}, f"change {number}", number + 1)
+            importer.stdin.close()
+            importer.wait()
+            subprocess.run(["git", "-C", repository, "gc", "-q", "--aggressive", "--prune=now"], check=True)
+            theirs = tree_bytes(os.path.join(repository, ".git/objects"))
+            st8.call("POST", "/v1/gc", {"keep": revisions * 2})
+            st8.stop()
+            ours = tree_bytes(os.path.join(st8.directory, "state"))
+            self.add(f"disk, {revisions:,} revisions over {files:,} JSON files of 1 KiB, a line changed each, after gc", "git gc --aggressive",
+                     [({"mb": ours / 1e6}, {"mb": theirs / 1e6})], 1.0, 0.33, "mb", "MB", lower_is_better=True)
+            st8.start()
+            self.gc_beside_writers(st8, revisions)
+
+    def gc_beside_writers(self, st8, revisions):
+        without = self.http(st8, "apply", 16, seconds=max(3, self.seconds), namespace="writers")
+        done = {}
+
+        def collect():
+            began = time.perf_counter()
+            done.update(st8.call("POST", "/v1/gc", {"keep": 10, "namespace": "disk"}))
+            done["seconds"] = time.perf_counter() - began
+
+        collector = threading.Timer(0.8, collect)
+        collector.start()
+        beside = self.http(st8, "apply", 16, seconds=max(3, self.seconds), namespace="writers")
+        collector.join()
+        self.add(f"gc of {revisions:,} revisions to 10, beside 16 writers: writers' p99", "without gc", [(beside, without)], 2, 1.2, "p99_us", "µs",
+                 lower_is_better=True, note=f"gc pruned {done.get('pruned')} revisions in {done.get('seconds', 0):.2f} s")
+
+    def restart(self):
+        target = (256 if self.quick else 1024) * (1 << 20)
+        with self.st8d() as st8:
+            written = 0
+            while written < target:
+                run = self.http(st8, "apply", 64, seconds=2, documents=8, bytes=4096, keys=20000)
+                written += int(run["operations"]) * 8 * 4096
+            st8.stop(signal.SIGKILL)
+            samples = []
+            for _ in range(3):
+                began = time.perf_counter()
+                st8.start()
+                samples.append(time.perf_counter() - began)
+                self.http(st8, "apply", 16, seconds=1)
+                st8.stop(signal.SIGKILL)
+            self.limit(f"restart to ready after a kill with {target >> 20:,} MiB written", statistics.median(samples), 1.0, 0.3, "s")
+
+    def limit(self, workload, value, must, reach, unit, note=None):
+        self.rows.append({"workload": workload, "against": "—", "ours": value, "theirs": None, "unit": unit, "ratio": value, "must": must, "reach": reach,
+                          "lower_is_better": True, "note": note})
+        print(f"  {workload}: {report.number(value)} {unit} ({report.verdict(self.rows[-1])})", flush=True)
+
+    def memory(self):
+        count = 500_000 if self.quick else 10_000_000
+        with self.st8d() as st8:
+            self.load_documents(st8, "memory", count, batch=50000, content=lambda i: f'{{"v":{i}}}')
+            st8.stop()
+            st8.start()
+            self.http(st8, "get", 1, namespace="memory", keys=count, seconds=1)
+            self.limit(f"memory of st8d after opening {count:,} keys", st8.resident_mb(), 150, 64, "MB")
+            minutes = 0.25 if self.quick else 10
+            readings = []
+            end = time.monotonic() + minutes * 60
+            while time.monotonic() < end:
+                self.http(st8, "apply", 16, seconds=3, namespace="mixed")
+                self.http(st8, "get", 32, seconds=3, namespace="memory", keys=count)
+                readings.append(st8.resident_mb())
+            half = len(readings) // 2
+            drift = max(readings[half:]) - max(readings[:half] or [0])
+            self.limit(f"memory of st8d after {minutes:g} minutes of mixed load", max(readings[half:]), 150, 64, "MB", note=f"the second half's peak is {drift:+.1f} MB against the first's")
+
+    def command_line(self):
+        with self.st8d() as st8, servers.Etcd(self.directory("etcd")) as etcd:
+            self.load_documents(st8, "default", 10)
+            subprocess.run(["etcdctl", f"--endpoints=127.0.0.1:{etcd.port}", "put", "key", "value"], check=True, capture_output=True, env={**os.environ, "ETCDCTL_API": "3"})
+
+            def timed(command, env=None):
+                samples = []
+                for _ in range(20):
+                    began = time.perf_counter()
+                    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **(env or {})})
+                    samples.append((time.perf_counter() - began) * 1000)
+                return {"ms": statistics.median(samples), "p50_us": statistics.median(samples) * 1000, "p99_us": max(samples) * 1000}
+
+            ours = [os.path.join(self.bin, "st8ctl"), "--server", f"http://127.0.0.1:{st8.port}", "--token", st8.token, "get", key_name(1)]
+            theirs = ["etcdctl", f"--endpoints=127.0.0.1:{etcd.port}", "get", "key"]
+            self.add("st8ctl get of one key, whole process", "etcdctl get",
+                     self.interleave(lambda: timed(ours), lambda: timed(theirs, {"ETCDCTL_API": "3"})), 5, 15, "ms", "ms", invert=True)
+
+    def tls(self):
+        with self.st8d("st8d-plain") as plain, self.st8d("st8d-tls", tls=True) as secure:
+            for server in (plain, secure):
+                self.http(server, "apply", 64, seconds=2, **({"tls": True} if server is secure else {}))
+            self.add("TLS: apply, 64 clients", "without TLS",
+                     self.interleave(lambda: self.http(secure, "apply", 64, tls=True), lambda: self.http(plain, "apply", 64)), 0.6, 0.8)
+            self.add("TLS: read, 64 clients", "without TLS",
+                     self.interleave(lambda: self.http(secure, "get", 64, tls=True), lambda: self.http(plain, "get", 64)), 0.6, 0.8)
+
+    # -- all ------------------------------------------------------------------------------------------------------------
+    WORKLOADS = ("apply_against_peers", "reads", "bulk_apply", "watch", "crowd", "million", "disk", "restart", "memory", "command_line", "tls")
+
+    def run(self, names):
+        sync = self.tool("sync_probe", self.scratch)
+        failed = []
+        for name in names:
+            print(name, flush=True)
+            began = time.monotonic()
+            try:
+                getattr(self, name)()
+            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                failed.append(name)
+                print(f"  failed: {error}", flush=True)
+            print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        return sync, failed
+
+
+def key_name(index):
+    return f"services/team-{index % 37}/service-{index}/config.json"
+
+
+def tree_bytes(path):
+    return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
+
+
+class ConfigFiles:
+    """Files of about 1 KiB of JSON, one line of one of them changed at a time; the same sequence at every run."""
+
+    def __init__(self, count):
+        self.random = random.Random(20)
+        self.lines = {}
+        for index in range(count):
+            self.lines[key_name(index)] = [f'  "option_{line}": "{self.random.randrange(1 << 32):08x} of service {index}",' for line in range(20)]
+        self.names = list(self.lines)
+
+    def text(self, name):
+        return "{\n" + "\n".join(self.lines[name]) + '\n  "end": null\n}\n'
+
+    @property
+    def files(self):
+        return {name: self.text(name) for name in self.names}
+
+    def change(self):
+        name = self.random.choice(self.names)
+        line = self.random.randrange(20)
+        self.lines[name][line] = f'  "option_{line}": "{self.random.randrange(1 << 32):08x} of change",'
+        return name, self.text(name)
+
+
+def fast_import_commit(pipe, files, message, number):
+    out = [f"commit refs/heads/main\ncommitter b <b@x> {1700000000 + number} +0000\ndata {len(message)}\n{message}\n"]
+    for name, text in files.items():
+        out.append(f"M 644 inline {name}\ndata {len(text.encode())}\n{text}\n")
+    pipe.write("".join(out).encode())
+
+
+class Watchers:
+    """SSE connections on the watch route; publish() gives the time from a write's start until every one has its event, in ms."""
+
+    def __init__(self, server, count):
+        import selectors
+        self.server = server
+        self.selector = selectors.DefaultSelector()
+        self.sockets = []
+        for _ in range(count):
+            one = socket.create_connection(("127.0.0.1", server.port))
+            one.sendall((f"GET /v1/watch?namespace=bench&branch=main HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n\r\n").encode())
+            self.sockets.append(one)
+        for one in self.sockets:
+            data = b""
+            while b"event: ready" not in data or not data.endswith(b"\n\n"):
+                piece = one.recv(65536)
+                if not piece:
+                    raise RuntimeError(f"a watch ended: {data[:300]!r}")
+                data += piece
+            one.setblocking(False)
+            self.selector.register(one, selectors.EVENT_READ, one)
+        self.version = 0
+
+    def publish(self):
+        self.version += 1
+        waiting = set(self.sockets)
+        body = {"scope": {"namespace": "bench", "branch": "main"}, "documents": [{"key": "watched.json", "content": f'{{"v": {time.time_ns()}}}'}], "message": "publish"}
+        began = time.perf_counter()
+        publisher = threading.Thread(target=self.server.call, args=("POST", "/v1/apply?changes=none", body))
+        publisher.start()
+        end = time.monotonic() + 30
+        while waiting:
+            if time.monotonic() > end:
+                raise RuntimeError(f"{len(waiting)} watchers got no event in 30 s")
+            for key, _ in self.selector.select(1):
+                data = key.data.recv(65536)
+                if not data:
+                    raise RuntimeError("a watch ended")
+                if b"event: revision" in data:
+                    waiting.discard(key.data)
+        took = (time.perf_counter() - began) * 1000
+        publisher.join()
+        return took
+
+    def close(self):
+        for one in self.sockets:
+            one.close()
+
+
+class Crowd:
+    """Connections that wait, streams that stay open, and clients that send a byte a second."""
+
+    def __init__(self, server, idle, streams, slow):
+        self.stopping = threading.Event()
+        self.connect = lambda: socket.create_connection(("127.0.0.1", server.port))
+        head = f"GET /healthz HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
+        self.idle = []
+        for _ in range(idle):
+            one = self.connect()
+            one.sendall((head + "\r\n").encode())
+            one.recv(65536)
+            self.idle.append(one)
+        self.streams = [self.connect() for _ in range(streams)]
+        for one in self.streams:
+            one.sendall((f"GET /v1/watch?namespace=bench&branch=main HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n\r\n").encode())
+            one.recv(65536)
+        self.slow = [self.connect() for _ in range(slow)]
+        self.thread = threading.Thread(target=self.drip, args=(head.encode(),))
+        self.thread.start()
+
+    def drip(self, head):
+        position = 0
+        while not self.stopping.wait(1.0):
+            for index, one in enumerate(self.slow):
+                try:
+                    one.sendall(head[position % len(head):position % len(head) + 1])
+                except OSError:
+                    one.close()  # The server gave up on it, as it should; another takes its place.
+                    self.slow[index] = self.connect()
+            position += 1
+
+    def close(self):
+        self.stopping.set()
+        self.thread.join()
+        for one in self.idle + self.streams + self.slow:
+            one.close()
+
+
+POSTGRES_SCHEMA = """
+create table head (branch int primary key, revision bigint not null);
+create table revision (branch int, revision bigint, parent bigint, author text, message text, created_at timestamptz default now(), primary key (branch, revision));
+create table document (branch int, key text, revision bigint, content text, hash bytea, primary key (branch, key, revision));
+insert into head select i, 0 from generate_series(0, 255) i;
+"""
+POSTGRES_COMMIT = r"""\set key random(0, 999)
+\set salt random(0, 1000000000)
+with moved as (update head set revision = revision + 1 where branch = :client_id returning revision),
+logged as (insert into revision (branch, revision, parent, author, message) select :client_id, revision, revision - 1, 'bench', 'bench' from moved),
+content as (select :salt::text || repeat('x', 1000) as text)
+insert into document (branch, key, revision, content, hash)
+select :client_id, 'services/service-' || :key || '/config.json', moved.revision, content.text, sha256(content.text::bytea) from moved, content;
+"""
+
+
+def machine(bench, sync):
+    def read(path, default=""):
+        try:
+            with open(path) as file:
+                return file.read()
+        except OSError:
+            return default
+
+    cpu = next((line.split(":")[1].strip() for line in read("/proc/cpuinfo").splitlines() if line.startswith("model name")), "unknown CPU")
+    memory = int(read("/proc/meminfo", "MemTotal: 0 kB").split()[1]) // (1 << 20)
+    filesystem = subprocess.run(["stat", "-f", "-c", "%T", bench.options.scratch], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip() or "unknown"
+    return {"cpu": cpu, "cores": os.cpu_count(), "memory": memory, "filesystem": filesystem, "date": datetime.date.today().isoformat(),
+            "mode": "quick" if bench.quick else "full", "commit": commit, **sync}
+
+
+COMMANDS = [
+    "`./dev bench` runs all of it, `./dev bench --quick` in under three minutes with smaller sizes, `./dev bench --only NAME` one group.",
+    "Load: `bench/load/http_load.cpp` (closed loop, keep-alive, answers counted per connection; a connection without an answer fails the run) and "
+    "`bench/peers/etcd_load.cpp` (gRPC, a connection per client), `pgbench -M prepared`, `bench/peers/git2_bench.cpp`, the `git` command.",
+    "Every client and server shares the machine's cores, so the client's cost is in every figure, ours and the peers'.",
+]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, shorter runs: under three minutes")
+    parser.add_argument("--only", action="append", choices=Bench.WORKLOADS, help="run this group alone (repeatable); writes no file")
+    parser.add_argument("--scratch", default=tempfile.gettempdir(), help="where servers keep their data")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md even for a quick run")
+    options = parser.parse_args()
+    bench = Bench(options)
+    sync, failed = bench.run(options.only or Bench.WORKLOADS)
+    text = report.markdown(bench.rows, machine(bench, sync), COMMANDS)
+    if options.write or not (options.quick or options.only):
+        notes = os.path.join(HERE, "notes.md")
+        if os.path.exists(notes):
+            with open(notes) as file:
+                text += "\n" + file.read()
+        with open(os.path.join(ROOT, "docs/benchmarks.md"), "w") as out:
+            out.write(text)
+        with open(os.path.join(ROOT, "docs/benchmarks.svg"), "w") as out:
+            out.write(report.svg(bench.rows))
+    else:
+        print(text)
+    if failed:
+        print("failed: " + ", ".join(failed), file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
