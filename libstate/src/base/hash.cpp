@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include "base/sha256_stream.h"
+
 namespace st8 {
 namespace {
 
@@ -54,6 +56,27 @@ Hash Hash::of_parts(std::initializer_list<std::string_view> parts) {
     if (EVP_DigestUpdate(context, part.data(), part.size()) != 1) std::abort();
   }
   return finish(context);
+}
+
+struct Sha256Stream::State {
+  std::unique_ptr<EVP_MD_CTX, FreeContext> context{EVP_MD_CTX_new()};
+};
+
+Sha256Stream::Sha256Stream() : state_(std::make_unique<State>()) {
+  if (EVP_DigestInit_ex2(state_->context.get(), sha256(), nullptr) != 1) std::abort();
+}
+Sha256Stream::~Sha256Stream() = default;
+Sha256Stream::Sha256Stream(Sha256Stream&&) noexcept = default;
+Sha256Stream& Sha256Stream::operator=(Sha256Stream&&) noexcept = default;
+
+void Sha256Stream::update(std::string_view data) {
+  if (EVP_DigestUpdate(state_->context.get(), data.data(), data.size()) != 1) std::abort();
+}
+
+Hash Sha256Stream::digest() const {
+  const std::unique_ptr<EVP_MD_CTX, FreeContext> copy{EVP_MD_CTX_new()};
+  if (EVP_MD_CTX_copy_ex(copy.get(), state_->context.get()) != 1) std::abort();
+  return finish(copy.get());
 }
 
 std::optional<Hash> Hash::from_hex(std::string_view hex) {
