@@ -19,11 +19,11 @@ enum class Table : char {
   kBranch = 'B',             // ns, branch name → BranchRecord
   kCheckpoint = 'K',         // ns, checkpoint name → CheckpointRecord
   kRevision = 'R',           // ns, number → Revision
-  kRevisionByHash = 'H',     // ns, first 16 bytes of the hash → number
-  kOperation = 'O',          // ns, sequence → Operation
+  kRevisionByHash = 'H',     // ns, first kHashIndexBytes of the hash, number → empty
+  kOperation = 'O',          // ns, last sequence → the Operations of one commit group
   kIdempotency = 'I',        // ns, key → IdempotencyRecord
-  kIdempotencyExpiry = 'J',  // time (µs), ns, key → empty
-  kGarbage = 'G',            // ns of a deleted namespace → empty: its ranges are still to be deleted
+  kIdempotencyExpiry = 'J',  // time (µs), ns, key → IdempotencyExpiry: the keys recorded by one commit group; ns and key are its first
+  kGarbage = 'G',            // ns of a deleted namespace → GarbageRecord: its ranges are still to be deleted
   kRecord = 'X',             // the layers' own records (RecordStore)
   // Bodies: laid by path, then by the revision that wrote them, so that versions of one path are neighbours and compress
   // against each other. What they are called (their hash) stands in the node or revision that refers to them.
@@ -31,7 +31,10 @@ enum class Table : char {
   kBlob = 'D',               // ns, document key NUL, written_at → 1 kind byte (0 deleted here, 1 raw), content
 };
 
-// A namespace's number in keys; never reused, so a deleted and remade namespace shares nothing with its past.
+// Enough that two revisions of a namespace seldom share an entry's beginning; the number makes entries distinct.
+inline constexpr std::size_t kHashIndexBytes = 8;
+
+// A namespace's number in keys, from 1; never reused, so a deleted and remade namespace shares nothing with its past.
 struct NamespaceId {
   std::uint32_t value = 0;
   friend bool operator==(const NamespaceId&, const NamespaceId&) = default;
@@ -46,6 +49,13 @@ inline void append_u32(std::string& out, std::uint32_t value) {
 }
 inline void append_u64(std::string& out, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
+}
+
+// Of at least eight bytes, the first eight.
+inline std::uint64_t read_u64(std::string_view bytes) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  return value;
 }
 
 // table | ns
@@ -64,6 +74,21 @@ inline std::string named_key(Table table, NamespaceId ns, std::string_view name)
 inline std::string numbered_key(Table table, NamespaceId ns, std::uint64_t number) {
   std::string key = table_key(table, ns);
   append_u64(key, number);
+  return key;
+}
+// H | ns | first bytes of the hash | number
+inline std::string hash_index_key(NamespaceId ns, const Hash& hash, RevisionNumber number) {
+  std::string key = table_key(Table::kRevisionByHash, ns);
+  key.append(hash.view().substr(0, kHashIndexBytes));
+  append_u64(key, number.value);
+  return key;
+}
+// J | time | ns | key
+inline std::string idempotency_expiry_key(std::int64_t time_us, NamespaceId ns, std::string_view idempotency_key) {
+  std::string key(1, static_cast<char>(Table::kIdempotencyExpiry));
+  append_u64(key, time_us < 0 ? 0 : static_cast<std::uint64_t>(time_us));
+  append_u32(key, ns.value);
+  key.append(idempotency_key);
   return key;
 }
 inline std::string node_key(NamespaceId ns, std::uint8_t level, std::string_view first_key, RevisionNumber written_at) {

@@ -1,0 +1,193 @@
+#include "st8/state/store.h"
+
+#include "pipeline/store_impl.h"
+#include "query/chain.h"
+#include "query/resolve.h"
+#include "st8/state/text.h"
+
+namespace st8::state {
+
+using keyspace::Table;
+
+namespace {
+
+std::string meta_key(std::string_view name) { return std::string(1, static_cast<char>(Table::kMeta)).append(name); }
+
+// Refuses a store of another format; marks a new one. The first write of all, so that nothing lies unmarked.
+Status check_format(Engine& engine) {
+  const std::string key = meta_key("format");
+  ST8_ASSIGN(const std::optional<std::string> stored, engine.get(key));
+  if (stored) {
+    ST8_ASSIGN(const std::uint32_t version, codec::decode_meta_number(*stored));
+    if (version == codec::kFormatVersion) return {};
+    return fail(ErrorCode::kInvalidArgument,
+                "the store has format version " + std::to_string(version) + ", and this program reads version " +
+                    std::to_string(codec::kFormatVersion),
+                version > codec::kFormatVersion ? "Use a newer st8d." : "Migrate it with the release that wrote it.");
+  }
+  const auto cursor = engine.scan({});
+  if (cursor->valid()) {
+    return fail(ErrorCode::kCorrupt, "the store holds data and no format version", "Restore a backup, or name another directory.");
+  }
+  ST8_TRY(cursor->status());
+  Batch batch;
+  batch.put(key, codec::encode_meta_number(codec::kFormatVersion));
+  const Expectation none{key, std::nullopt};
+  return engine.commit(batch, {&none, 1}, Durability::kSynced);
+}
+
+}  // namespace
+
+Store::Impl::Impl(std::unique_ptr<Engine> engine, const Clock& clock, const StoreOptions& options)
+    : core(std::move(engine), clock, options),
+      committer(core, notifier),
+      queue({options.commit_group_max, options.commit_group_bytes_max, options.commit_queue_max},
+            [this](std::span<pipeline::Command* const> commands) { committer.commit_group(commands); }) {}
+
+Status Store::Impl::submit(pipeline::Command& command) {
+  if (notifier.overloaded()) {
+    return fail(ErrorCode::kRateLimited, "the listeners of this store are far behind", "Retry after a moment.");
+  }
+  return queue.submit(command);
+}
+
+Result<CommitResult> Store::Impl::render(const NamespaceName& ns, pipeline::CommitAnswer answer) {
+  if (!answer.replay) return std::move(answer.result);
+  // The first answer again: the revision is what it was, and its changes are found by comparing trees.
+  const codec::IdempotencyRecord& replay = *answer.replay;
+  CommitResult result;
+  result.replayed = true;
+  result.noop = replay.noop;
+  result.revision = replay.revision;
+  pipeline::Pin pin = core.pins.enter();
+  pipeline::Pin parent_pin = core.pins.enter();  // Both before anything is resolved.
+  ST8_ASSIGN(const pipeline::ReaderLookup found, lookup(ns));
+  ST8_ASSIGN(const query::RevisionPointer revision, found.revision(replay.revision));
+  if (revision == nullptr) return query::no_such_revision(replay.revision);
+  result.hash = revision->revision.hash;
+  result.parent = revision->revision.parent();
+  if (replay.noop) return result;
+  ST8_ASSIGN(const query::RevisionPointer parent, query::parent_of(found, revision));
+  // Pruned since: which keys changed is no longer known; that it was committed, and as what, is.
+  if (revision->revision.pruned || parent->revision.pruned) return result;
+  pin.stand_on(found.id(), revision->revision.number);
+  parent_pin.stand_on(found.id(), parent->revision.number);
+  const tree::StoredNodes nodes(*core.engine, core.nodes, found.id());
+  ST8_TRY(tree::diff(nodes, parent->revision.tree, revision->revision.tree, {}, {}, [&](Change&& change) {
+    result.changes.push_back(std::move(change));
+    return true;
+  }));
+  return result;
+}
+
+Result<std::optional<std::string>> Store::Impl::get(std::string_view key) const {
+  return core.engine->get(std::string(1, static_cast<char>(Table::kRecord)).append(key));
+}
+
+Result<std::vector<Record>> Store::Impl::scan(std::string_view prefix, std::string_view after, std::size_t limit) const {
+  const std::string table(1, static_cast<char>(Table::kRecord));
+  KeyRange range = KeyRange::prefix(table + std::string(prefix));
+  if (!after.empty()) range.begin = std::max(range.begin, (table + std::string(after)).append(1, '\0'));
+  std::vector<Record> records;
+  const auto cursor = core.engine->scan(std::move(range));
+  for (; cursor->valid() && records.size() < limit; cursor->next()) {
+    records.push_back({std::string(cursor->key().substr(1)), std::string(cursor->value())});
+  }
+  ST8_TRY(cursor->status());
+  return records;
+}
+
+Status Store::Impl::commit(std::vector<RecordWrite> writes, std::vector<RecordExpectation> expectations) {
+  pipeline::RecordCommand command(std::move(writes), std::move(expectations));
+  return submit(command);
+}
+
+Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Engine> engine, const Clock& clock, StoreOptions options) {
+  ST8_TRY(check_format(*engine));
+  return std::unique_ptr<Store>(new Store(std::make_unique<Impl>(std::move(engine), clock, options)));
+}
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::~Store() = default;
+
+Result<CommitResult> Store::apply(ApplyRequest request) {
+  pipeline::ApplyCommand command(request);
+  ST8_TRY(command.prepare());
+  ST8_TRY(impl_->submit(command));
+  return impl_->render(request.name_space, std::move(command.answer));
+}
+
+Result<CommitResult> Store::copy(CopyRequest request) {
+  pipeline::CopyCommand command(request);
+  ST8_TRY(command.prepare());
+  ST8_TRY(impl_->submit(command));
+  return impl_->render(request.name_space, std::move(command.answer));
+}
+
+namespace {
+
+template <class Command, class Submit>
+auto run(Command& command, const Submit& submit) -> Result<typename decltype(command.answer)::value_type> {
+  ST8_TRY(submit(command));
+  return std::move(*command.answer);
+}
+
+}  // namespace
+
+Result<BranchInfo> Store::create_branch(BranchCreateRequest request) {
+  pipeline::BranchCreateCommand command(request);
+  return run(command, [this](pipeline::Command& c) { return impl_->submit(c); });
+}
+
+Result<BranchInfo> Store::delete_branch(BranchDeleteRequest request) {
+  pipeline::BranchDeleteCommand command(request);
+  return run(command, [this](pipeline::Command& c) { return impl_->submit(c); });
+}
+
+Result<BranchInfo> Store::rename_branch(BranchRenameRequest request) {
+  pipeline::BranchRenameCommand command(request);
+  return run(command, [this](pipeline::Command& c) { return impl_->submit(c); });
+}
+
+Result<BranchInfo> Store::protect_branch(BranchProtectRequest request) {
+  pipeline::BranchProtectCommand command(request);
+  return run(command, [this](pipeline::Command& c) { return impl_->submit(c); });
+}
+
+Result<CheckpointInfo> Store::put_checkpoint(CheckpointPutRequest request) {
+  pipeline::CheckpointPutCommand command(request);
+  ST8_TRY(command.prepare());
+  return run(command, [this](pipeline::Command& c) { return impl_->submit(c); });
+}
+
+Result<CheckpointInfo> Store::delete_checkpoint(CheckpointDeleteRequest request) {
+  pipeline::CheckpointDeleteCommand command(request);
+  return run(command, [this](pipeline::Command& c) { return impl_->submit(c); });
+}
+
+Result<NamespaceInfo> Store::delete_namespace(NamespaceDeleteRequest request) {
+  pipeline::NamespaceDeleteCommand command(request);
+  return run(command, [this](pipeline::Command& c) { return impl_->submit(c); });
+}
+
+RecordStore& Store::records() { return *impl_; }
+void Store::set_guard(const CommitGuard* guard) { impl_->committer.set_guard(guard); }
+void Store::add_listener(OperationListener* listener) { impl_->notifier.add(listener); }
+
+StoreStats Store::stats() const {
+  StoreStats stats;
+  stats.engine = impl_->core.engine->stats();
+  stats.commits = impl_->core.commits.load(std::memory_order_relaxed);
+  stats.commit_groups = impl_->core.commit_groups.load(std::memory_order_relaxed);
+  stats.nodes_written = impl_->core.nodes_written.load(std::memory_order_relaxed);
+  stats.node_bytes_written = impl_->core.node_bytes_written.load(std::memory_order_relaxed);
+  const tree::NodeCache::Stats cache = impl_->core.nodes.stats();
+  stats.node_cache_hits = cache.hits;
+  stats.node_cache_misses = cache.misses;
+  stats.node_cache_bytes = cache.bytes;
+  stats.commit_queue_length = impl_->queue.length();
+  stats.writable = impl_->core.writable.load(std::memory_order_relaxed);
+  return stats;
+}
+
+}  // namespace st8::state

@@ -1,0 +1,40 @@
+// What Store hides. Methods of Store are defined where their subject is: writes in pipeline/store.cpp, reads in
+// query/store_reads.cpp, merging in merge/, upkeep in maintenance/.
+#pragma once
+
+#include "pipeline/commands.h"
+#include "pipeline/commit_queue.h"
+#include "pipeline/committer.h"
+#include "pipeline/notifier.h"
+#include "pipeline/store_core.h"
+#include "st8/state/store.h"
+
+namespace st8::state {
+
+class Store::Impl final : public RecordStore {
+ public:
+  Impl(std::unique_ptr<Engine> engine, const Clock& clock, const StoreOptions& options);
+
+  // Queues the command and waits for its answer; see pipeline/commands.h for what is to be called before.
+  Status submit(pipeline::Command& command);
+  // Turns a commit command's answer into the result, replays included.
+  Result<CommitResult> render(const NamespaceName& ns, pipeline::CommitAnswer answer);
+
+  // The lookup of a namespace, existing or not.
+  Result<pipeline::ReaderLookup> lookup(const NamespaceName& ns);
+  // A view of a revision; `pin` was entered before the revision was resolved. Errors: kGone.
+  Result<View> view(const NamespaceName& ns, const pipeline::ReaderLookup& lookup, const query::RevisionPointer& revision,
+                    pipeline::Pin pin);
+
+  // RecordStore.
+  Result<std::optional<std::string>> get(std::string_view key) const override;
+  Result<std::vector<Record>> scan(std::string_view prefix, std::string_view after, std::size_t limit) const override;
+  Status commit(std::vector<RecordWrite> writes, std::vector<RecordExpectation> expectations) override;
+
+  pipeline::StoreCore core;
+  pipeline::Notifier notifier;       // Outlives the queue: the last groups are told of.
+  pipeline::Committer committer;
+  pipeline::CommitQueue queue;
+};
+
+}  // namespace st8::state
