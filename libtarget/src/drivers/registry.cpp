@@ -1,0 +1,39 @@
+#include "drivers/registry.h"
+
+#include <array>
+
+#include "drivers/file/file_driver.h"
+
+namespace st8::target {
+namespace drivers {
+namespace {
+
+constexpr std::array<std::string_view, 1> kKinds = {"file"};
+
+class BuiltinDrivers final : public DriverFactory {
+ public:
+  Result<std::unique_ptr<TargetDriver>> make(const Target& target) const override {
+    if (target.kind == "file") {
+      ST8_ASSIGN(file::FileSpec spec, read_spec<file::FileSpec>(target));
+      return file::make_file_driver(std::move(spec));
+    }
+    return fail(ErrorCode::kUnprocessable, "there is no driver \"" + target.kind + "\"", "");
+  }
+};
+
+}  // namespace
+
+std::span<const std::string_view> driver_kinds() { return kKinds; }
+
+void check_spec(std::string_view kind, strict_yaml::Context& context, const strict_yaml::Value& spec) {
+  if (kind == "file") file::FileSpec().read(context, spec);
+}
+
+}  // namespace drivers
+
+const DriverFactory& builtin_drivers() {
+  static const drivers::BuiltinDrivers drivers;
+  return drivers;
+}
+
+}  // namespace st8::target
