@@ -116,13 +116,21 @@ TEST_P(TreeHistory, EqualsAPlainMapAtEveryRevision) {
     EXPECT_EQ(root.document_count, model.size());
     EXPECT_EQ(root.empty(), root.hash.is_zero());
 
-    // What was written is reachable, and nothing reachable is missing.
-    std::set<MemoryNodes::Place> reached;
+    // What was written is reachable, and nothing reachable is missing: gc can drop the rest.
+    std::set<MemoryNodes::Place> reached, bases;
     Model walked;
     ASSERT_TRUE(walk(nodes, root,
                      [&](const NodeLocation& location, const Hash&) { return reached.insert(MemoryNodes::place(location)).second; },
-                     [&](std::string_view key, const DocumentRef& ref) { walked.emplace(key, ref); }));
+                     [&](std::string_view key, const DocumentRef& ref) { walked.emplace(key, ref); },
+                     [&](const NodeLocation& location) { bases.insert(MemoryNodes::place(location)); }));
     EXPECT_EQ(walked, model);
+    MemoryNodes kept;
+    for (const auto* places : {&reached, &bases}) {
+      for (const auto& place : *places) kept.bodies[place] = nodes.bodies.at(place);
+    }
+    const auto after_gc = contents(kept, root);
+    ASSERT_TRUE(after_gc) << after_gc.error().message;
+    EXPECT_EQ(*after_gc, model);
     for (const auto& [location, name] : nodes.written) EXPECT_TRUE(reached.contains(MemoryNodes::place(location)));
 
     // Point reads: of keys that are there, and of ones that may be.

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "st8/state/hash.h"
-#include "tree/node.h"
+#include "tree/delta.h"
 #include "tree/tree.h"
 
 namespace st8::state::tree {
@@ -20,9 +20,11 @@ class MemoryNodes final : public NodeSource, public NodeSink {
   // Decodes the stored body each time, as a store with an empty cache does.
   Result<std::shared_ptr<const Node>> node(const NodeLocation& location, const Hash& name) const override {
     ++reads;
-    const auto found = bodies.find(place(location));
-    if (found == bodies.end()) return fail(ErrorCode::kGone, "no node there");
-    return Node::decode(found->second, name);
+    return load(location, name, {[&](RevisionNumber written_at) -> Result<std::string> {
+                                   const auto found = bodies.find(place({location.level, location.first_key, written_at}));
+                                   if (found == bodies.end()) return fail(ErrorCode::kGone, "no node there");
+                                   return found->second;
+                                 }, {}, {}});
   }
   void put(const NodeLocation& location, std::shared_ptr<const Node> node, std::string body) override {
     ++writes;

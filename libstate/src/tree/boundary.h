@@ -14,11 +14,11 @@
 
 namespace st8::state::tree {
 
-// Entries in a node: at least kEntriesMin but in the last node of a level, at most kEntriesMax, about 29 in the mean.
-inline constexpr std::size_t kEntriesMin = 8;
-inline constexpr std::size_t kEntriesMax = 96;
+// Entries in a node: at least kEntriesMin but in the last node of a level, at most kEntriesMax, about 24 in the mean.
+inline constexpr std::size_t kEntriesMin = 7;
+inline constexpr std::size_t kEntriesMax = 80;
 // What the hazard gains with each entry, of 2^32.
-inline constexpr std::uint32_t kHazardStep = 15'500'000;
+inline constexpr std::uint32_t kHazardStep = 20'350'000;
 static_assert(std::uint64_t{kHazardStep} * (kEntriesMax - kEntriesMin + 1) < (std::uint64_t{1} << 32));
 
 // A 64-bit hash of a key's bytes. Not cryptographic and not seeded: keys chosen against it can only make nodes of

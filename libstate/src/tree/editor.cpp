@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tree/cursor.h"
+#include "tree/delta.h"
 #include "tree/node.h"
 
 namespace st8::state::tree {
@@ -50,17 +51,23 @@ class Editor {
     if (!level_edits.empty()) {
       ST8_TRY(shrink(level, level_edits.front(), result.root));
     }
-    for (NodePointer& node : made_) {
-      if (result.root.empty() || node->level() > result.root.level) continue;  // Made before the tree was known to be lower.
-      const NodeLocation location{node->level(), std::string(node->first_key()), number_};
-      std::string body = node->body();
-      sink.put(location, std::move(node), std::move(body));
+    for (Made& made : made_) {
+      if (result.root.empty() || made.node->level() > result.root.level) continue;  // Made before the tree was known to be lower.
+      const NodeLocation location{made.node->level(), std::string(made.node->first_key()), number_};
+      sink.put(location, std::move(made.node), std::move(made.body));
     }
     return result;
   }
 
  private:
-  using NodePointer = std::shared_ptr<const Node>;
+  struct Old {
+    std::shared_ptr<const Node> node;
+    RevisionNumber written_at;
+  };
+  struct Made {
+    std::shared_ptr<const Node> node;
+    std::string body;  // As it will be stored.
+  };
 
   // Those edits that change something, and what they change.
   Result<std::vector<LevelEdit>> effective(std::span<const Edit> edits, std::vector<Change>& changes) {
@@ -139,7 +146,7 @@ class Editor {
       if (!index) return false;
       updates_.push_back({*index, *edit.entry});
     }
-    removed_.push_back(cursor_.shared_node());
+    removed_.push_back({cursor_.shared_node(), cursor_.written_at()});
     region_.push_back(node.with(updates_));
     return true;
   }
@@ -147,7 +154,7 @@ class Editor {
   // The cursor's node with the edits, appended to the builder.
   void merge(NodeBuilder& builder, std::span<const LevelEdit> edits) {
     const Node& node = cursor_.node();
-    removed_.push_back(cursor_.shared_node());
+    removed_.push_back({cursor_.shared_node(), cursor_.written_at()});
     std::size_t index = 0;
     for (const LevelEdit& edit : edits) {
       const std::size_t position = node.lower_bound(edit.key);
@@ -176,24 +183,27 @@ class Editor {
   // Turns a run's old and new nodes into edits of the level above, in key order.
   void emit(std::vector<LevelEdit>& above) {
     auto old = removed_.begin();
-    for (NodePointer& node : region_) {
+    for (std::shared_ptr<Node>& node : region_) {
       const std::string_view key = node->first_key();
-      for (; old != removed_.end() && (*old)->first_key() < key; ++old) drop(above, **old);
-      RevisionNumber written_at = number_;
-      if (old != removed_.end() && (*old)->first_key() == key) {
-        const bool same = (*old)->name() == node->name();
-        ++old;
-        if (same) {
-          // A run may begin with an old node that stays as it is. Above, its entry stays too; above the old root there
-          // is none yet.
-          if (node->level() < root_.level) continue;
-          written_at = root_.written_at;
+      for (; old != removed_.end() && old->node->first_key() < key; ++old) drop(above, *old->node);
+      const bool replaces = old != removed_.end() && old->node->first_key() == key;
+      NodeEntry entry{node->name(), node->document_count(), node->content_bytes(), number_};
+      if (replaces && old->node->name() == node->name()) {
+        // A run may begin with an old node that stays as it is. Above, its entry stays too; above the old root there is
+        // none yet.
+        if (node->level() == root_.level) {
+          entry.written_at = root_.written_at;
+          kept_.push_back(std::move(node));
+          above.push_back({key, entry});
         }
+      } else {
+        std::string body = replaces && old->written_at < number_ ? stored_body(source_, *node, old->node, old->written_at) : node->body();
+        above.push_back({key, entry});
+        made_.push_back({std::move(node), std::move(body)});
       }
-      above.push_back({key, NodeEntry{node->name(), node->document_count(), node->content_bytes(), written_at}});
-      (written_at == number_ ? made_ : kept_).push_back(std::move(node));
+      if (replaces) ++old;
     }
-    for (; old != removed_.end(); ++old) drop(above, **old);
+    for (; old != removed_.end(); ++old) drop(above, *old->node);
     region_.clear();
     removed_.clear();
   }
@@ -220,7 +230,7 @@ class Editor {
   Result<std::shared_ptr<const Node>> made_or_stored(const TreeRoot& root) const {
     if (root.written_at == number_) {
       for (auto made = made_.rbegin(); made != made_.rend(); ++made) {
-        if ((*made)->name() == root.hash) return *made;
+        if (made->node->name() == root.hash) return made->node;
       }
     }
     return load_root(source_, root);
@@ -230,10 +240,10 @@ class Editor {
   const TreeRoot root_;
   const RevisionNumber number_;
   LevelCursor cursor_;
-  std::vector<NodePointer> made_;     // In the order made: level by level, each in key order.
-  std::vector<NodePointer> kept_;     // Keeps a key alive.
-  std::vector<NodePointer> region_;   // Of the run at hand: nodes made,
-  std::vector<NodePointer> removed_;  // and the old ones they stand for.
+  std::vector<Made> made_;                         // In the order made: level by level, each in key order.
+  std::vector<std::shared_ptr<const Node>> kept_;  // Keeps a key alive.
+  std::vector<std::shared_ptr<Node>> region_;      // Of the run at hand: nodes made,
+  std::vector<Old> removed_;                       // and the old ones they stand for.
   std::vector<Node::Update> updates_;
   std::deque<std::string> dropped_keys_;
 };

@@ -58,18 +58,24 @@ tl::unexpected<Error> corrupt(std::string what) {
 
 Node::Node(Token, std::string body) : body_(std::move(body)) {}
 
-Result<std::shared_ptr<const Node>> Node::decode(std::string body) {
-  const auto node = std::make_shared<Node>(Token{}, std::move(body));
+Result<std::shared_ptr<Node>> Node::decode(std::string body) {
+  auto node = std::make_shared<Node>(Token{}, std::move(body));
   ST8_TRY(node->layout());
   ST8_TRY(node->validate());
   node->rename();
   return node;
 }
 
-Result<std::shared_ptr<const Node>> Node::decode(std::string body, const Hash& name) {
-  ST8_ASSIGN(auto node, decode(std::move(body)));
-  if (node->name() != name) return corrupt("it is called " + name.hex() + " and hashes to " + node->name().hex());
-  return node;
+void Node::set_bases(std::uint8_t step, std::span<const Base> bases) {
+  assert(step <= kStepsMax && bases.size() == static_cast<std::size_t>(std::popcount(step)));
+  step_ = step;
+  bases_ = bases.empty() ? nullptr : std::make_unique<Base[]>(bases.size());
+  std::copy(bases.begin(), bases.end(), bases_.get());
+}
+
+bool Node::same_keys(const Node& other) const {
+  return count_ == other.count_ && std::string_view(body_).substr(ends_offset_, hash_offset_ - ends_offset_) ==
+                                       std::string_view(other.body_).substr(other.ends_offset_, other.hash_offset_ - other.ends_offset_);
 }
 
 Status Node::layout() {
@@ -230,7 +236,7 @@ std::size_t Node::child_for(std::string_view key) const {
   return index == 0 ? 0 : index - 1;
 }
 
-std::shared_ptr<const Node> Node::with(std::span<const Update> updates) const {
+std::shared_ptr<Node> Node::with(std::span<const Update> updates) const {
   std::array<NodeEntry, kEntriesMax> entries;
   for (std::size_t i = 0; i < count_; ++i) entries[i] = entry(i);
   std::uint64_t documents_total = document_count_, bytes_total = content_bytes_;
@@ -303,7 +309,7 @@ std::string_view NodeBuilder::key(std::size_t index) const {
   return std::string_view(keys_).substr(begin, ends_[index] - begin);
 }
 
-std::shared_ptr<const Node> NodeBuilder::finish() {
+std::shared_ptr<Node> NodeBuilder::finish() {
   assert(!entries_.empty() && entries_.size() <= kEntriesMax);
   const std::size_t count = entries_.size();
   const std::size_t prefix_size = common_prefix(key(0), key(count - 1));

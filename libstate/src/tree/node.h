@@ -5,6 +5,7 @@
 // object, and nothing more. docs/formats.md ("Tree nodes") describes the body byte by byte.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,6 +22,16 @@
 
 namespace st8::state::tree {
 
+// How long a node's run of stored differences may be, and how many bases one node can lean on; see delta.h.
+inline constexpr std::uint8_t kStepsMax = 31;
+inline constexpr std::size_t kBasesMax = 5;  // The most bits set in a step.
+
+// A body that a node's own is stored as a difference from.
+struct Base {
+  RevisionNumber written_at;
+  Hash name;
+};
+
 // What an entry says about its child (a node one level down, or at level 0 a document), its key apart.
 struct NodeEntry {
   Hash hash;                    // The child's name.
@@ -36,9 +47,7 @@ class Node {
  public:
   // Checks every byte: whatever decodes is the one encoding of what it says. Errors: kCorrupt, saying what is wrong.
   // Cost: one pass and one SHA-256.
-  static Result<std::shared_ptr<const Node>> decode(std::string body);
-  // decode(), and that its name is `name`.
-  static Result<std::shared_ptr<const Node>> decode(std::string body, const Hash& name);
+  static Result<std::shared_ptr<Node>> decode(std::string body);
 
   Node(Token, std::string body);
   Node(const Node&) = delete;
@@ -51,7 +60,14 @@ class Node {
   std::uint64_t content_bytes() const { return content_bytes_; }
   const std::string& body() const { return body_; }
   std::string_view content() const { return std::string_view(body_).substr(1, location_offset_ - 1); }  // What is hashed.
-  std::size_t memory_bytes() const { return sizeof(Node) + body_.capacity() + kAllocationBytes; }
+  std::size_t memory_bytes() const { return sizeof(Node) + body_.capacity() + base_count() * sizeof(Base) + kAllocationBytes; }
+
+  // How it is stored (delta.h): 0 whole, else as a difference, `step` versions after one stored whole, from bases()[0],
+  // which leans on bases()[1], and so on. Set before the node is shared.
+  std::uint8_t step() const { return step_; }
+  std::size_t base_count() const { return static_cast<std::size_t>(std::popcount(step_)); }
+  std::span<const Base> bases() const { return {bases_.get(), base_count()}; }
+  void set_bases(std::uint8_t step, std::span<const Base> bases);
 
   // Entries by position, 0 to count() - 1.
   std::string_view key_prefix() const { return std::string_view(body_).substr(prefix_offset_, prefix_size_); }
@@ -81,7 +97,12 @@ class Node {
     std::size_t index;
     NodeEntry entry;
   };
-  std::shared_ptr<const Node> with(std::span<const Update> updates) const;
+  std::shared_ptr<Node> with(std::span<const Update> updates) const;
+  bool same_keys(const Node& other) const;
+
+  // Checks the keys and what the columns hold, and sums them up. decode() does; whoever makes a node by other ways from
+  // bytes that may be damaged has to.
+  Status validate();
 
  private:
   friend class NodeBuilder;
@@ -89,8 +110,6 @@ class Node {
 
   // Finds the columns in body_; everything that is read later lies within it.
   Status layout();
-  // Checks what the columns hold, and sums them up.
-  Status validate();
   static std::string encode(std::uint8_t level, std::size_t prefix_size, std::uint8_t ends_width, std::string_view keys,
                             std::span<const NodeEntry> entries);
   void rename() { name_ = Hash::of(content()); }
@@ -100,6 +119,7 @@ class Node {
   }
 
   std::string body_;
+  std::unique_ptr<Base[]> bases_;
   Hash name_;
   std::uint64_t document_count_ = 0;
   std::uint64_t content_bytes_ = 0;
@@ -108,6 +128,7 @@ class Node {
   std::uint32_t location_offset_ = 0, written_offset_ = 0;
   std::uint8_t level_ = 0, count_ = 0;
   std::uint8_t ends_width_ = 0, documents_width_ = 0, bytes_width_ = 0, written_width_ = 0;
+  std::uint8_t step_ = 0;
 };
 
 // Gathers entries in key order and makes nodes of them. Reused, it allocates only for the nodes.
@@ -123,7 +144,7 @@ class NodeBuilder {
   std::size_t count() const { return entries_.size(); }
   std::string_view key(std::size_t index) const;
   // The node of what was added; empty afterwards. Needs at least one entry.
-  std::shared_ptr<const Node> finish();
+  std::shared_ptr<Node> finish();
 
  private:
   friend class Node;

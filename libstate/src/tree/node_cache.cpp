@@ -1,19 +1,22 @@
 #include "tree/node_cache.h"
 
 #include <bit>
+#include <cstring>
 #include <mutex>
+
+#include "tree/delta.h"
 
 namespace st8::state::tree {
 namespace {
 
-// A name is a SHA-256: any of its bytes are as good as a hash. Shard and place in it come from different ones.
-std::uint64_t word_of(const Hash& name, std::size_t at) {
+// A name is a SHA-256: its first bytes are as good as a hash.
+std::uint64_t word_of(const Hash& name) {
   std::uint64_t word;
-  std::memcpy(&word, name.bytes.data() + at, sizeof word);
+  std::memcpy(&word, name.bytes.data(), sizeof word);
   return word;
 }
-std::uint64_t place_of(keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) {
-  return word_of(name, 8) ^ (written_at.value * 0x9e3779b97f4a7c15u) ^ (std::uint64_t{ns.value} << 32);
+std::uint64_t place_of(keyspace::NamespaceId ns, std::uint64_t name_word, RevisionNumber written_at) {
+  return (name_word >> 8) ^ (written_at.value * 0x9e3779b97f4a7c15u) ^ (std::uint64_t{ns.value} << 32);
 }
 
 constexpr std::uint32_t kNone = 0xffffffffu;
@@ -49,13 +52,20 @@ struct alignas(64) NodeCache::Shard {
 
   std::size_t mask() const { return table.size() - 1; }
 
-  const Entry* find(std::uint64_t place, keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) const {
+  // The entry at this place for which `is_it` holds, or null.
+  template <class IsIt>
+  const Entry* find(std::uint64_t place, IsIt&& is_it) const {
     if (table.empty()) return nullptr;
     for (std::size_t slot = place & mask(); table[slot] != kNone; slot = (slot + 1) & mask()) {
       const Entry& entry = entries[table[slot]];
-      if (entry.place == place && entry.written_at == written_at.value && entry.ns == ns.value && entry.node->name() == name) return &entry;
+      if (entry.place == place && is_it(entry)) return &entry;
     }
     return nullptr;
+  }
+  const Entry* find(std::uint64_t place, keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) const {
+    return find(place, [&](const Entry& entry) {
+      return entry.written_at == written_at.value && entry.ns == ns.value && entry.node->name() == name;
+    });
   }
 
   void link(std::uint32_t position) {
@@ -110,11 +120,12 @@ NodeCache::NodeCache(std::size_t bytes_max) : shards_(std::make_unique<Shard[]>(
 }
 NodeCache::~NodeCache() = default;
 
-NodeCache::Shard& NodeCache::shard(const Hash& name) const { return shards_[word_of(name, 0) % kShards]; }
+NodeCache::Shard& NodeCache::shard(std::uint64_t name_word) const { return shards_[name_word % kShards]; }
 
 std::shared_ptr<const Node> NodeCache::get(keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) const {
-  const std::uint64_t place = place_of(ns, name, written_at);
-  const Shard& home = shard(name);
+  const std::uint64_t word = word_of(name);
+  const std::uint64_t place = place_of(ns, word, written_at);
+  const Shard& home = shard(word);
   const std::shared_lock lock(home.mutex);
   const Shard::Entry* entry = home.find(place, ns, name, written_at);
   if (entry == nullptr) {
@@ -128,9 +139,20 @@ std::shared_ptr<const Node> NodeCache::get(keyspace::NamespaceId ns, const Hash&
   return entry->node;
 }
 
+std::shared_ptr<const Node> NodeCache::get_version(keyspace::NamespaceId ns, const NodeLocation& location, std::uint64_t name_word) const {
+  const Shard& home = shard(name_word);
+  const std::shared_lock lock(home.mutex);
+  const Shard::Entry* entry = home.find(place_of(ns, name_word, location.written_at), [&](const Shard::Entry& each) {
+    return each.written_at == location.written_at.value && each.ns == ns.value && each.node->level() == location.level &&
+           each.node->first_key() == location.first_key;
+  });
+  return entry == nullptr ? nullptr : entry->node;
+}
+
 void NodeCache::put(keyspace::NamespaceId ns, RevisionNumber written_at, std::shared_ptr<const Node> node) {
-  const std::uint64_t place = place_of(ns, node->name(), written_at);
-  Shard& home = shard(node->name());
+  const std::uint64_t word = word_of(node->name());
+  const std::uint64_t place = place_of(ns, word, written_at);
+  Shard& home = shard(word);
   const std::unique_lock lock(home.mutex);
   if (home.find(place, ns, node->name(), written_at) != nullptr) return;
   if ((home.live + 1) * 2 > home.table.size()) home.grow_table();
@@ -169,14 +191,24 @@ NodeCache::Stats NodeCache::stats() const {
 
 Result<std::shared_ptr<const Node>> StoredNodes::node(const NodeLocation& location, const Hash& name) const {
   if (auto node = cache_->get(ns_, name, location.written_at)) return node;
-  ST8_ASSIGN(auto body, engine_->get(keyspace::node_key(ns_, location.level, location.first_key, location.written_at), snapshot_));
-  if (!body) {
-    return fail(ErrorCode::kGone,
-                "the tree node of level " + std::to_string(location.level) + " at \"" + location.first_key +
-                    "\", written by revision " + std::to_string(location.written_at.value) + ", is not in the store",
-                "its revision may have been pruned by gc; if not, run `st8d fsck`");
-  }
-  ST8_ASSIGN(auto node, Node::decode(std::move(*body), name));
+  NodeLocation version = location;
+  StoredVersions versions;
+  versions.body_at = [&](RevisionNumber written_at) -> Result<std::string> {
+    ST8_ASSIGN(auto body, engine_->get(keyspace::node_key(ns_, location.level, location.first_key, written_at), snapshot_));
+    if (!body) {
+      return fail(ErrorCode::kGone,
+                  "the tree node of level " + std::to_string(location.level) + " at \"" + location.first_key +
+                      "\", written by revision " + std::to_string(written_at.value) + ", is not in the store",
+                  "its revision may have been pruned by gc; if not, run `st8d fsck`");
+    }
+    return std::move(*body);
+  };
+  versions.at_hand = [&](RevisionNumber written_at, std::uint64_t name_word) {
+    version.written_at = written_at;
+    return cache_->get_version(ns_, version, name_word);
+  };
+  versions.keep = [&](RevisionNumber written_at, const std::shared_ptr<const Node>& node) { cache_->put(ns_, written_at, node); };
+  ST8_ASSIGN(auto node, load(location, name, versions));
   cache_->put(ns_, location.written_at, node);
   return node;
 }
@@ -195,7 +227,7 @@ void UncommittedNodes::put(const NodeLocation& location, std::shared_ptr<const N
 
 void UncommittedNodes::index(std::uint32_t position) {
   const std::size_t mask = index_.size() - 1;
-  std::size_t slot = word_of(nodes_[position].node->name(), 0) & mask;
+  std::size_t slot = word_of(nodes_[position].node->name()) & mask;
   while (index_[slot] != 0) slot = (slot + 1) & mask;
   index_[slot] = position + 1;
 }
@@ -203,7 +235,7 @@ void UncommittedNodes::index(std::uint32_t position) {
 std::shared_ptr<const Node> UncommittedNodes::cached(const Hash& name, RevisionNumber written_at) const {
   if (!nodes_.empty()) {
     const std::size_t mask = index_.size() - 1;
-    for (std::size_t slot = word_of(name, 0) & mask; index_[slot] != 0; slot = (slot + 1) & mask) {
+    for (std::size_t slot = word_of(name) & mask; index_[slot] != 0; slot = (slot + 1) & mask) {
       const Uncommitted& here = nodes_[index_[slot] - 1];
       if (here.written_at == written_at && here.node->name() == name) return here.node;
     }

@@ -30,6 +30,8 @@ class NodeCache {
 
   // Null when it is not here. Counts a hit or a miss.
   std::shared_ptr<const Node> get(keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) const;
+  // The version of a node that a revision wrote, known by the first eight bytes of its name (delta.h). Counts nothing.
+  std::shared_ptr<const Node> get_version(keyspace::NamespaceId ns, const NodeLocation& location, std::uint64_t name_word) const;
   // Keeps the node, dropping others when the bound asks for it. A node that is here already stays as it is.
   void put(keyspace::NamespaceId ns, RevisionNumber written_at, std::shared_ptr<const Node> node);
 
@@ -42,7 +44,7 @@ class NodeCache {
  private:
   struct Shard;
   static constexpr std::size_t kShards = 64;
-  Shard& shard(const Hash& name) const;
+  Shard& shard(std::uint64_t name_word) const;
 
   std::unique_ptr<Shard[]> shards_;
 };

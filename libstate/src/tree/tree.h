@@ -41,7 +41,8 @@ class NodeSource {
   virtual std::shared_ptr<const Node> cached(const Hash& name, RevisionNumber written_at) const;
 };
 
-// Takes the nodes that an edit makes. `body` is what is stored under the location (level, first_key, the edit's number).
+// Takes the nodes that an edit makes. `body` is what is stored under the location (level, first_key, the edit's number):
+// the whole node, or its difference from an earlier version (delta.h).
 class NodeSink {
  public:
   virtual ~NodeSink() = default;
@@ -73,9 +74,12 @@ Status diff(const NodeSource& source, const TreeRoot& before, const TreeRoot& af
             std::string_view after_key, const std::function<bool(Change&&)>& visit);
 
 // Visits every node reachable from the root once (children after parents). `enter` returns false to skip a subtree
-// (already seen). Leaves' entries are given to `blob`. For gc and fsck.
+// (already seen). Leaves' entries are given to `blob`. `base` is given the bodies that entered nodes are stored as
+// differences from (delta.h): gc must keep those bodies too. A base need not be a node of any kept tree, so keep them
+// in a set of their own: one that was only seen as a base has not been entered. For gc and fsck.
 Status walk(const NodeSource& source, const TreeRoot& root,
             const std::function<bool(const NodeLocation& location, const Hash& name)>& enter,
-            const std::function<void(std::string_view key, const DocumentRef& ref)>& blob);
+            const std::function<void(std::string_view key, const DocumentRef& ref)>& blob,
+            const std::function<void(const NodeLocation& location)>& base);
 
 }  // namespace st8::state::tree

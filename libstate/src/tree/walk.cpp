@@ -8,10 +8,14 @@ struct Walk {
   const NodeSource& source;
   const std::function<bool(const NodeLocation&, const Hash&)>& enter;
   const std::function<void(std::string_view, const DocumentRef&)>& blob;
+  const std::function<void(const NodeLocation&)>& base;
   std::string key;
 
   // As deep as the tree, whose level load_child() checks to fall by one at each step.
   Status visit(const Node& node) {
+    if (base) {
+      for (const Base& each : node.bases()) base({node.level(), std::string(node.first_key()), each.written_at});
+    }
     if (node.level() == 0) {
       if (!blob) return {};
       for (std::size_t i = 0; i < node.count(); ++i) {
@@ -35,10 +39,11 @@ struct Walk {
 
 Status walk(const NodeSource& source, const TreeRoot& root,
             const std::function<bool(const NodeLocation& location, const Hash& name)>& enter,
-            const std::function<void(std::string_view key, const DocumentRef& ref)>& blob) {
+            const std::function<void(std::string_view key, const DocumentRef& ref)>& blob,
+            const std::function<void(const NodeLocation& location)>& base) {
   if (root.empty() || !enter({root.level, root.first_key, root.written_at}, root.hash)) return {};
   ST8_ASSIGN(const auto node, load_root(source, root));
-  return Walk{source, enter, blob, {}}.visit(*node);
+  return Walk{source, enter, blob, base, {}}.visit(*node);
 }
 
 }  // namespace st8::state::tree
