@@ -1,0 +1,69 @@
+#include <algorithm>
+
+#include "commands/commands.h"
+
+namespace st8::ctl {
+namespace {
+
+constexpr const Flag* kFlags[] = {&flags::kFile, &flags::kValue, &flags::kKey, &flags::kUnder, &flags::kPrune, &flags::kMessage, &flags::kAuthor,
+                                  &flags::kExpected, &flags::kIdempotency, &flags::kDryRun};
+constexpr Positional kPositionals[] = {{"file", "Files and directories, as with -f", false, true, Completes::kFiles}};
+
+// Of one request, as st8d takes it.
+constexpr std::size_t kBodyBytesMax = 20u << 20;
+
+Result<int> run(Context& context) {
+  ST8_ASSIGN(const std::optional<std::string> prune, prune_prefix(context));
+  ST8_ASSIGN(LoadedDocuments loaded, load_from_flags(context, context.arguments().positionals));
+  if (loaded.documents.empty() && !prune) {
+    if (context.arguments().positionals.empty() && !context.arguments().given("file") && !context.arguments().given("value")) {
+      return fail(ErrorCode::kInvalidArgument, "nothing to apply: provide at least one -f <file> or --value key=value", "see `st8ctl apply --help`");
+    }
+    return fail(ErrorCode::kInvalidArgument, "nothing to apply: no file was found there", "--prune, with none, would delete what is not given");
+  }
+  wire::ApplyBody body;
+  body.scope = context.scope();
+  body.documents = std::move(loaded.documents);
+  body.prune = prune;
+  body.write = context.write_fields();
+  std::string json = wire::to_json(body);
+  if (json.size() > kBodyBytesMax) {
+    return fail(ErrorCode::kTooLarge,
+                "the " + std::to_string(body.documents.size()) + " documents make a request of " + human_bytes(json.size()) + "; st8d takes at most " +
+                    human_bytes(kBodyBytesMax),
+                "apply them in parts, or a single large one with `st8ctl apply -f FILE` of its own");
+  }
+  Call call = change("POST", "/v1/apply", std::move(json));
+  call.query = {{"changes", context.wants_document() ? "" : "keys"}};
+  ST8_ASSIGN(const HttpResponse response, send_change(context, std::move(call), "Sending"));
+  ST8_ASSIGN(const wire::WriteResultBody result, wire::parse_write_result(response.body));
+  const std::string count = std::to_string(std::max<std::uint64_t>(result.change_count, result.changes.size()));
+  return report_change(context, response,
+                       {"Applied " + count + " change(s) at revision {}.", "Would apply " + count + " change(s) at revision {}.",
+                        "No changes. Head stays at revision {}."});
+}
+
+}  // namespace
+
+const Command kApply{
+    "apply",
+    "Apply files, directories and values to a branch",
+    "Makes one revision of everything given: all of it or nothing. Keys that are not named stay as they are, unless --prune says otherwise; "
+    "what changes nothing makes no revision.\n"
+    "\n"
+    "A file's key is its path, cleaned (\"./conf//app.json\" is \"conf/app.json\"). A directory's files have keys relative to it: `-f conf` gives "
+    "\"app.json\" for conf/app.json, and `-f conf --under conf` gives \"conf/app.json\". Contents are taken byte for byte, text or not.\n"
+    "\n"
+    "In a directory, regular files are taken, hidden ones too, but nothing below .git. A link to a file is read as the file; links to directories are not "
+    "followed; dangling links, sockets, pipes and devices are left out with a notice. A file that cannot be read stops the whole apply.",
+    "st8ctl apply -f feature_flags.json --message \"enable dark mode\"\n"
+    "st8ctl apply -v limits/rps=250 -v limits/burst=500\n"
+    "st8ctl apply -f conf --under app/conf --prune --dry-run\n"
+    "kubectl get cm app -o json | st8ctl apply -f - --key app/cm.json\n"
+    "st8ctl apply -f app.json --expected-revision 41",
+    kFlags,
+    kPositionals,
+    {},
+    run};
+
+}  // namespace st8::ctl
