@@ -230,6 +230,8 @@ class Parser {
 
 }  // namespace
 
+Result<Arguments> parse_arguments(const Command& root, const std::vector<std::string>& words) { return Parser(root, words).run(); }
+
 const Flag* find_flag(const Command* command, std::string_view name) {
   if (command != nullptr) {
     for (const Flag* flag : command->flags) {

@@ -1,0 +1,111 @@
+// live, target, rollout: what is live where, and how it got there.
+#include "commands/commands.h"
+
+namespace st8::ctl {
+namespace {
+
+constexpr Flag kTarget_{"target", 0, FlagKind::kText, "NAME", "Only this target", Completes::kTargets};
+constexpr Flag kTime{"at-time", 0, FlagKind::kText, "TIME", "What was live then: 2026-11-21T10:00:00Z, 2h-ago"};
+constexpr Flag kLimit{"limit", 0, FlagKind::kNumber, "N", "At most this many (default 20; 0: all)"};
+constexpr const Flag* kLiveFlags[] = {&kTarget_, &kTime};
+constexpr const Flag* kListFlags[] = {&kLimit};
+constexpr Positional kTargetName[] = {{"name", "The target", true, false, Completes::kTargets}};
+constexpr Positional kRolloutId[] = {{"id", "The rollout", true, false, Completes::kNothing}};
+
+std::string field(const wire::JsonValue& item, std::string_view name) {
+  const wire::JsonValue* value = item.find(name);
+  return value == nullptr ? std::string() : printable(value->text);
+}
+
+// Rows of the named fields, under their names in capitals. A list without rows says `none` on standard error.
+void print_rows(Context& context, const wire::JsonValue& answer, std::string_view list, const std::vector<std::string>& fields, const std::string& none) {
+  const wire::JsonValue* items = answer.find(list);
+  if (items == nullptr || items->items.empty()) {
+    context.notice(none);
+    return;
+  }
+  if (context.format() == OutputFormat::kName) {
+    for (const wire::JsonValue& item : items->items) context.out().line(field(item, fields.front()));
+    return;
+  }
+  std::vector<std::vector<std::string>> rows;
+  std::vector<std::string>& head = rows.emplace_back();
+  for (const std::string& name : fields) {
+    std::string title;
+    for (const char c : name) title += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    head.push_back(std::move(title));
+  }
+  for (const wire::JsonValue& item : items->items) {
+    std::vector<std::string>& row = rows.emplace_back();
+    for (const std::string& name : fields) {
+      std::string cell = field(item, name);
+      row.push_back(cell.empty() ? "-" : name == "hash" ? cell.substr(0, 12) : name == "since" ? short_time(cell) : std::move(cell));
+    }
+  }
+  context.out().write(table(rows));
+}
+
+// One thing, whole: YAML is what a person reads best of a nested answer.
+Result<int> show(Context& context, const std::string& path) {
+  ST8_ASSIGN(Client* const client, context.client());
+  ST8_ASSIGN(const HttpResponse response, client->call(get(path)));
+  ST8_ASSIGN(const bool printed, context.print_document(response.body));
+  if (printed) return 0;
+  ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
+  context.out().write(yaml(answer));
+  return 0;
+}
+
+Result<int> live(Context& context) {
+  ST8_ASSIGN(Client* const client, context.client());
+  Query query = context.scope_query();
+  query.emplace_back("target", context.arguments().text_or("target", ""));
+  query.emplace_back("time", context.arguments().text_or("at-time", ""));
+  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/live", std::move(query))));
+  ST8_ASSIGN(const bool printed, context.print_document(response.body));
+  if (printed) return 0;
+  ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
+  print_rows(context, answer, "live", {"target", "namespace", "branch", "revision", "state", "since", "hash"}, "nothing of this branch is live on a target");
+  return 0;
+}
+
+Result<int> list_targets(Context& context) {
+  ST8_ASSIGN(Client* const client, context.client());
+  ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/targets"), "targets", 0));
+  ST8_ASSIGN(const bool printed, context.print_document(answer));
+  if (!printed) print_rows(context, answer, "targets", {"name", "kind", "env", "criticality"}, "there are no targets; they are documents targets/<name>.yaml in namespace st8/system");
+  return 0;
+}
+Result<int> show_target(Context& context) { return show(context, "/v1/targets/" + percent_encoded(context.arguments().positionals.front(), false)); }
+
+Result<int> list_rollouts(Context& context) {
+  ST8_ASSIGN(Client* const client, context.client());
+  ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/rollouts", context.scope_query()), "rollouts", context.arguments().number("limit").value_or(20)));
+  ST8_ASSIGN(const bool printed, context.print_document(answer));
+  if (!printed) print_rows(context, answer, "rollouts", {"id", "namespace", "branch", "revision", "phase"}, "there are no rollouts");
+  return 0;
+}
+Result<int> show_rollout(Context& context) { return show(context, "/v1/rollouts/" + percent_encoded(context.arguments().positionals.front(), false)); }
+
+constexpr Command kTargetList{"list", "List the targets", "", "st8ctl target list", {}, {}, {}, list_targets};
+constexpr Command kTargetShow{"show", "Show one target", "", "st8ctl target show web-1", {}, kTargetName, {}, show_target};
+constexpr const Command* kTargetChildren[] = {&kTargetList, &kTargetShow};
+constexpr Command kRolloutList{"list", "List the rollouts of a namespace, newest first", "", "st8ctl rollout list", kListFlags, {}, {}, list_rollouts};
+constexpr Command kRolloutGet{"get", "Show one rollout with its targets and events", "", "st8ctl rollout get 12", {}, kRolloutId, {}, show_rollout};
+constexpr const Command* kRolloutChildren[] = {&kRolloutList, &kRolloutGet};
+
+}  // namespace
+
+const Command kLive{"live",
+                    "Show what is live on which target",
+                    "As read back from each target, never as it was sent.",
+                    "st8ctl live\n"
+                    "st8ctl live --target web-1 --at-time 2h-ago",
+                    kLiveFlags,
+                    {},
+                    {},
+                    live};
+const Command kTarget{"target", "List or show targets", "", "st8ctl target list", {}, {}, kTargetChildren, nullptr};
+const Command kRollout{"rollout", "List or show rollouts", "", "st8ctl rollout list", {}, {}, kRolloutChildren, nullptr};
+
+}  // namespace st8::ctl
