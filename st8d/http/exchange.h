@@ -53,6 +53,8 @@ struct Response {
   std::function<Result<std::string>()> body_source;
   // Instead of `body`: the head is sent, then the connection belongs to whoever keeps the channel.
   std::function<void(std::shared_ptr<Channel>)> on_stream;
+  // The name of whoever was authenticated, for the access log; never sent.
+  std::string principal;
 
   void set_header(std::string name, std::string value) { headers.emplace_back(std::move(name), std::move(value)); }
 };
