@@ -21,7 +21,7 @@ constexpr int kRequestsPerTurn = 16;                    // Of a client that pipe
 constexpr std::size_t kInlineBodyBytes = 4u << 10;      // Copied behind the head: one part is cheaper than two.
 constexpr std::size_t kSourceBufferBytes = 256u << 10;  // More is pulled when less than this waits.
 constexpr std::size_t kWriteProgressBytes = 1u << 20;
-constexpr std::size_t kBudgetGrain = 64u << 10;         // Less than this is not counted against the budget.
+constexpr std::size_t kBudgetGrain = 64u << 10;  // Less than this is not counted against the budget.
 constexpr std::size_t kLingerBytesMax = 64u << 20;
 constexpr std::chrono::milliseconds kLingerTime{5'000};
 constexpr std::string_view kEventStream = "text/event-stream";
@@ -31,11 +31,13 @@ const std::shared_ptr<const std::string>& keepalive_event() {
   return event;
 }
 const std::shared_ptr<const std::string>& overflow_event() {
-  static const auto event = std::make_shared<const std::string>("event: overflow\ndata: {\"reason\":\"the client fell too far behind\"}\n\n");
+  static const auto event =
+      std::make_shared<const std::string>("event: overflow\ndata: {\"reason\":\"the client fell too far behind\"}\n\n");
   return event;
 }
 const std::shared_ptr<const std::string>& draining_event() {
-  static const auto event = std::make_shared<const std::string>("event: draining\nretry: 1000\ndata: {\"reason\":\"the server is stopping\"}\n\n");
+  static const auto event = std::make_shared<const std::string>(
+      "event: draining\nretry: 1000\ndata: {\"reason\":\"the server is stopping\"}\n\n");
   return event;
 }
 
@@ -47,7 +49,8 @@ std::array<char, kReadBytes>& read_buffer() {
 
 }  // namespace
 
-Connection::Connection(Front& front, Descriptor socket, std::string remote, const std::shared_ptr<const TlsContext>& tls)
+Connection::Connection(Front& front, Descriptor socket, std::string remote,
+                       const std::shared_ptr<const TlsContext>& tls)
     : front_(front),
       remote_(std::move(remote)),
       transport_(std::move(socket), tls.get()),
@@ -300,10 +303,10 @@ void Connection::begin_response(Lock& lock, Response response) {
   if (head.framing == BodyFraming::kUntilClose && response.on_stream) {
     phase_ = Phase::kChannel;
     front_.counters.channels.add(1);
-    event_stream_ = std::any_of(response.headers.begin(), response.headers.end(), [](const auto& header) {
-      return header.second.starts_with(kEventStream);
-    });
-    if (event_stream_) next_keepalive_.store((monotonic_now() + front_.options.channel_keepalive).count(), std::memory_order_relaxed);
+    event_stream_ = std::any_of(response.headers.begin(), response.headers.end(),
+                                [](const auto& header) { return header.second.starts_with(kEventStream); });
+    if (event_stream_)
+      next_keepalive_.store((monotonic_now() + front_.options.channel_keepalive).count(), std::memory_order_relaxed);
     record(status_, 0);
     auto channel = std::make_shared<ConnectionChannel>(shared_from_this());
     lock.unlock();
@@ -476,7 +479,8 @@ void Connection::refuse(int status, std::string_view detail) {
   Response response = make_problem(status, detail, request_.id);
   if (status == 503) response.set_header("Retry-After", "1");
   std::string bytes;
-  append_response_head(bytes, response, {.length = response.body.size(), .keep_alive = false, .request_id = request_.id});
+  append_response_head(bytes, response,
+                       {.length = response.body.size(), .keep_alive = false, .request_id = request_.id});
   if (!head_only_) bytes += response.body;
   front_.budget.change(held_bytes_, 0);
   out_.push(std::move(bytes));
@@ -523,7 +527,8 @@ bool Connection::channel_send(std::shared_ptr<const std::string> bytes) {
     return false;
   }
   out_.push(std::move(bytes));
-  if (event_stream_) next_keepalive_.store((monotonic_now() + front_.options.channel_keepalive).count(), std::memory_order_relaxed);
+  if (event_stream_)
+    next_keepalive_.store((monotonic_now() + front_.options.channel_keepalive).count(), std::memory_order_relaxed);
   if (was_empty) {
     progress_bytes_ = 0;
     set_deadline(front_.options.write_timeout);

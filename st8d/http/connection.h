@@ -1,8 +1,8 @@
 // One connection: a state machine that moves whenever its socket, a deadline or a channel's owner says so.
 //
-// Everything it holds is guarded by its mutex, which is never held while a handler or a body source runs. Whoever brings
-// news takes the mutex, looks at the phase, and goes on from there; news that no longer fits is dropped. So epoll, the timekeeper and the
-// publishers of a channel need no order among them.
+// Everything it holds is guarded by its mutex, which is never held while a handler or a body source runs. Whoever
+// brings news takes the mutex, looks at the phase, and goes on from there; news that no longer fits is dropped. So
+// epoll, the timekeeper and the publishers of a channel need no order among them.
 #pragma once
 
 #include <atomic>
@@ -48,11 +48,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   enum class Phase : std::uint8_t {
     kHandshake,
-    kReading,    // Gathering a request, or idle.
-    kReady,      // A whole request is here.
-    kRunning,    // A handler or body source runs, or waits for a thread; only that thread moves the phase.
-    kWriting,    // The rest of a response waits for the client.
-    kSourcing,   // As kWriting, and more comes from source_.
+    kReading,   // Gathering a request, or idle.
+    kReady,     // A whole request is here.
+    kRunning,   // A handler or body source runs, or waits for a thread; only that thread moves the phase.
+    kWriting,   // The rest of a response waits for the client.
+    kSourcing,  // As kWriting, and more comes from source_.
     kChannel,
     kLingering,  // All is said; what the client still sends is dropped, so that it gets to read our answer.
     kClosed,
@@ -61,18 +61,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Moves on until there is something to wait for.
   void advance(Lock& lock);
-  bool read_request();              // False: waiting.
+  bool read_request();                      // False: waiting.
   bool take_bytes(std::string_view bytes);  // To the gatherer; true when it has a request or a refusal.
-  bool run_request(Lock& lock);     // False: queued for a thread.
-  void serve(Lock& lock);           // Runs the handler.
+  bool run_request(Lock& lock);             // False: queued for a thread.
+  void serve(Lock& lock);                   // Runs the handler.
   void begin_response(Lock& lock, Response response);
-  bool pull_source(Lock& lock);     // False: queued for a thread.
+  bool pull_source(Lock& lock);  // False: queued for a thread.
   void pull(Lock& lock);
-  Transport::Io write_out();        // Writes what the socket takes.
-  bool flush();                     // False: waiting, or closed.
+  Transport::Io write_out();  // Writes what the socket takes.
+  bool flush();               // False: waiting, or closed.
   void service_channel();
   void overflow_channel();
-  void end_channel();               // Flushes, then closes.
+  void end_channel();  // Flushes, then closes.
   void finish_response();
   void linger();
   void refuse(int status, std::string_view detail);
@@ -90,18 +90,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Phase phase_;
   bool keep_alive_ = true;
   bool http_1_0_ = false;
-  bool head_only_ = false;        // The request was a HEAD.
-  bool event_stream_ = false;     // A channel of server-sent events: gets keepalives, and a last event.
+  bool head_only_ = false;          // The request was a HEAD.
+  bool event_stream_ = false;       // A channel of server-sent events: gets keepalives, and a last event.
   bool close_after_flush_ = false;  // Of a channel.
-  bool flush_scheduled_ = false;  // Of a channel.
-  bool input_unread_ = false;     // The request was refused before its end: linger before closing.
-  bool chunked_ = false;          // How source_ is framed.
+  bool flush_scheduled_ = false;    // Of a channel.
+  bool input_unread_ = false;       // The request was refused before its end: linger before closing.
+  bool chunked_ = false;            // How source_ is framed.
   RequestGatherer gatherer_;
-  std::string in_;                // Bytes that belong to the next request.
+  std::string in_;  // Bytes that belong to the next request.
   OutBuffer out_;
-  std::size_t held_bytes_ = 0;    // Our share of the front's budget.
+  std::size_t held_bytes_ = 0;      // Our share of the front's budget.
   std::size_t progress_bytes_ = 0;  // Written since the write deadline was set.
-  Request request_;               // In kReady and kRunning, and for the log until the response is out.
+  Request request_;                 // In kReady and kRunning, and for the log until the response is out.
   std::string principal_;
   RouteStats* stats_ = nullptr;
   std::chrono::nanoseconds started_{0};

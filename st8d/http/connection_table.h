@@ -1,5 +1,5 @@
-// The connections that are open, found by the tag that epoll hands back. A tag names one connection for ever: when its slot is
-// reused, the generation in the tag differs, so that a late event finds nobody.
+// The connections that are open, found by the tag that epoll hands back. A tag names one connection for ever: when
+// its slot is reused, the generation in the tag differs, so that a late event finds nobody.
 #pragma once
 
 #include <array>

@@ -5,7 +5,8 @@
 
 namespace st8::http {
 
-Crew::Crew(const CrewOptions& options, Poller& poller, std::function<void(const epoll_event&)> on_event, std::function<void()> on_alone)
+Crew::Crew(const CrewOptions& options, Poller& poller, std::function<void(const epoll_event&)> on_event,
+           std::function<void()> on_alone)
     : options_(options), poller_(poller), on_event_(std::move(on_event)), on_alone_(std::move(on_alone)) {}
 
 Crew::~Crew() {

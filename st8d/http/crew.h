@@ -1,11 +1,12 @@
-// The front's threads. Each is at any time one of three: polling (waiting in epoll for the next event), working (running a
-// handler), or parked.
+// The front's threads. Each is at any time one of three: polling (waiting in epoll for the next event), working
+// (running a handler), or parked.
 //
 // The thread that receives a request runs it: no hand-off stands between a client and its answer (one costs 30 to 70 µs
 // on an idle machine, as much as the answer itself). What keeps the others served is a rule instead: a thread may start
 // work that can block only while another polls, or after waking one to do so. Where no thread is left, the last poller
-// queues the request and goes on polling; where the queue is full, the request is refused. So idle and slow clients cost
-// no thread, cheap requests cost no hand-off, and as many requests can wait for the store's group commit as there are threads.
+// queues the request and goes on polling; where the queue is full, the request is refused. So idle and slow clients
+// cost no thread, cheap requests cost no hand-off, and as many requests can wait for the store's group commit as
+// there are threads.
 #pragma once
 
 #include <atomic>
@@ -24,8 +25,8 @@ namespace st8::http {
 
 struct CrewOptions {
   std::size_t threads_max = 256;
-  std::size_t pollers_max = 4;        // As many as there are cores: more would only take turns.
-  std::size_t queue_max = 1024;       // Requests waiting for a thread.
+  std::size_t pollers_max = 4;             // As many as there are cores: more would only take turns.
+  std::size_t queue_max = 1024;            // Requests waiting for a thread.
   std::chrono::milliseconds idle{10'000};  // A parked thread ends after this.
   std::size_t stack_bytes = 1u << 20;
 };
@@ -40,7 +41,8 @@ class Crew {
  public:
   // `on_event` handles one event; it is called by many threads at once.
   // `on_alone` says that short work begins while nobody polls, so that relieve() is to be called; it must be quick.
-  Crew(const CrewOptions& options, Poller& poller, std::function<void(const epoll_event&)> on_event, std::function<void()> on_alone);
+  Crew(const CrewOptions& options, Poller& poller, std::function<void(const epoll_event&)> on_event,
+       std::function<void()> on_alone);
   ~Crew();  // Ends the threads after what they are running; queued work is dropped.
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
@@ -86,19 +88,19 @@ class Crew {
 
   // Threads that poll or are on their way to it. Written without the mutex on the fast path.
   std::atomic<std::size_t> pollers_{0};
-  std::atomic<std::size_t> queued_{0};        // Sizes of the two queues, to look at without the mutex.
+  std::atomic<std::size_t> queued_{0};  // Sizes of the two queues, to look at without the mutex.
   std::atomic<std::size_t> queued_short_{0};
-  std::atomic<std::uint64_t> polls_{0};       // Events taken, ever; shows relieve() that there is progress.
-  std::uint64_t polls_seen_ = 0;              // By relieve().
+  std::atomic<std::uint64_t> polls_{0};  // Events taken, ever; shows relieve() that there is progress.
+  std::uint64_t polls_seen_ = 0;         // By relieve().
 
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   std::deque<std::function<void()>> queue_;
   std::deque<std::function<void()>> short_queue_;
-  std::vector<Parked*> parked_;               // The last parked is the first woken: the rest may end.
-  std::vector<pthread_t> finished_;           // Ended by themselves, to be joined.
+  std::vector<Parked*> parked_;      // The last parked is the first woken: the rest may end.
+  std::vector<pthread_t> finished_;  // Ended by themselves, to be joined.
   std::size_t threads_ = 0;
-  std::size_t spawned_polling_ = 0;           // New threads that are to begin as pollers.
+  std::size_t spawned_polling_ = 0;  // New threads that are to begin as pollers.
   std::atomic<bool> stopping_{false};
 };
 

@@ -36,7 +36,8 @@ void ChannelFlusher::run() {
   {
     const std::lock_guard lock(mutex_);
     const std::size_t count = std::min(dirty_.size(), kBatch);
-    batch.assign(std::make_move_iterator(dirty_.end() - static_cast<std::ptrdiff_t>(count)), std::make_move_iterator(dirty_.end()));
+    batch.assign(std::make_move_iterator(dirty_.end() - static_cast<std::ptrdiff_t>(count)),
+                 std::make_move_iterator(dirty_.end()));
     dirty_.resize(dirty_.size() - count);
     more = !dirty_.empty();
     scheduled_ = more;
@@ -48,13 +49,16 @@ void ChannelFlusher::run() {
 
 FrontCounters::FrontCounters(Metrics& metrics)
     : accepted(metrics.counter("st8_http_connections_accepted_total", "Connections accepted.")),
-      overloaded(metrics.counter("st8_http_overloaded_total", "Requests and connections refused because a limit was reached.")),
+      overloaded(metrics.counter("st8_http_overloaded_total",
+                                 "Requests and connections refused because a limit was reached.")),
       timed_out(metrics.counter("st8_http_timeouts_total", "Connections ended by a deadline.")),
       handshakes_failed(metrics.counter("st8_http_tls_handshakes_failed_total", "TLS handshakes that failed.")),
-      channels_overflowed(metrics.counter("st8_http_channels_overflowed_total", "Held streams cut off because they fell behind.")),
+      channels_overflowed(
+          metrics.counter("st8_http_channels_overflowed_total", "Held streams cut off because they fell behind.")),
       channels(metrics.gauge("st8_http_channels_open", "Held streams open now.")) {}
 
-Front::Front(const ServerOptions& server_options, Handler& request_handler, Metrics& registry, AccessLog& access_log, Poller epoll)
+Front::Front(const ServerOptions& server_options, Handler& request_handler, Metrics& registry, AccessLog& access_log,
+             Poller epoll)
     : options(server_options),
       handler(request_handler),
       log(access_log),
@@ -78,7 +82,8 @@ std::chrono::nanoseconds monotonic_now() { return std::chrono::steady_clock::now
 
 std::string request_id_from(std::string_view offered) {
   const bool sane = !offered.empty() && offered.size() <= 64 && std::all_of(offered.begin(), offered.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
+           c == '.';
   });
   if (sane) return std::string(offered);
   static thread_local std::mt19937_64 random{std::random_device{}()};

@@ -60,7 +60,8 @@ struct FrontCounters {
 };
 
 struct Front {
-  Front(const ServerOptions& server_options, Handler& request_handler, Metrics& registry, AccessLog& access_log, Poller epoll);
+  Front(const ServerOptions& server_options, Handler& request_handler, Metrics& registry, AccessLog& access_log,
+        Poller epoll);
 
   ServerOptions options;
   Handler& handler;

@@ -70,8 +70,8 @@ std::string format_socket_address(const sockaddr_storage& address) {
 }
 
 Result<Listener> Listener::open(const ListenAddress& address) {
-  const std::string shown = (address.host.find(':') == std::string::npos ? address.host : "[" + address.host + "]") + ":" +
-                            std::to_string(address.port);
+  const std::string shown = (address.host.find(':') == std::string::npos ? address.host : "[" + address.host + "]") +
+                            ":" + std::to_string(address.port);
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -103,7 +103,8 @@ Result<Listener> Listener::open(const ListenAddress& address) {
       if (family == AF_INET6 && address.host.empty()) {
         ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
       }
-      if (::bind(socket.get(), candidate->ai_addr, candidate->ai_addrlen) != 0 || ::listen(socket.get(), kBacklog) != 0) {
+      if (::bind(socket.get(), candidate->ai_addr, candidate->ai_addrlen) != 0 ||
+          ::listen(socket.get(), kBacklog) != 0) {
         last_error = errno;
         if (last_error == EADDRINUSE) break;  // Do not slip onto the other family beside whoever holds the port.
         continue;

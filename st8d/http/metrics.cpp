@@ -77,7 +77,9 @@ void MetricsWriter::family(std::string_view name, std::string_view type, std::st
   append_header(out_, name, type, help);
 }
 
-void MetricsWriter::sample(double value, const Labels& labels) { append_sample(out_, family_, rendered(labels), value); }
+void MetricsWriter::sample(double value, const Labels& labels) {
+  append_sample(out_, family_, rendered(labels), value);
+}
 
 Metrics::Series& Metrics::series(Kind kind, std::string_view name, std::string_view help, const Labels& labels) {
   const std::string key = rendered(labels);

@@ -45,8 +45,7 @@ void Poller::wake_for_ever() { wake(UINT32_MAX); }
 
 epoll_event Poller::wait() {
   epoll_event event{};
-  while (::epoll_wait(epoll_.get(), &event, 1, -1) != 1) {
-  }
+  while (::epoll_wait(epoll_.get(), &event, 1, -1) != 1) {}
   if (event.data.u64 == kWakeTag) {
     std::uint64_t taken = 0;
     [[maybe_unused]] const ssize_t got = ::read(wake_.get(), &taken, sizeof(taken));

@@ -33,7 +33,8 @@ bool is_token(std::string_view text) {
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -267,7 +268,8 @@ bool RequestGatherer::settle_framing() {
           }
           has_length_ = true;
           const char* end = value.data() + value.size();
-          const bool digits = !value.empty() && std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
+          const bool digits =
+              !value.empty() && std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
           if (!digits) {
             refuse(400, "Content-Length is not a number");
             return false;
@@ -352,7 +354,8 @@ std::size_t RequestGatherer::feed_body(std::string_view bytes) {
       size = trimmed(size.substr(0, semicolon));
       std::uint64_t value = 0;
       const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), value, 16);
-      if (size.empty() || size.size() > 15 || error != std::errc() || end != size.data() + size.size() || size.front() == '-') {
+      if (size.empty() || size.size() > 15 || error != std::errc() || end != size.data() + size.size() ||
+          size.front() == '-') {
         refuse(400, "a chunk size is not a hexadecimal number");
         return bytes.size();
       }

@@ -1,8 +1,8 @@
 // Gathers one HTTP/1.x request from bytes as they come, without a thread, without a socket.
 //
-// It is strict, because what two parties read differently is how requests are smuggled: line ends are CRLF, a message has
-// one length, names are tokens, folded lines are refused (RFC 9112, sections 2.2, 5.1, 5.2, 6.3). What it refuses it
-// refuses as soon as the bytes say so: a body too large at its Content-Length, not after its bytes.
+// It is strict, because what two parties read differently is how requests are smuggled: line ends are CRLF, a message
+// has one length, names are tokens, folded lines are refused (RFC 9112, sections 2.2, 5.1, 5.2, 6.3). What it refuses
+// it refuses as soon as the bytes say so: a body too large at its Content-Length, not after its bytes.
 //
 // Why not cpp-httplib's parser: it reads a request with one virtual call a byte and answers through a stringstream
 // (7 µs a request, where all else that st8 does for a read costs less), matches the Range header with a recursive
@@ -86,14 +86,14 @@ class RequestGatherer {
   bool expect_continue_ = false;
   bool chunked_ = false;
   bool has_length_ = false;
-  std::size_t lines_ = 0;       // Complete lines of the head seen so far.
-  std::size_t begin_ = 0;       // Where the request line begins in head_, after an empty line.
+  std::size_t lines_ = 0;  // Complete lines of the head seen so far.
+  std::size_t begin_ = 0;  // Where the request line begins in head_, after an empty line.
   std::size_t line_start_ = 0;
-  std::size_t scanned_ = 0;     // No line end before this; so that a slow head is not searched again and again.
+  std::size_t scanned_ = 0;      // No line end before this; so that a slow head is not searched again and again.
   std::uint64_t remaining_ = 0;  // Of the body or chunk.
   std::size_t trailer_bytes_ = 0;
-  std::string head_;            // Only when the head came in pieces.
-  std::string line_;            // A chunk-size or trailer line that came in pieces.
+  std::string head_;  // Only when the head came in pieces.
+  std::string line_;  // A chunk-size or trailer line that came in pieces.
   Request request_;
   Refusal refusal_;
 };

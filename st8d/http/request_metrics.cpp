@@ -27,7 +27,8 @@ RouteStats::RouteStats(Metrics& metrics, std::string route, std::string method)
 
 void RouteStats::observe(int status, std::uint64_t nanoseconds) {
   duration_.observe_nanoseconds(nanoseconds);
-  std::atomic<Counter*>& slot = by_status_[static_cast<std::size_t>(std::clamp(status, kStatusMin, kStatusEnd - 1) - kStatusMin)];
+  std::atomic<Counter*>& slot =
+      by_status_[static_cast<std::size_t>(std::clamp(status, kStatusMin, kStatusEnd - 1) - kStatusMin)];
   Counter* counter = slot.load(std::memory_order_acquire);
   if (counter == nullptr) {
     counter = &metrics_.counter("st8_http_requests_total", "Requests answered.",
@@ -43,7 +44,8 @@ void RouteStats::learn(int status, std::uint64_t nanoseconds) {
   const std::uint64_t typical = typical_nanoseconds_.load(std::memory_order_relaxed);
   const std::uint32_t samples = samples_.load(std::memory_order_relaxed);
   std::uint64_t next = nanoseconds;
-  if (samples > 0) next = nanoseconds < typical ? typical - (typical - nanoseconds) / 4 : typical + (nanoseconds - typical) / 64;
+  if (samples > 0)
+    next = nanoseconds < typical ? typical - (typical - nanoseconds) / 4 : typical + (nanoseconds - typical) / 64;
   typical_nanoseconds_.store(next, std::memory_order_relaxed);
   if (samples < kSamplesMin) samples_.store(samples + 1, std::memory_order_relaxed);
 }

@@ -35,8 +35,8 @@ class RouteStats {
   const std::string method_;
   Histogram& duration_;
   std::array<std::atomic<Counter*>, kStatusEnd - kStatusMin> by_status_{};
-  // A low quantile of the time that the handler took: it falls fast and rises slowly, so that preemption on a busy machine
-  // does not make a cheap request look dear.
+  // A low quantile of the time that the handler took: it falls fast and rises slowly, so that preemption on a busy
+  // machine does not make a cheap request look dear.
   std::atomic<std::uint64_t> typical_nanoseconds_{0};
   std::atomic<std::uint32_t> samples_{0};
 };

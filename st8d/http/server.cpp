@@ -15,10 +15,10 @@ namespace st8::http {
 namespace {
 
 constexpr int kAcceptsPerTurn = 64;
-constexpr std::chrono::milliseconds kAcceptPause{100};   // When descriptors have run out.
-constexpr std::chrono::milliseconds kReliefTick{5};      // While work may hold all pollers.
+constexpr std::chrono::milliseconds kAcceptPause{100};  // When descriptors have run out.
+constexpr std::chrono::milliseconds kReliefTick{5};     // While work may hold all pollers.
 constexpr std::chrono::milliseconds kReliefLinger{1'000};
-constexpr std::size_t kDescriptorsForOthers = 256;       // The store's files, logs, spare ones.
+constexpr std::size_t kDescriptorsForOthers = 256;  // The store's files, logs, spare ones.
 
 std::size_t connections_by_descriptors() {
   rlimit limit{};
@@ -30,18 +30,24 @@ std::size_t connections_by_descriptors() {
 // Deadlines are kept to an eighth of the shortest of them.
 std::chrono::milliseconds tick_for(const ServerOptions& options) {
   auto shortest = std::chrono::milliseconds(2'000);
-  for (const auto timeout : {options.header_timeout, options.read_timeout, options.write_timeout, options.idle_timeout, options.channel_keepalive}) {
+  for (const auto timeout : {options.header_timeout, options.read_timeout, options.write_timeout, options.idle_timeout,
+                             options.channel_keepalive}) {
     if (timeout.count() > 0) shortest = std::min(shortest, timeout);
   }
-  return std::clamp<std::chrono::milliseconds>(shortest / 8, std::chrono::milliseconds(5), std::chrono::milliseconds(250));
+  return std::clamp<std::chrono::milliseconds>(shortest / 8, std::chrono::milliseconds(5),
+                                               std::chrono::milliseconds(250));
 }
 
 }  // namespace
 
 class Server::Impl {
  public:
-  Impl(const ServerOptions& options, Handler& handler, Metrics& metrics, AccessLog& log, Poller poller, Listener listener)
-      : metrics_(metrics), front_(options, handler, metrics, log, std::move(poller)), listener_(std::move(listener)), tick_(tick_for(options)) {
+  Impl(const ServerOptions& options, Handler& handler, Metrics& metrics, AccessLog& log, Poller poller,
+       Listener listener)
+      : metrics_(metrics),
+        front_(options, handler, metrics, log, std::move(poller)),
+        listener_(std::move(listener)),
+        tick_(tick_for(options)) {
     if (front_.options.connections_max == 0) front_.options.connections_max = connections_by_descriptors();
     front_.on_acceptable = [this] { accept_some(); };
     front_.on_alone = [this] { watch(); };
@@ -72,10 +78,13 @@ class Server::Impl {
       };
       gauge("st8_http_connections_open", "Connections open now.", static_cast<double>(front.table.size()));
       gauge("st8_http_workers", "Threads of the HTTP front.", static_cast<double>(crew.threads));
-      gauge("st8_http_workers_parked", "Threads of the HTTP front with nothing to do.", static_cast<double>(crew.parked));
+      gauge("st8_http_workers_parked", "Threads of the HTTP front with nothing to do.",
+            static_cast<double>(crew.parked));
       gauge("st8_http_queue_length", "Requests waiting for a thread.", static_cast<double>(crew.queued));
-      gauge("st8_http_buffered_bytes", "Bodies under way and answers not taken yet.", static_cast<double>(front.budget.used()));
-      writer.family("st8_http_log_lines_dropped_total", "counter", "Access log lines dropped because their reader is slow.");
+      gauge("st8_http_buffered_bytes", "Bodies under way and answers not taken yet.",
+            static_cast<double>(front.budget.used()));
+      writer.family("st8_http_log_lines_dropped_total", "counter",
+                    "Access log lines dropped because their reader is slow.");
       writer.sample(static_cast<double>(front.log.dropped()));
     });
     ST8_TRY(front_.crew.start());
@@ -85,7 +94,8 @@ class Server::Impl {
       shared_->front = &front_;
     }
     if (!front_.poller.add(listener_.descriptor(), kListenerTag, EPOLLIN)) {
-      return fail(ErrorCode::kUnavailable, "the kernel refuses to watch the listening socket", "raise the limit of open files");
+      return fail(ErrorCode::kUnavailable, "the kernel refuses to watch the listening socket",
+                  "raise the limit of open files");
     }
     return {};
   }
@@ -104,7 +114,8 @@ class Server::Impl {
     stop_accepting();
     while (true) {
       // Again and again, since a connection may become idle, or be made by an accept that was under way.
-      for (const auto& connection : front_.table.collect([](const Connection&) { return true; })) connection->begin_drain();
+      for (const auto& connection : front_.table.collect([](const Connection&) { return true; }))
+        connection->begin_drain();
       if (front_.table.size() == 0) return true;
       if (monotonic_now() >= end) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -158,7 +169,8 @@ class Server::Impl {
     for (int i = 0; i < kAcceptsPerTurn; ++i) {
       sockaddr_storage peer{};
       socklen_t length = sizeof(peer);
-      Descriptor socket(::accept4(listener_.descriptor(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+      Descriptor socket(
+          ::accept4(listener_.descriptor(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (!socket) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) return false;
         if (errno == EAGAIN || errno == EWOULDBLOCK) return true;
@@ -239,7 +251,8 @@ class Server::Impl {
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
-Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Handler& handler, Metrics& metrics, AccessLog& log) {
+Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Handler& handler, Metrics& metrics,
+                                              AccessLog& log) {
   ST8_ASSIGN(auto listener, Listener::open(options.listen));
   ST8_ASSIGN(auto poller, Poller::open());
   const std::uint16_t port = listener.port();

@@ -1,7 +1,7 @@
 // The HTTP front: sockets in, Requests to a Handler, Responses out.
 //
-// Connections that wait cost no thread (see crew.h for who runs what), deadlines are per request, bodies, queues and what is
-// buffered for slow clients are bounded. It knows nothing of what the handler does.
+// Connections that wait cost no thread (see crew.h for who runs what), deadlines are per request, bodies, queues and
+// what is buffered for slow clients are bounded. It knows nothing of what the handler does.
 #pragma once
 
 #include <chrono>
@@ -34,10 +34,11 @@ struct ServerOptions {
   // Between two requests.
   std::chrono::milliseconds idle_timeout{120'000};
 
-  std::size_t workers_max = 256;       // Requests that may wait for the store at once.
-  std::size_t queue_max = 1024;        // Requests that may wait for a worker; beyond: 503.
-  std::size_t connections_max = 0;     // 0: as many as the limit of open files leaves room for.
-  std::size_t buffered_bytes_max = 512u << 20;  // Of bodies coming in and answers not taken yet, over all connections; beyond: 503.
+  std::size_t workers_max = 256;    // Requests that may wait for the store at once.
+  std::size_t queue_max = 1024;     // Requests that may wait for a worker; beyond: 503.
+  std::size_t connections_max = 0;  // 0: as many as the limit of open files leaves room for.
+  std::size_t buffered_bytes_max =
+      512u << 20;  // Of bodies coming in and answers not taken yet, over all connections; beyond: 503.
 
   std::size_t channel_backlog_bytes = 1u << 20;  // What a held stream may be behind before it is cut off.
   std::chrono::milliseconds channel_keepalive{15'000};
@@ -45,9 +46,11 @@ struct ServerOptions {
 
 class Server {
  public:
-  // Binds, and serves from now on. `handler`, `metrics` and `log` outlive the server. Ignores SIGPIPE for the process, since a
-  // client that is gone is no reason to end. Errors: as Listener::open and TlsContext::load; kUnavailable.
-  static Result<std::unique_ptr<Server>> start(const ServerOptions& options, Handler& handler, Metrics& metrics, AccessLog& log);
+  // Binds, and serves from now on. `handler`, `metrics` and `log` outlive the server. Ignores SIGPIPE for the
+  // process, since a client that is gone is no reason to end. Errors: as Listener::open and TlsContext::load;
+  // kUnavailable.
+  static Result<std::unique_ptr<Server>> start(const ServerOptions& options, Handler& handler, Metrics& metrics,
+                                               AccessLog& log);
   ~Server();  // Cuts what is left; call drain() first for a clean end.
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -22,7 +22,8 @@ int select_alpn(SSL*, const unsigned char** out, unsigned char* out_length, cons
                 unsigned int offered_length, void*) {
   static constexpr unsigned char kHttp11[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
   unsigned char* selected = nullptr;
-  if (SSL_select_next_proto(&selected, out_length, kHttp11, sizeof(kHttp11), offered, offered_length) != OPENSSL_NPN_NEGOTIATED) {
+  if (SSL_select_next_proto(&selected, out_length, kHttp11, sizeof(kHttp11), offered, offered_length) !=
+      OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_NOACK;
   }
   *out = selected;
@@ -41,7 +42,8 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const TlsOptions& opt
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                    SSL_OP_IGNORE_UNEXPECTED_EOF);
   // Idle connections give their record buffers back (34 KB each).
-  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context,
+                   SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_alpn_select_cb(context, select_alpn, nullptr);
   static constexpr unsigned char kSessionContext[] = {'s', 't', '8', 'd'};
   SSL_CTX_set_session_id_context(context, kSessionContext, sizeof(kSessionContext));
@@ -57,7 +59,8 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const TlsOptions& opt
   }
   if (SSL_CTX_check_private_key(context) != 1) {
     return fail(ErrorCode::kInvalidArgument,
-                "the TLS key " + options.key_file + " does not belong to " + options.certificate_file, "check --tls-key");
+                "the TLS key " + options.key_file + " does not belong to " + options.certificate_file,
+                "check --tls-key");
   }
   if (!options.client_ca_file.empty()) {
     STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(options.client_ca_file.c_str());
@@ -185,7 +188,8 @@ std::string Transport::client_certificate_subject() const {
   X509* certificate = SSL_get0_peer_certificate(ssl_.get());
   if (certificate == nullptr) return {};
   const std::unique_ptr<BIO, decltype(&BIO_free_all)> text(BIO_new(BIO_s_mem()), &BIO_free_all);
-  if (text == nullptr || X509_NAME_print_ex(text.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) < 0) return {};
+  if (text == nullptr || X509_NAME_print_ex(text.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) < 0)
+    return {};
   char* data = nullptr;
   const long length = BIO_get_mem_data(text.get(), &data);
   return length > 0 ? std::string(data, static_cast<std::size_t>(length)) : std::string();
@@ -193,7 +197,8 @@ std::string Transport::client_certificate_subject() const {
 
 void Transport::close() {
   if (!socket_) return;
-  if (ssl_ != nullptr && !broken_ && SSL_is_init_finished(ssl_.get()) && (SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) == 0) {
+  if (ssl_ != nullptr && !broken_ && SSL_is_init_finished(ssl_.get()) &&
+      (SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) == 0) {
     ERR_clear_error();
     SSL_shutdown(ssl_.get());
   }

@@ -14,9 +14,9 @@
 namespace st8::http {
 
 struct TlsOptions {
-  std::string certificate_file;     // PEM; the chain, leaf first.
-  std::string key_file;             // PEM.
-  std::string client_ca_file;       // PEM; empty: no client certificates.
+  std::string certificate_file;             // PEM; the chain, leaf first.
+  std::string key_file;                     // PEM.
+  std::string client_ca_file;               // PEM; empty: no client certificates.
   bool client_certificate_required = true;  // With client_ca_file: refuse clients without one.
 };
 

@@ -1,19 +1,18 @@
 // The HTTP front over real sockets: requests, connections, limits, deadlines, streams, overload, drain.
-#include "http/server.h"
-
-#include <gtest/gtest.h>
-#include <httplib.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <gtest/gtest.h>
+#include <httplib.h>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "http/server.h"
+#include "support/eventually.h"
 #include "support/raw_client.h"
 
 namespace st8::http {
@@ -21,18 +20,9 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::eventually;
 using testing::RawClient;
 using testing::RawResponse;
-
-// Polls `condition` until it holds; false after ten seconds.
-bool eventually(const std::function<bool()>& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + seconds(10);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(milliseconds(1));
-  }
-  return true;
-}
 
 // Opens once; whoever waits for it goes on.
 class Gate {
@@ -84,7 +74,8 @@ class TestHandler : public Handler {
     } else if (request.path == "/sometimes") {
       if (sometimes_blocks) gate.wait();
     } else if (request.path == "/large") {
-      response.body.assign(static_cast<std::size_t>(std::stoull(std::string(request.query_value("bytes").value_or("0")))), 'x');
+      response.body.assign(
+          static_cast<std::size_t>(std::stoull(std::string(request.query_value("bytes").value_or("0")))), 'x');
     } else if (request.path == "/source") {
       auto left = std::make_shared<int>(std::stoi(std::string(request.query_value("chunks").value_or("3"))));
       const bool fails = request.query_value("fails").has_value();
@@ -298,7 +289,8 @@ TEST_F(Front, EndsConnectionsAtTheirDeadlines) {
   std::optional<RawResponse> body;
   for (int i = 0; i < 500 && !body; ++i) {
     slow_body.send("x");
-    if (const auto some = slow_body.receive(milliseconds(20)); some && some->starts_with("HTTP/1.1 408")) body = RawResponse{408, {}, {}};
+    if (const auto some = slow_body.receive(milliseconds(20)); some && some->starts_with("HTTP/1.1 408"))
+      body = RawResponse{408, {}, {}};
   }
   EXPECT_TRUE(body) << "a byte every 20 ms kept the request alive";
   EXPECT_EQ(handler.handled, 0);
@@ -326,7 +318,7 @@ TEST_F(Front, DoesNotLetASlowReaderHoldAThreadOrLiveForEver) {
 TEST_F(Front, PullsASourceNoFasterThanItsClient) {
   start();
   RawClient client = connect();
-  client.set_receive_buffer(4096);
+  client.set_receive_buffer(65'536);
   client.send("GET /source?chunks=50 HTTP/1.1\r\nHost: a\r\n\r\n");
   ASSERT_TRUE(eventually([&] { return metric("st8_http_buffered_bytes") > 0; }));
   const int pulled = handler.pulled;
@@ -365,15 +357,18 @@ TEST_F(Front, StreamsTheSameBytesToManyChannels) {
   }
   clients.pop_back();
   clients.pop_back();
-  ASSERT_TRUE(eventually([&] { return metric("st8_http_channels_open") == 198; })) << "clients that went away are noticed";
-  const auto open = std::find_if(handler.channels.begin(), handler.channels.end(), [](const auto& c) { return !c->closed(); });
+  ASSERT_TRUE(eventually([&] { return metric("st8_http_channels_open") == 198; }))
+      << "clients that went away are noticed";
+  const auto open =
+      std::find_if(handler.channels.begin(), handler.channels.end(), [](const auto& c) { return !c->closed(); });
   std::iter_swap(handler.channels.begin(), open);
   handler.channels.front()->close();
   handler.channels.front()->close();
   ASSERT_TRUE(eventually([&] { return metric("st8_http_channels_open") == 197; }));
   EXPECT_FALSE(handler.channels.front()->send(event));
   handler.channels.clear();
-  ASSERT_TRUE(eventually([&] { return metric("st8_http_connections_open") == 0; })) << "a channel nobody keeps is closed";
+  ASSERT_TRUE(eventually([&] { return metric("st8_http_connections_open") == 0; }))
+      << "a channel nobody keeps is closed";
 }
 
 TEST_F(Front, CutsOffAChannelThatFallsBehind) {
@@ -483,7 +478,8 @@ TEST_F(Front, BoundsWhatItHoldsForAllClientsTogether) {
   std::vector<RawClient> uploads;
   for (int i = 0; i < 8; ++i) {
     uploads.push_back(connect());
-    uploads.back().send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + std::string(400'000, 'u'));
+    uploads.back().send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" +
+                        std::string(400'000, 'u'));
   }
   int refused = 0;
   ASSERT_TRUE(eventually([&] { return metric("st8_http_overloaded_total") >= 6; }));
@@ -562,7 +558,8 @@ TEST(ListenAddress, ReadsEveryForm) {
   EXPECT_TRUE(parse_listen_address("127.3.2.1:80")->loopback());
   EXPECT_FALSE(parse_listen_address(":80")->loopback());
   EXPECT_FALSE(parse_listen_address("0.0.0.0:80")->loopback());
-  for (const std::string_view bad : {"", "8748", "host", "host:", "host:x", "host:70000", "::1:80", "[::1]", "[]:1", "h:-1"}) {
+  for (const std::string_view bad :
+       {"", "8748", "host", "host:", "host:x", "host:70000", "::1:80", "[::1]", "[]:1", "h:-1"}) {
     EXPECT_FALSE(parse_listen_address(bad)) << bad;
   }
 }

@@ -2,7 +2,6 @@
 #include "http/request_gatherer.h"
 
 #include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
 
@@ -189,11 +188,15 @@ TEST(RequestGatherer, RefusesWhatIsAmbiguousOrMalformed) {
       {"bare LF after a chunk size", post + "Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n", 400},
       {"endless extension", post + "Transfer-Encoding: chunked\r\n\r\n5;" + std::string(300, 'x') + "\r\n", 400},
       {"trailer without a colon", post + "Transfer-Encoding: chunked\r\n\r\n0\r\nnonsense\r\n\r\n", 400},
-      {"endless trailers", post + "Transfer-Encoding: chunked\r\n\r\n0\r\n" + [] {
-         std::string lines;
-         for (int i = 0; i < 400; ++i) lines += "Trailer-Name: value\r\n";
-         return lines;
-       }() + "\r\n", 431},
+      {"endless trailers",
+       post + "Transfer-Encoding: chunked\r\n\r\n0\r\n" +
+           [] {
+             std::string lines;
+             for (int i = 0; i < 400; ++i) lines += "Trailer-Name: value\r\n";
+             return lines;
+           }() +
+           "\r\n",
+       431},
   };
   for (const Case& c : cases) {
     for (const std::size_t step : {std::size_t{1}, std::size_t{7}, c.bytes.size()}) {
@@ -206,7 +209,9 @@ TEST(RequestGatherer, RefusesWhatIsAmbiguousOrMalformed) {
 
 TEST(RequestGatherer, HoldsToItsLimitsAndTakesWhatFits) {
   GatherLimits limits;
-  const auto status_of = [&limits](const std::string& bytes, std::size_t step) { return gather(bytes, step, limits).status; };
+  const auto status_of = [&limits](const std::string& bytes, std::size_t step) {
+    return gather(bytes, step, limits).status;
+  };
   for (const std::size_t step : {std::size_t{1}, std::size_t{1000}, std::size_t{100'000}}) {
     EXPECT_EQ(status_of(get("/" + std::string(limits.target_bytes - 1, 'a')), step), 0);
     EXPECT_EQ(status_of(get("/" + std::string(limits.target_bytes, 'a')), step), 414);
@@ -228,8 +233,12 @@ TEST(RequestGatherer, HoldsToItsLimitsAndTakesWhatFits) {
   EXPECT_EQ(gather(post + "Content-Length: 100\r\n\r\n" + std::string(100, 'b'), 33, limits).request.body.size(), 100u);
   EXPECT_EQ(status_of(post + "Content-Length: 101\r\n\r\n", 1000), 413) << "at its claim, not after its bytes";
   const std::string chunked = post + "Transfer-Encoding: chunked\r\n\r\n";
-  EXPECT_EQ(gather(chunked + "32\r\n" + std::string(50, 'b') + "\r\n32\r\n" + std::string(50, 'b') + "\r\n0\r\n\r\n", 9, limits).request.body.size(), 100u);
-  EXPECT_EQ(status_of(chunked + "32\r\n" + std::string(50, 'b') + "\r\n33\r\n", 1000), 413) << "at its claim, not after its bytes";
+  EXPECT_EQ(gather(chunked + "32\r\n" + std::string(50, 'b') + "\r\n32\r\n" + std::string(50, 'b') + "\r\n0\r\n\r\n", 9,
+                   limits)
+                .request.body.size(),
+            100u);
+  EXPECT_EQ(status_of(chunked + "32\r\n" + std::string(50, 'b') + "\r\n33\r\n", 1000), 413)
+      << "at its claim, not after its bytes";
 }
 
 TEST(RequestGatherer, KnowsWhetherTheConnectionStays) {

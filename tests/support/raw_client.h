@@ -60,7 +60,8 @@ class RawClient {
   }
 
   // What comes next, at most `max` bytes; empty at the end of the stream; nullopt when nothing comes in time.
-  std::optional<std::string> receive(std::chrono::milliseconds timeout = std::chrono::seconds(10), std::size_t max = 65'536) {
+  std::optional<std::string> receive(std::chrono::milliseconds timeout = std::chrono::seconds(10),
+                                     std::size_t max = 65'536) {
     if (!surplus_.empty()) return std::exchange(surplus_, {});
     pollfd waiting{socket_, POLLIN, 0};
     if (::poll(&waiting, 1, static_cast<int>(timeout.count())) != 1) return std::nullopt;
@@ -71,7 +72,8 @@ class RawClient {
   }
 
   // Reads until `text` has come; the bytes up to its end. nullopt at a deadline or the end of the stream.
-  std::optional<std::string> receive_until(std::string_view text, std::chrono::milliseconds timeout = std::chrono::seconds(10)) {
+  std::optional<std::string> receive_until(std::string_view text,
+                                           std::chrono::milliseconds timeout = std::chrono::seconds(10)) {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     std::string all;
     while (true) {
@@ -81,7 +83,8 @@ class RawClient {
         all.resize(found + text.size());
         return all;
       }
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       const auto more = receive(std::max(left, std::chrono::milliseconds(0)));
       if (!more || more->empty()) return std::nullopt;
       all += *more;
@@ -93,7 +96,8 @@ class RawClient {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     std::string all;
     while (true) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       const auto more = receive(std::max(left, std::chrono::milliseconds(0)));
       if (!more) return std::nullopt;
       if (more->empty()) return all;
@@ -102,7 +106,8 @@ class RawClient {
   }
 
   // One response, framed by length, by chunks or by the end of the stream. nullopt when none comes whole.
-  std::optional<RawResponse> response(bool head_only = false, std::chrono::milliseconds timeout = std::chrono::seconds(10)) {
+  std::optional<RawResponse> response(bool head_only = false,
+                                      std::chrono::milliseconds timeout = std::chrono::seconds(10)) {
     const auto head = receive_until("\r\n\r\n", timeout);
     if (!head || !head->starts_with("HTTP/1.1 ")) return std::nullopt;
     RawResponse response;
@@ -156,7 +161,8 @@ class RawClient {
     return response();
   }
   std::optional<RawResponse> post(std::string_view target, std::string_view body) {
-    if (!send("POST " + std::string(target) + " HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n")) {
+    if (!send("POST " + std::string(target) +
+              " HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n")) {
       return std::nullopt;
     }
     if (!send(body)) return std::nullopt;
