@@ -39,7 +39,7 @@ Status CommitQueue::submit(Command& command) {
   // Nobody is at work, so nobody waited before us: the oldest group is ours.
   busy_ = true;
   const std::shared_ptr<Group> own = take(lock);
-  commit(*own);
+  commit(*own, true);
   lock.lock();
   if (groups_.empty()) {
     busy_ = false;
@@ -58,10 +58,10 @@ std::shared_ptr<CommitQueue::Group> CommitQueue::take(std::unique_lock<std::mute
   return group;
 }
 
-void CommitQueue::commit(Group& group) {
+void CommitQueue::commit(Group& group, bool leading) {
   commit_group_(group.commands);
   length_.fetch_sub(group.commands.size(), std::memory_order_relaxed);
-  const bool others = group.commands.size() > 1;
+  const bool others = group.commands.size() > (leading ? 1u : 0u);
   group.done.store(1, std::memory_order_release);
   if (others) group.done.notify_all();
 }
@@ -73,7 +73,7 @@ void CommitQueue::run_committer() {
     if (!hand_over_) return;
     while (!groups_.empty()) {
       const std::shared_ptr<Group> group = take(lock);
-      commit(*group);
+      commit(*group, false);
       lock.lock();
     }
     hand_over_ = false;

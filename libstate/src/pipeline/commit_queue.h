@@ -66,7 +66,8 @@ class CommitQueue {
 
   // Takes the oldest group, which no writer can join any more.
   std::shared_ptr<Group> take(std::unique_lock<std::mutex>& lock);
-  void commit(Group& group);
+  // `leading`: by one of the group's own writers, who need not be woken.
+  void commit(Group& group, bool leading);
   void run_committer();
 
   const Options options_;
