@@ -72,7 +72,7 @@ bool same_digest(const Hash& a, const Hash& b) { return CRYPTO_memcmp(a.bytes.da
 Result<std::string> random_bytes(std::size_t count) {
   std::string out(count, '\0');
   if (RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(count)) != 1) {
-    return fail(ErrorCode::kUnavailable, "The system gave no random bytes.");
+    return fail(ErrorCode::kUnavailable, "the system gave no random bytes");
   }
   return out;
 }
@@ -149,23 +149,23 @@ bool same_policy(const Policy& a, const Policy& b) {
 }
 
 Error yaml_error(const YAML::Mark& mark, const std::string& what, std::string hint = {}) {
-  std::string where = "The token file";
+  std::string where = "the token file";
   if (!mark.is_null()) where += ", line " + std::to_string(mark.line + 1);
   return Error{ErrorCode::kInvalidArgument, where + ": " + what, std::move(hint)};
 }
 
 Status only_fields(const YAML::Node& node, std::string_view what, std::initializer_list<std::string_view> allowed) {
-  if (!node.IsMap()) return fail(yaml_error(node.Mark(), std::string(what) + " must be a mapping."));
+  if (!node.IsMap()) return fail(yaml_error(node.Mark(), std::string(what) + " must be a mapping"));
   std::vector<std::string> seen;
   for (const auto& item : node) {
     const std::string name = item.first.IsScalar() ? item.first.Scalar() : std::string("?");
     if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
       std::string hint = "Its fields are";
       for (const std::string_view field : allowed) hint += (hint.ends_with("are") ? " " : ", ") + std::string(field);
-      return fail(yaml_error(item.first.Mark(), "\"" + name + "\" is not a field of " + std::string(what) + ".", hint + "."));
+      return fail(yaml_error(item.first.Mark(), "\"" + name + "\" is not a field of " + std::string(what), hint + "."));
     }
     if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
-      return fail(yaml_error(item.first.Mark(), "\"" + name + "\" stands twice in " + std::string(what) + "."));
+      return fail(yaml_error(item.first.Mark(), "\"" + name + "\" stands twice in " + std::string(what)));
     }
     seen.push_back(name);
   }
@@ -174,14 +174,14 @@ Status only_fields(const YAML::Node& node, std::string_view what, std::initializ
 
 Result<std::string> scalar(const YAML::Node& node, std::string_view field) {
   if (!node || node.IsNull()) return std::string();
-  if (!node.IsScalar()) return fail(yaml_error(node.Mark(), "\"" + std::string(field) + "\" must be text."));
+  if (!node.IsScalar()) return fail(yaml_error(node.Mark(), "\"" + std::string(field) + "\" must be text"));
   return node.Scalar();
 }
 
 Result<std::vector<std::string>> scalars(const YAML::Node& node, std::string_view field) {
   std::vector<std::string> out;
   if (!node || node.IsNull()) return out;
-  if (!node.IsSequence()) return fail(yaml_error(node.Mark(), "\"" + std::string(field) + "\" must be a list."));
+  if (!node.IsSequence()) return fail(yaml_error(node.Mark(), "\"" + std::string(field) + "\" must be a list"));
   for (const auto& item : node) {
     ST8_ASSIGN(std::string text, scalar(item, field));
     out.push_back(std::move(text));
@@ -208,7 +208,7 @@ Result<Policy> read_policy(const YAML::Node& node) {
       policy.verbs = static_cast<std::uint8_t>(policy.verbs | static_cast<std::uint8_t>(candidate));
       known = true;
     }
-    if (!known) return fail(yaml_error(node["verbs"].Mark(), "\"" + verb + "\" is not a verb.", "The verbs are read, write and admin."));
+    if (!known) return fail(yaml_error(node["verbs"].Mark(), "\"" + verb + "\" is not a verb", "The verbs are read, write and admin."));
   }
   return policy;
 }
@@ -233,16 +233,16 @@ Status add_tokens(TokenSet& set, std::string_view text) {
   try {
     const YAML::Node root = YAML::Load(std::string(text));
     if (!root || root.IsNull()) {
-      set.warn("The token file holds no tokens: nobody can authenticate.");
+      set.warn("the token file holds no tokens: nobody can authenticate");
       return {};
     }
     ST8_TRY(only_fields(root, "the token file", {"tokens"}));
     const YAML::Node tokens = root["tokens"];
     if (!tokens || tokens.IsNull() || (tokens.IsSequence() && tokens.size() == 0)) {
-      set.warn("The token file holds no tokens: nobody can authenticate.");
+      set.warn("the token file holds no tokens: nobody can authenticate");
       return {};
     }
-    if (!tokens.IsSequence()) return fail(yaml_error(tokens.Mark(), "\"tokens\" must be a list."));
+    if (!tokens.IsSequence()) return fail(yaml_error(tokens.Mark(), "\"tokens\" must be a list"));
     std::vector<std::string> names;
     std::size_t position = 0;
     for (const auto& node : tokens) {
@@ -255,24 +255,24 @@ Status add_tokens(TokenSet& set, std::string_view text) {
       if (name.empty()) name = "token-" + std::to_string(position);
       const std::string who = "token \"" + name + "\"";
       if (std::find(names.begin(), names.end(), name) != names.end()) {
-        set.warn("Two tokens are named \"" + name + "\": logs cannot tell them apart.");
+        set.warn("two tokens are named \"" + name + "\": logs cannot tell them apart");
       }
       names.push_back(name);
       const int given = (plain.empty() ? 0 : 1) + (sha256.empty() ? 0 : 1) + (salted.empty() ? 0 : 1);
       if (given != 1) {
-        return fail(yaml_error(node.Mark(), "The " + who + " needs exactly one of token_hash, token_sha256 and token.",
+        return fail(yaml_error(node.Mark(), "the " + who + " needs exactly one of token_hash, token_sha256 and token",
                                "`st8d token hash` makes a token_hash."));
       }
       Entry entry;
       if (!plain.empty()) {
         entry.digest = Hash::of(plain);
-        set.warn("The " + who + " stands in plain text: replace `token` by the `token_hash` that `st8d token hash` prints.");
+        set.warn("the " + who + " stands in plain text: replace `token` by the `token_hash` that `st8d token hash` prints");
         if (plain.size() < kTokenBytesShort) {
-          set.warn("The " + who + " is short enough to be guessed: `st8d token new` makes a better one.");
+          set.warn("the " + who + " is short enough to be guessed: `st8d token new` makes a better one");
         }
       } else if (!sha256.empty()) {
         const std::optional<Hash> digest = Hash::from_hex(sha256);
-        if (!digest) return fail(yaml_error(node["token_sha256"].Mark(), "The token_sha256 of the " + who + " is not 64 hexadecimal digits."));
+        if (!digest) return fail(yaml_error(node["token_sha256"].Mark(), "the token_sha256 of the " + who + " is not 64 hexadecimal digits"));
         entry.digest = *digest;
       } else {
         const std::size_t first = salted.find(':');
@@ -285,7 +285,7 @@ Status add_tokens(TokenSet& set, std::string_view text) {
         }
         if (!salt || salt->size() < 8 || !digest) {
           return fail(yaml_error(node["token_hash"].Mark(),
-                                 "The token_hash of the " + who + " is not of the form " + std::string(kScheme) + ":<salt>:<digest>.",
+                                 "the token_hash of the " + who + " is not of the form " + std::string(kScheme) + ":<salt>:<digest>",
                                  "`st8d token hash` makes one."));
         }
         entry.kind = Entry::Kind::kSalted;
@@ -294,7 +294,7 @@ Status add_tokens(TokenSet& set, std::string_view text) {
       }
       for (const Entry& other : set.entries()) {
         if (other.kind == entry.kind && other.salt == entry.salt && same_digest(other.digest, entry.digest)) {
-          return fail(yaml_error(node.Mark(), "The " + who + " is the same token as \"" + other.principal->name + "\"."));
+          return fail(yaml_error(node.Mark(), "the " + who + " is the same token as \"" + other.principal->name + "\""));
         }
       }
       auto principal = std::make_shared<Principal>();
@@ -303,9 +303,9 @@ Status add_tokens(TokenSet& set, std::string_view text) {
         ST8_ASSIGN(principal->allow, read_policy(allow));
       }
       if (principal->allow.verbs == 0 || principal->allow.namespaces.empty()) {
-        set.warn("The " + who + " allows nothing: it needs namespaces, branches and verbs under `allow`.");
+        set.warn("the " + who + " allows nothing: it needs namespaces, branches and verbs under `allow`");
       } else if (principal->allow.branches.empty()) {
-        set.warn("The " + who + " allows no branch: write `branches: [\"*\"]` for all.");
+        set.warn("the " + who + " allows no branch: write `branches: [\"*\"]` for all");
       }
       principal->credential = credential_of(entry);
       entry.principal = std::move(principal);
@@ -313,9 +313,9 @@ Status add_tokens(TokenSet& set, std::string_view text) {
     }
     return {};
   } catch (const YAML::Exception& failure) {
-    return fail(yaml_error(failure.mark, failure.msg + "."));
+    return fail(yaml_error(failure.mark, failure.msg));
   } catch (const std::exception& failure) {
-    return fail(ErrorCode::kInvalidArgument, std::string("The token file cannot be read: ") + failure.what() + ".");
+    return fail(ErrorCode::kInvalidArgument, std::string("the token file cannot be read: ") + failure.what());
   }
 }
 
@@ -324,15 +324,15 @@ Result<std::string> read_file(const std::string& path) {
   if (!file) {
     const int reason = errno;
     return fail(reason == ENOENT ? ErrorCode::kNotFound : ErrorCode::kUnavailable,
-                "The token file " + path + " cannot be opened: " + std::strerror(reason) + ".", "Check --auth-config.");
+                "the token file " + path + " cannot be opened: " + std::strerror(reason), "Check --auth-config.");
   }
   std::string text;
   std::array<char, 65536> buffer;
   while (file.read(buffer.data(), buffer.size()), file.gcount() > 0) {
     text.append(buffer.data(), static_cast<std::size_t>(file.gcount()));
-    if (text.size() > kTokenFileBytesMax) return fail(ErrorCode::kTooLarge, "The token file " + path + " is larger than 16 MiB.");
+    if (text.size() > kTokenFileBytesMax) return fail(ErrorCode::kTooLarge, "the token file " + path + " is larger than 16 MiB");
   }
-  if (file.bad()) return fail(ErrorCode::kUnavailable, "The token file " + path + " cannot be read.");
+  if (file.bad()) return fail(ErrorCode::kUnavailable, "the token file " + path + " cannot be read");
   return text;
 }
 
@@ -344,7 +344,7 @@ Result<std::shared_ptr<TokenSet>> load(const Authenticator::Options& options) {
     ST8_ASSIGN(const std::string text, read_file(options.token_file));
     struct stat info {};
     if (::stat(options.token_file.c_str(), &info) == 0 && (info.st_mode & S_IRWXO) != 0) {
-      set->warn("The token file " + options.token_file + " is open to every user of this machine: chmod it to 0600.");
+      set->warn("the token file " + options.token_file + " is open to every user of this machine: chmod it to 0600");
     }
     ST8_TRY(add_tokens(*set, text));
   }
@@ -393,19 +393,19 @@ Result<std::shared_ptr<const Principal>> Authenticator::authenticate(std::string
   const auto unauthenticated = [](std::string message) {
     return fail(ErrorCode::kUnauthenticated, std::move(message), "Send the header \"Authorization: Bearer <token>\".");
   };
-  if (authorization.empty()) return unauthenticated("The request carries no token.");
+  if (authorization.empty()) return unauthenticated("the request carries no token");
   bool bearer = authorization.size() > kBearer.size();
   for (std::size_t i = 0; bearer && i < kBearer.size(); ++i) {
     const char c = authorization[i];
     bearer = (c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) == kBearer[i];
   }
-  if (!bearer) return unauthenticated("The Authorization header is not of the scheme Bearer.");
+  if (!bearer) return unauthenticated("the Authorization header is not of the scheme Bearer");
   std::string_view token = authorization.substr(kBearer.size());
   while (!token.empty() && token.front() == ' ') token.remove_prefix(1);
   while (!token.empty() && token.back() == ' ') token.remove_suffix(1);
-  if (token.empty() || token.size() > kTokenBytesMax) return unauthenticated("The token is not known.");
+  if (token.empty() || token.size() > kTokenBytesMax) return unauthenticated("the token is not known");
   std::shared_ptr<const Principal> principal = current()->find(token);
-  if (principal == nullptr) return unauthenticated("The token is not known.");
+  if (principal == nullptr) return unauthenticated("the token is not known");
   return principal;
 }
 

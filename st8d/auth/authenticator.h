@@ -55,7 +55,7 @@ class Authenticator {
   bool still_valid(const Principal& principal) const;
 
   bool anonymous() const { return options_.admin_token.empty() && options_.token_file.empty() && !from_text_; }
-  // About the tokens as they are now: plain or short tokens, entries that allow nothing. Sentences.
+  // About the tokens as they are now: plain or short tokens, entries that allow nothing.
   std::vector<std::string> warnings() const;
 
  private:

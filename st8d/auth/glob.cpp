@@ -89,7 +89,7 @@ bool glob_match(std::string_view pattern, std::string_view text) {
 }
 
 Status check_glob(std::string_view pattern) {
-  if (pattern.empty()) return fail(ErrorCode::kInvalidArgument, "An empty pattern matches nothing.", "Write \"*\" for everything.");
+  if (pattern.empty()) return fail(ErrorCode::kInvalidArgument, "an empty pattern matches nothing", "Write \"*\" for everything.");
   std::size_t at = 0;
   while (at < pattern.size()) {
     if (pattern[at] == '*') {
@@ -97,7 +97,7 @@ Status check_glob(std::string_view pattern) {
       continue;
     }
     if (match_one(pattern, at, nullptr) == Step::kMalformed) {
-      return fail(ErrorCode::kInvalidArgument, "The pattern \"" + std::string(pattern) + "\" is malformed.",
+      return fail(ErrorCode::kInvalidArgument, "the pattern \"" + std::string(pattern) + "\" is malformed",
                   "Close the class with ']', and quote a special character with '\\'.");
     }
   }

@@ -45,7 +45,7 @@ struct Denial {
   std::string name_space;
   std::string branch;
   std::string key;
-  std::string reason;  // A sentence.
+  std::string reason;  // As an error message.
 };
 
 // What a request is about. Parts that it is not about stay nullopt: listing namespaces has neither.

@@ -10,8 +10,8 @@ namespace st8::wire {
 Fields::Fields(const JsonValue& value, std::string path, Unknown unknown)
     : value_(value), path_(std::move(path)), unknown_(unknown) {
   if (value_.kind != JsonValue::Kind::kObject) {
-    refuse((path_.empty() ? std::string("The body") : "\"" + path_ + "\"") + " must be an object, not " +
-           std::string(value_.kind_name()) + ".");
+    refuse((path_.empty() ? std::string("the body") : "\"" + path_ + "\"") + " must be an object, not " +
+           std::string(value_.kind_name()));
   }
 }
 
@@ -30,7 +30,7 @@ void Fields::refuse(Error error) {
 void Fields::wrong_type(std::string_view name, std::string_view expected, const JsonValue& found) {
   std::string shown(found.kind_name());
   if (found.kind == JsonValue::Kind::kNumber) shown = printable(found.text, 40);
-  refuse("\"" + path_of(name) + "\" must be " + std::string(expected) + ", not " + shown + ".");
+  refuse("\"" + path_of(name) + "\" must be " + std::string(expected) + ", not " + shown);
 }
 
 const JsonValue* Fields::take(std::string_view name) {
@@ -136,11 +136,11 @@ std::optional<std::string> Fields::bytes(std::string_view name) {
   const std::optional<std::string> encoded = optional_text(encoded_name);
   if (!encoded) return plain;
   if (plain) {
-    refuse("\"" + path_of(name) + "\" and \"" + path_of(encoded_name) + "\" are both given.", "Give one of them.");
+    refuse("\"" + path_of(name) + "\" and \"" + path_of(encoded_name) + "\" are both given", "Give one of them.");
     return std::nullopt;
   }
   std::optional<std::string> decoded = base64_decode(*encoded);
-  if (!decoded) refuse("\"" + path_of(encoded_name) + "\" is not Base64 (RFC 4648, with padding and without white space).");
+  if (!decoded) refuse("\"" + path_of(encoded_name) + "\" is not Base64 (RFC 4648, with padding and without white space)");
   return decoded;
 }
 
@@ -158,7 +158,7 @@ Status Fields::finish() {
         for (std::size_t i = 0; i < known_.size(); ++i) hint += (i == 0 ? " " : ", ") + known_[i];
         hint += ".";
       }
-      refuse("\"" + printable(path_of(member.name)) + "\" is not a field of this request.", std::move(hint));
+      refuse("\"" + printable(path_of(member.name)) + "\" is not a field of this request", std::move(hint));
       break;
     }
   }

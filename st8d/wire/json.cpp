@@ -99,7 +99,7 @@ class Builder {
   };
 
   bool refuse(ErrorCode code, std::string message) {
-    if (!error_) error_ = Error{code, "The body is not acceptable JSON: " + std::move(message) + ".", {}};
+    if (!error_) error_ = Error{code, "the body is not acceptable JSON: " + std::move(message), {}};
     return false;
   }
 
@@ -180,10 +180,10 @@ Result<JsonValue> parse_json(std::string_view text, const JsonLimits& limits) {
   try {
     if (nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return root;
   } catch (const std::exception& failure) {
-    return fail(ErrorCode::kInvalidArgument, "The body is not acceptable JSON: " + printable(failure.what()) + ".");
+    return fail(ErrorCode::kInvalidArgument, "the body is not acceptable JSON: " + printable(failure.what()));
   }
   if (builder.error()) return fail(*builder.error());
-  return fail(ErrorCode::kInvalidArgument, "The body is not acceptable JSON.");
+  return fail(ErrorCode::kInvalidArgument, "the body is not acceptable JSON");
 }
 
 bool is_json(std::string_view text, std::size_t depth_max) {

@@ -92,14 +92,14 @@ Problem parse_problem(int status, std::string_view body) {
   const Result<JsonValue> root = parse_json(body);
   if (!root || root->kind != JsonValue::Kind::kObject) {
     while (!body.empty() && (body.back() == '\n' || body.back() == '\r' || body.back() == ' ')) body.remove_suffix(1);
-    problem.error.message = "The server answered " + std::to_string(status) + (body.empty() ? "" : ": " + printable(body)) + ".";
+    problem.error.message = "the server answered " + std::to_string(status) + (body.empty() ? "" : ": " + printable(body));
     return problem;
   }
   Fields fields(*root, "", Fields::Unknown::kIgnore);
   if (const std::optional<ErrorCode> code = error_code_of(fields.text("code"))) problem.error.code = *code;
   problem.error.message = fields.text("detail");
   if (problem.error.message.empty()) problem.error.message = fields.text("errorDetails");
-  if (problem.error.message.empty()) problem.error.message = "The server answered " + std::to_string(status) + ".";
+  if (problem.error.message.empty()) problem.error.message = "the server answered " + std::to_string(status);
   problem.error.hint = fields.text("hint");
   problem.request_id = fields.text("request_id");
   problem.expected_revision = fields.number("expected_revision");

@@ -51,11 +51,11 @@ void read_documents(Fields& fields, std::vector<DocumentBody>& documents) {
       return;
     }
     if (!key) {
-      fields.refuse("\"" + path + ".key\" is missing.");
+      fields.refuse("\"" + path + ".key\" is missing");
       return;
     }
     if (!content) {
-      fields.refuse("\"" + path + ".content\" is missing.", "Give the text as \"content\", or bytes as \"content_base64\".");
+      fields.refuse("\"" + path + ".content\" is missing", "Give the text as \"content\", or bytes as \"content_base64\".");
       return;
     }
     document.key = std::move(*key);
@@ -66,7 +66,7 @@ void read_documents(Fields& fields, std::vector<DocumentBody>& documents) {
 
 std::string read_required(Fields& fields, std::string_view name) {
   std::string text = fields.text(name);
-  if (text.empty()) fields.refuse("\"" + fields.path_of(name) + "\" is missing or empty.");
+  if (text.empty()) fields.refuse("\"" + fields.path_of(name) + "\" is missing or empty");
   return text;
 }
 
@@ -301,7 +301,7 @@ Result<MergeBody> parse_merge(std::string_view json, MergeKind kind) {
     body.at = fields.text("at");
     const auto side = [&fields](const std::string& text, const std::string& path) {
       if (!text.empty() && text != "ours" && text != "theirs") {
-        fields.refuse("\"" + path + "\" must be \"ours\" or \"theirs\", not \"" + printable(text, 40) + "\".");
+        fields.refuse("\"" + path + "\" must be \"ours\" or \"theirs\", not \"" + printable(text, 40) + "\"");
       }
     };
     body.prefer = fields.text("prefer");
@@ -310,7 +310,7 @@ Result<MergeBody> parse_merge(std::string_view json, MergeKind kind) {
       for (const JsonMember& member : resolve->members) {
         const std::string path = "resolve." + printable(member.name);
         if (member.value.kind != JsonValue::Kind::kString || member.value.text.empty()) {
-          fields.refuse("\"" + path + "\" must be \"ours\" or \"theirs\".");
+          fields.refuse("\"" + path + "\" must be \"ours\" or \"theirs\"");
           break;
         }
         side(member.value.text, path);
@@ -397,7 +397,7 @@ Result<BranchProtectBody> parse_branch_protect(std::string_view json) {
     body.name_space = fields.text("namespace");
     body.name = read_required(fields, "name");
     const std::optional<bool> protect = fields.flag("protected");
-    if (!protect) fields.refuse("\"protected\" is missing.", "Give true to protect the branch, false to lift the protection.");
+    if (!protect) fields.refuse("\"protected\" is missing", "Give true to protect the branch, false to lift the protection.");
     body.protect = protect.value_or(true);
     body.dry_run = fields.flag("dry_run").value_or(false);
   });

@@ -396,7 +396,7 @@ Result<StateBody> parse_state(std::string_view json) {
     if (const JsonValue* objects = fields.object("objects"); objects != nullptr) {
       for (const JsonMember& member : objects->members) {
         if (member.value.kind != JsonValue::Kind::kString) {
-          fields.refuse("\"objects." + printable(member.name) + "\" must be a string.");
+          fields.refuse("\"objects." + printable(member.name) + "\" must be a string");
           return;
         }
         body.objects.emplace(member.name, member.value.text);
@@ -406,7 +406,7 @@ Result<StateBody> parse_state(std::string_view json) {
       for (const JsonMember& member : objects->members) {
         std::optional<std::string> content = base64_decode(member.value.text);
         if (!content) {
-          fields.refuse("\"objects_base64." + printable(member.name) + "\" is not Base64.");
+          fields.refuse("\"objects_base64." + printable(member.name) + "\" is not Base64");
           return;
         }
         body.objects.emplace(member.name, std::move(*content));

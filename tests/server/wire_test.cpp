@@ -115,19 +115,19 @@ TEST(WireRequests, AcceptsWhatThePublishedClientSends) {
 
 TEST(WireRequests, RefusesAnUnknownFieldWithASuggestion) {
   EXPECT_EQ(error_of(parse_apply(R"({"scope":{"namspace":"a"}})")),
-            "\"scope.namspace\" is not a field of this request. Did you mean \"namespace\"?");
+            "\"scope.namspace\" is not a field of this request Did you mean \"namespace\"?");
   EXPECT_EQ(error_of(parse_apply(R"({"documents":[{"key":"a","contents":"x"}]})")),
-            "\"documents[0].contents\" is not a field of this request. Did you mean \"content\"?");
+            "\"documents[0].contents\" is not a field of this request Did you mean \"content\"?");
   EXPECT_EQ(error_of(parse_gc(R"({"zebra":1})")),
-            "\"zebra\" is not a field of this request. The fields here are keep, namespace, branch, dry_run.");
+            "\"zebra\" is not a field of this request The fields here are keep, namespace, branch, dry_run.");
 }
 
 TEST(WireRequests, NamesTheWrongTypeByItsPath) {
   EXPECT_EQ(error_of(parse_apply(R"({"documents":[{"key":"a","content":"b"},{"key":"c","content":5}]})")),
-            "\"documents[1].content\" must be a string, not 5. ");
-  EXPECT_EQ(error_of(parse_apply("[]")), "The body must be an object, not an array. ");
-  EXPECT_EQ(error_of(parse_apply(R"({"unset":["a",null]})")), "\"unset[1]\" must be a string, not null. ");
-  EXPECT_EQ(error_of(parse_apply(R"({"dry_run":"yes"})")), "\"dry_run\" must be true or false, not a string. ");
+            "\"documents[1].content\" must be a string, not 5 ");
+  EXPECT_EQ(error_of(parse_apply("[]")), "the body must be an object, not an array ");
+  EXPECT_EQ(error_of(parse_apply(R"({"unset":["a",null]})")), "\"unset[1]\" must be a string, not null ");
+  EXPECT_EQ(error_of(parse_apply(R"({"dry_run":"yes"})")), "\"dry_run\" must be true or false, not a string ");
   for (const std::string number : {"-1", "1.5", "1.0", "1e3", "9223372036854775808", "99999999999999999999999", "\"5\"", "true", "[]"}) {
     const auto parsed = parse_rollback(R"({"revision_id":)" + number + "}");
     ASSERT_FALSE(parsed) << number;

@@ -1,0 +1,207 @@
+#include "api/api.h"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+
+#include "api/access.h"
+#include "api/handlers.h"
+#include "api/watch_hub.h"
+#include "st8/state/hash.h"
+#include "wire/text.h"
+
+namespace st8::api {
+namespace {
+
+auth::Verb verb_of(Access access) {
+  switch (access) {
+    case Access::kWrite: return auth::Verb::kWrite;
+    case Access::kAdmin: return auth::Verb::kAdmin;
+    default: return auth::Verb::kRead;
+  }
+}
+
+bool same_ignoring_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+// "application/json", with whatever parameters.
+bool is_json_type(std::string_view type) {
+  type = type.substr(0, type.find(';'));
+  while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
+  while (!type.empty() && type.front() == ' ') type.remove_prefix(1);
+  return same_ignoring_case(type, "application/json");
+}
+
+http::Response problem_response(wire::Problem problem, const http::Request& request) {
+  problem.request_id = request.id;
+  http::Response response;
+  response.status = traits_of(problem.error.code).http_status;
+  response.set_header("Content-Type", std::string(wire::kProblemContentType));
+  if (problem.error.code == ErrorCode::kUnauthenticated) response.set_header("WWW-Authenticate", "Bearer");
+  if (problem.error.code == ErrorCode::kRateLimited || problem.error.code == ErrorCode::kUnavailable) response.set_header("Retry-After", "1");
+  if (!problem.allow.empty()) {
+    std::string allow;
+    for (const std::string& method : problem.allow) allow += (allow.empty() ? "" : ", ") + method;
+    response.set_header("Allow", std::move(allow));
+  }
+  if (problem.head_revision) response.set_header("X-St8-Revision", std::to_string(*problem.head_revision));
+  response.body = wire::to_json(problem);
+  return response;
+}
+
+bool has_header(const http::Response& response, std::string_view name) {
+  return std::any_of(response.headers.begin(), response.headers.end(),
+                     [name](const auto& header) { return same_ignoring_case(header.first, name); });
+}
+
+// Gives a read its entity tag, unless it has one, and answers 304 where the client has it already.
+void finish_read(const http::Request& request, http::Response& response) {
+  if (response.status != 200 || response.body_source || response.on_stream) return;
+  std::string etag;
+  for (const auto& [name, value] : response.headers) {
+    if (same_ignoring_case(name, "ETag")) etag = value;
+  }
+  if (etag.empty()) {
+    etag = "\"" + Hash::of(response.body).hex().substr(0, 32) + "\"";
+    response.set_header("ETag", etag);
+  }
+  const std::string_view known = request.header("if-none-match");
+  if (!known.empty() && etag_listed(known, etag)) {
+    response.status = 304;
+    response.body.clear();
+    std::erase_if(response.headers, [](const auto& header) { return same_ignoring_case(header.first, "Content-Type"); });
+  }
+}
+
+}  // namespace
+
+Api::Api(state::Store& store, WatchHub& hub, const auth::Authenticator& authenticator, http::Metrics& metrics, const Clock& clock,
+         ApiOptions options)
+    : context_{store,
+               hub,
+               authenticator,
+               metrics,
+               clock,
+               std::move(options.version),
+               std::move(options.draining),
+               std::move(options.pinned),
+               clock.monotonic()} {
+  add_health_routes(router_);
+  add_apply_routes(router_);
+  add_state_routes(router_);
+  add_document_routes(router_);
+  add_diff_routes(router_);
+  add_history_routes(router_);
+  add_checkpoint_routes(router_);
+  add_copy_routes(router_);
+  add_merge_routes(router_);
+  add_branch_routes(router_);
+  add_namespace_routes(router_);
+  add_operation_routes(router_);
+  add_watch_routes(router_);
+  add_maintenance_routes(router_);
+  add_ofrep_routes(router_);
+  for (const auto& extension : options.extensions) extension(router_);
+  hub.start(store, authenticator);
+  store.add_listener(&hub);
+}
+
+Api::~Api() { context_.hub.stop(); }
+
+std::string_view Api::route_of(const http::Request& request) const { return router_.pattern_of(request.path); }
+
+http::Response Api::handle(const http::Request& request) {
+  http::Response response;
+  std::string principal;
+  try {
+    Router::Match match = router_.find(request.method, request.path);
+    Call call{request, context_, nullptr, std::move(match.parameters)};
+    if (match.route == nullptr) {
+      wire::Problem problem;
+      if (match.allow.empty()) {
+        problem = wire::Problem(Error{ErrorCode::kNotFound, "there is nothing at " + wire::printable(request.path),
+                                      "The routes are in docs/api/openapi.yaml."});
+      } else {
+        problem = wire::Problem(Error{ErrorCode::kMethodNotAllowed, "the method " + wire::printable(request.method, 20) +
+                                                                        " does not go with " + wire::printable(request.path),
+                                      "The header Allow names those that do."});
+        problem.allow = std::move(match.allow);
+      }
+      response = problem_response(std::move(problem), request);
+    } else {
+      response = answer(call, *match.route);
+      if (call.principal != nullptr) principal = call.principal->name;
+    }
+  } catch (const std::exception& failure) {
+    response = problem_response(wire::Problem(Error{ErrorCode::kInternal, std::string("a fault in the server: ") + failure.what(),
+                                                    "Report it with the request id."}),
+                                request);
+  }
+  response.principal = std::move(principal);
+  if (!has_header(response, "X-Request-Id") && !request.id.empty()) response.set_header("X-Request-Id", request.id);
+  return response;
+}
+
+http::Response Api::answer(Call& call, const Route& route) {
+  const http::Request& request = call.request;
+  const std::chrono::nanoseconds begun = context_.clock.monotonic();
+  const auto reply = [&]() -> Reply {
+    if (route.access != Access::kOpen) {
+      if (request.local && context_.authenticator.anonymous()) {
+        // In process: whoever owns the state directory.
+        auto owner = std::make_shared<auth::Principal>();
+        owner->name = "local";
+        owner->allow = auth::Policy::everything();
+        owner->anonymous = true;
+        call.principal = std::move(owner);
+      } else {
+        ST8_API_ASSIGN(call.principal, context_.authenticator.authenticate(request.header("authorization")));
+      }
+      if (route.access != Access::kAnyToken) {
+        if (const auto denial = auth::denied(*call.principal, verb_of(route.access), {})) {
+          return tl::unexpected<wire::Problem>(problem_of(*denial));
+        }
+      }
+    }
+    if (request.body.size() > kBodyBytesMax) {
+      return problem(ErrorCode::kTooLarge, "the body has " + std::to_string(request.body.size()) + " bytes; at most " +
+                                               std::to_string(kBodyBytesMax) + " (20 MiB) are taken",
+                     "Send it in several requests.");
+    }
+    if (route.body == BodyKind::kJson) {
+      const std::string_view type = request.header("content-type");
+      if (!type.empty() && !is_json_type(type)) {
+        return problem(ErrorCode::kUnsupportedMediaType, "the body is " + wire::printable(type, 60) + ", and this route takes JSON",
+                       "Send the header \"Content-Type: application/json\".");
+      }
+    }
+    return route.handler(call);
+  }();
+
+  http::Response response;
+  if (reply) {
+    response = *reply;
+    if (request.method == "GET" || request.method == "HEAD") finish_read(request, response);
+  } else {
+    response = problem_response(reply.error(), request);
+  }
+  if (!route.operation.empty()) {
+    const bool failed = response.status >= 400;
+    const std::string result = failed ? "error" : call.noop ? "noop" : "success";
+    context_.metrics
+        .counter("st8_operations_total", "Operations on the store by their result.", {{"operation", route.operation}, {"result", result}})
+        .add();
+    const std::chrono::nanoseconds took = context_.clock.monotonic() - begun;
+    context_.metrics.histogram("st8_operation_duration_seconds", "How long operations on the store took.", {{"operation", route.operation}})
+        .observe_nanoseconds(static_cast<std::uint64_t>(std::max<std::int64_t>(0, took.count())));
+    if (!failed && call.changed_documents > 0) {
+      context_.metrics.counter("st8_changed_documents_total", "Documents that operations changed.", {{"operation", route.operation}})
+          .add(call.changed_documents);
+    }
+  }
+  return response;
+}
+
+}  // namespace st8::api

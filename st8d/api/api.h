@@ -1,0 +1,48 @@
+// st8d's whole HTTP API as one object: a Request in, a Response out. st8d puts it behind its sockets, `st8ctl --local` calls it
+// in process; what it answers is the same.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "api/call.h"
+#include "api/router.h"
+#include "http/exchange.h"
+
+namespace st8::api {
+
+struct ApiOptions {
+  std::string version = "dev";
+  std::function<bool()> draining;
+  std::function<std::vector<std::pair<state::NamespaceName, state::RevisionNumber>>()> pinned;
+  // Further routes (rollouts, targets, ...); each keeps what its handlers need.
+  std::vector<std::function<void(Router&)>> extensions;
+};
+
+inline constexpr std::size_t kBodyBytesMax = 20u << 20;
+
+class Api : public http::Handler {
+ public:
+  // Everything is borrowed and outlives the Api. The hub is made before the store and destroyed after it, as it is the store's
+  // listener (the Api registers it).
+  Api(state::Store& store, WatchHub& hub, const auth::Authenticator& authenticator, http::Metrics& metrics, const Clock& clock,
+      ApiOptions options = {});
+  ~Api() override;  // Ends all streams.
+
+  // Thread-safe; may block for the store. Never throws.
+  http::Response handle(const http::Request& request) override;
+  std::string_view route_of(const http::Request& request) const override;
+
+  const Router& router() const { return router_; }
+
+ private:
+  http::Response answer(Call& call, const Route& route);
+
+  Context context_;
+  Router router_;
+};
+
+}  // namespace st8::api

@@ -1,0 +1,192 @@
+#include "api/content.h"
+
+#include <algorithm>
+
+namespace st8::api {
+
+void ContentReader::know(const std::vector<state::Document>& documents) {
+  for (const state::Document& document : documents) known_.push_back(&document);
+  std::sort(known_.begin(), known_.end(), [](const state::Document* a, const state::Document* b) { return a->key < b->key; });
+}
+
+const state::Document* ContentReader::at_hand(const state::DocumentKey& key) const {
+  const auto known = std::lower_bound(known_.begin(), known_.end(), key,
+                                      [](const state::Document* document, const state::DocumentKey& wanted) { return document->key < wanted; });
+  return known != known_.end() && (*known)->key == key ? *known : nullptr;
+}
+
+Result<std::optional<std::string>> ContentReader::read(const state::DocumentKey& key, const state::DocumentRef& ref) {
+  if (full()) {
+    left_out_ = true;
+    return std::optional<std::string>();
+  }
+  if (!view_) {
+    ST8_ASSIGN(state::View view, store_.view(name_space_, state::RevisionNumber{0}));
+    view_.emplace(std::move(view));
+  }
+  Result<std::string> content = view_->read(key, ref);
+  if (!content) {
+    if (content.error().code == ErrorCode::kGone) return std::optional<std::string>();
+    return fail(std::move(content).error());
+  }
+  bytes_ += content->size();
+  return std::optional<std::string>(std::move(*content));
+}
+
+Result<wire::ChangeBody> ContentReader::change(const state::Change& change, ChangesMode mode) {
+  wire::ChangeBody body;
+  body.key = change.key.str();
+  body.type = std::string(state::change_type_name(change.type));
+  if (change.before) {
+    body.before_hash = change.before->hash.hex();
+    if (mode == ChangesMode::kFull) {
+      ST8_ASSIGN(body.before, read(change.key, *change.before));
+    }
+  }
+  if (change.after) {
+    body.after_hash = change.after->hash.hex();
+    if (mode == ChangesMode::kFull) {
+      const state::Document* known = at_hand(change.key);
+      if (known != nullptr && known->content.size() == change.after->size && !full()) {
+        bytes_ += known->content.size();
+        body.after = known->content;
+      } else {
+        ST8_ASSIGN(body.after, read(change.key, *change.after));
+      }
+    }
+  }
+  return body;
+}
+
+Result<std::vector<wire::ChangeBody>> ContentReader::changes(const std::vector<state::Change>& changes, ChangesMode mode) {
+  std::vector<wire::ChangeBody> bodies;
+  if (mode == ChangesMode::kNone) return bodies;
+  bodies.reserve(changes.size());
+  for (const state::Change& one : changes) {
+    ST8_ASSIGN(wire::ChangeBody body, change(one, mode));
+    bodies.push_back(std::move(body));
+  }
+  return bodies;
+}
+
+Result<wire::WriteResultBody> write_result_body(ContentReader& reader, const state::CommitResult& result, ChangesMode mode) {
+  wire::WriteResultBody body;
+  body.revision = result.revision.value;
+  body.parent = result.parent.value;
+  body.hash = result.hash.hex();
+  body.change_count = result.changes.size();
+  body.noop = result.noop;
+  body.replayed = result.replayed;
+  body.dry_run = result.dry_run;
+  if (result.changes.size() > kChangesMax) {
+    const std::vector<state::Change> first(result.changes.begin(), result.changes.begin() + kChangesMax);
+    ST8_ASSIGN(body.changes, reader.changes(first, mode));
+    body.changes_truncated = mode != ChangesMode::kNone;
+  } else {
+    ST8_ASSIGN(body.changes, reader.changes(result.changes, mode));
+  }
+  body.changes_truncated = body.changes_truncated || reader.left_out();
+  return body;
+}
+
+wire::LogEntryBody log_entry_body(const state::Revision& revision) {
+  wire::LogEntryBody entry;
+  entry.id = revision.number.value;
+  entry.parent_id = revision.parent().value;
+  entry.message = revision.message;
+  entry.created_at = format_rfc3339(revision.created_at);
+  entry.branch = revision.branch;
+  entry.change_count = revision.change_count;
+  entry.author = revision.author;
+  entry.cause = std::string(state::cause_name(revision.cause));
+  entry.cause_detail = revision.cause_detail;
+  entry.source = revision.source.value;
+  entry.hash = revision.hash.hex();
+  for (const state::RevisionNumber parent : revision.parents) entry.parents.push_back(parent.value);
+  entry.pruned = revision.pruned;
+  return entry;
+}
+
+wire::BranchBody branch_body(const state::BranchInfo& branch, const state::BranchName* current) {
+  wire::BranchBody body;
+  body.name = branch.name.str();
+  body.base_revision = branch.base.value;
+  body.head_revision = branch.head.value;
+  body.current = current != nullptr && branch.name == *current;
+  body.is_protected = branch.is_protected;
+  body.created_at = format_rfc3339(branch.created_at);
+  body.created_by = branch.created_by;
+  return body;
+}
+
+wire::CheckpointBody checkpoint_body(const state::CheckpointInfo& checkpoint) {
+  wire::CheckpointBody body;
+  body.name = checkpoint.name.str();
+  body.revision_id = checkpoint.revision.value;
+  body.created_at = format_rfc3339(checkpoint.created_at);
+  body.description = checkpoint.description;
+  body.created_by = checkpoint.created_by;
+  return body;
+}
+
+wire::NamespaceBody namespace_body(const state::NamespaceInfo& name_space) {
+  wire::NamespaceBody body;
+  body.name = name_space.name.str();
+  body.last_revision = name_space.last_revision.value;
+  body.branches = name_space.branch_count;
+  body.checkpoints = name_space.checkpoint_count;
+  body.created_at = format_rfc3339(name_space.created_at);
+  return body;
+}
+
+wire::OperationBody operation_body(const state::Operation& operation) {
+  wire::OperationBody body;
+  body.sequence = operation.sequence;
+  body.kind = std::string(state::operation_kind_name(operation.kind));
+  body.name = operation.name;
+  body.before = operation.before.value;
+  body.after = operation.after.value;
+  body.actor = operation.actor;
+  body.detail = operation.detail;
+  body.cause = operation.kind == state::OperationKind::kCommit ? std::string(state::cause_name(operation.cause)) : std::string();
+  body.request_id = operation.request_id;
+  body.at = format_rfc3339(operation.at);
+  return body;
+}
+
+wire::Problem write_problem(const Call& call, const Where& where, wire::Problem problem,
+                            const std::optional<state::RevisionNumber>& expected) {
+  if (problem.error.code == ErrorCode::kPreconditionFailed) {
+    if (expected) problem.expected_revision = expected->value;
+    const Result<state::BranchInfo> branch = call.store().branch(where.name_space, where.branch);
+    problem.head_revision = branch ? branch->head.value : 0;
+  }
+  return problem;
+}
+
+Reply write_reply(Call& call, const Where& where, const Outcome<state::CommitResult>& result, ChangesMode mode,
+                  const std::vector<state::Document>* documents, const std::optional<state::RevisionNumber>& expected) {
+  if (!result) return tl::unexpected<wire::Problem>(write_problem(call, where, result.error(), expected));
+  call.noop = result->noop;
+  call.changed_documents = result->dry_run ? 0 : result->changes.size();
+  if (!result->conflicts.empty()) {
+    wire::Problem problem(Error{ErrorCode::kConflict,
+                                std::to_string(result->conflicts.size()) + (result->conflicts.size() == 1 ? " conflict" : " conflicts") +
+                                    ": both sides changed the same thing differently; nothing was written",
+                                "Choose a side with `prefer`, or for each key with `resolve`."});
+    for (const state::MergeConflict& conflict : result->conflicts) {
+      problem.conflicts.push_back({conflict.key.str(), conflict.path, conflict.base, conflict.ours, conflict.theirs});
+    }
+    return tl::unexpected<wire::Problem>(std::move(problem));
+  }
+  ContentReader reader(call.store(), where.name_space);
+  // Who may only write is not shown what was there.
+  if (mode == ChangesMode::kFull && !call.principal->has(auth::Verb::kRead)) mode = ChangesMode::kKeys;
+  if (documents != nullptr) reader.know(*documents);
+  ST8_API_ASSIGN(const wire::WriteResultBody body, write_result_body(reader, *result, mode));
+  http::Response response = json_response(wire::to_json(body));
+  set_revision(response, result->revision);
+  return response;
+}
+
+}  // namespace st8::api
