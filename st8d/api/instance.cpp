@@ -1,0 +1,55 @@
+#include "api/instance.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+namespace st8::api {
+namespace {
+
+// The directory and those above it. What it holds is nobody's business but its owner's.
+Status make_state_directory(const std::string& directory) {
+  if (directory.empty()) return fail(ErrorCode::kInvalidArgument, "the state directory has no name", "give one with --state-dir");
+  std::error_code error;
+  const std::filesystem::path path(directory);
+  if (std::filesystem::is_directory(path, error)) return {};
+  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
+    return fail(ErrorCode::kUnavailable, "cannot make the state directory " + directory + ": " + std::strerror(errno),
+                "name a directory that this user may write, with --state-dir");
+  }
+  if (!std::filesystem::is_directory(path, error)) {
+    return fail(ErrorCode::kInvalidArgument, directory + " is not a directory", "name another with --state-dir");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const Clock& clock) {
+  std::unique_ptr<Instance> instance(new Instance());
+  ST8_ASSIGN(instance->authenticator_, auth::Authenticator::create(std::move(options.auth)));
+  if (options.engine.create_if_missing) ST8_TRY(make_state_directory(options.engine.directory));
+  ST8_ASSIGN(std::unique_ptr<state::Engine> engine, state::open_rocksdb_engine(options.engine));
+  instance->hub_ = std::make_unique<WatchHub>();
+  ST8_ASSIGN(instance->store_, state::Store::open(std::move(engine), clock, options.store));
+  ApiOptions api;
+  api.version = std::move(options.version);
+  api.draining = [raw = instance.get()] { return raw->draining_.load(std::memory_order_relaxed); };
+  instance->api_ = std::make_unique<Api>(*instance->store_, *instance->hub_, *instance->authenticator_, instance->metrics_, clock, std::move(api));
+  return instance;
+}
+
+Instance::~Instance() {
+  begin_drain();
+  // Streams first, while the store that they read from is there.
+  api_.reset();
+  if (hub_ != nullptr) hub_->stop();
+  store_.reset();
+}
+
+}  // namespace st8::api

@@ -1,0 +1,53 @@
+// A state directory, opened, with everything that answers requests about it. st8d puts sockets before it, `st8ctl --local` calls it
+// in process, and both get the same answers.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "api/api.h"
+#include "api/watch_hub.h"
+#include "auth/authenticator.h"
+#include "http/metrics.h"
+#include "st8/state/clock.h"
+#include "st8/state/engine.h"
+#include "st8/state/store.h"
+
+namespace st8::api {
+
+struct InstanceOptions {
+  state::RocksDbOptions engine;               // `directory` names the state directory; made when missing, 0700.
+  state::StoreOptions store;
+  auth::Authenticator::Options auth;
+  std::string version = "dev";
+};
+
+class Instance {
+ public:
+  // Errors: as open_rocksdb_engine, Store::open and Authenticator::create.
+  static Result<std::unique_ptr<Instance>> open(InstanceOptions options, const Clock& clock);
+  ~Instance();  // Ends the streams, waits for queued commits, closes the store.
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+
+  http::Handler& handler() { return *api_; }
+  http::Metrics& metrics() { return metrics_; }
+  auth::Authenticator& authenticator() { return *authenticator_; }
+  state::Store& store() { return *store_; }
+  // From now on /readyz says that no new work is wanted.
+  void begin_drain() { draining_.store(true, std::memory_order_relaxed); }
+
+ private:
+  Instance() = default;
+
+  // In the order of making; unmade in reverse.
+  http::Metrics metrics_;
+  std::atomic<bool> draining_{false};
+  std::unique_ptr<auth::Authenticator> authenticator_;
+  std::unique_ptr<WatchHub> hub_;
+  std::unique_ptr<state::Store> store_;
+  std::unique_ptr<Api> api_;
+};
+
+}  // namespace st8::api
