@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -79,6 +80,7 @@ struct Answer {
   http::Response response;
   int status = 0;
   std::string body;  // The whole, also of a streamed one.
+  std::optional<Error> stream_error;  // Where a streamed body broke off.
   Json json;         // Of the body, when it is JSON; discarded otherwise.
 
   std::string header(std::string_view name) const {
@@ -184,7 +186,7 @@ class Server {
       while (true) {
         auto chunk = answer.response.body_source();
         if (!chunk) {
-          ADD_FAILURE() << chunk.error().message;
+          answer.stream_error = chunk.error();
           break;
         }
         if (chunk->empty()) break;
