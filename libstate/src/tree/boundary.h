@@ -36,6 +36,9 @@ inline std::uint32_t boundary_dice(std::uint64_t hash, std::uint8_t level) {
   return static_cast<std::uint32_t>(x);
 }
 
+// A 32-bit checksum of stored bytes that no name covers; against accidents only.
+inline std::uint32_t checksum(std::string_view bytes) { return boundary_dice(key_hash(bytes), 0); }
+
 // Whether the entry that makes a node `count` entries long (itself included) ends it.
 inline bool ends_node(std::uint32_t dice, std::size_t count) {
   if (count < kEntriesMin) return false;

@@ -22,11 +22,6 @@ tl::unexpected<Error> corrupt(std::string what) {
               "run `st8d fsck`, and restore from a backup what it names");
 }
 
-std::uint32_t checksum(std::string_view body) {
-  const std::uint64_t hash = key_hash(body);
-  return static_cast<std::uint32_t>(hash ^ (hash >> 32));
-}
-
 std::uint64_t name_word(const Hash& name) {
   std::uint64_t word;
   std::memcpy(&word, name.bytes.data(), sizeof word);
@@ -189,10 +184,9 @@ std::string encode_delta(const Node& base, RevisionNumber base_written_at, std::
   };
   const std::uint8_t level = node.level();
   const auto replace = [&](std::size_t in_base, std::size_t in_node) {
-    const NodeEntry entry = node.entry(in_node);
-    if (entry == base.entry(in_base)) return;
+    if (node.same_entry(in_node, base, in_base)) return;
     begin_change(in_base, ChangeKind::kReplace);
-    append_entry(body, level, entry);
+    append_entry(body, level, node.entry(in_node));
   };
   if (node.same_keys(base)) {
     for (std::size_t i = 0; i < node.count(); ++i) replace(i, i);

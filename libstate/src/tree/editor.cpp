@@ -3,7 +3,7 @@
 // changed among a level's nodes is, entry by entry, the edits of the level above. The result is the tree that would be
 // built from nothing: boundaries depend on the keys from a node's beginning on, and runs begin and end at boundaries.
 #include <algorithm>
-#include <deque>
+#include <forward_list>
 #include <vector>
 
 #include "tree/cursor.h"
@@ -208,8 +208,8 @@ class Editor {
     removed_.clear();
   }
   void drop(std::vector<LevelEdit>& above, const Node& old) {
-    dropped_keys_.emplace_back(old.first_key());
-    above.push_back({dropped_keys_.back(), std::nullopt});
+    dropped_keys_.emplace_front(old.first_key());
+    above.push_back({dropped_keys_.front(), std::nullopt});
   }
 
   // The root over one node: that node, or, while it has but one child, the child.
@@ -245,7 +245,7 @@ class Editor {
   std::vector<std::shared_ptr<Node>> region_;      // Of the run at hand: nodes made,
   std::vector<Old> removed_;                       // and the old ones they stand for.
   std::vector<Node::Update> updates_;
-  std::deque<std::string> dropped_keys_;
+  std::forward_list<std::string> dropped_keys_;
 };
 
 }  // namespace

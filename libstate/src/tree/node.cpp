@@ -29,21 +29,6 @@ void append_little_endian(std::string& out, std::uint64_t value, std::size_t wid
   out.append(bytes, width);
 }
 
-std::uint64_t read_little_endian(const char* at, std::size_t width) {
-  switch (width) {
-    case 1: return static_cast<std::uint8_t>(*at);
-    case 2: { std::uint16_t value; std::memcpy(&value, at, 2); return value; }
-    case 4: { std::uint32_t value; std::memcpy(&value, at, 4); return value; }
-    default: { std::uint64_t value = 0; std::memcpy(&value, at, width); return value; }
-  }
-}
-
-// Guards what the name does not cover. Against accidents only.
-std::uint32_t location_checksum(std::string_view location) {
-  const std::uint64_t hash = key_hash(location);
-  return static_cast<std::uint32_t>(hash ^ (hash >> 32));
-}
-
 std::size_t common_prefix(std::string_view a, std::string_view b) {
   const auto size = std::min(a.size(), b.size());
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + size, b.begin()).first - a.begin());
@@ -160,45 +145,16 @@ Status Node::validate() {
   }
   const std::string_view location = std::string_view(body_).substr(location_offset_);
   const std::string_view columns = location.substr(0, location.size() - kChecksumBytes);
-  if (location_checksum(columns) != read_little_endian(location.data() + columns.size(), kChecksumBytes)) {
+  if (checksum(columns) != read_little_endian(location.data() + columns.size(), kChecksumBytes)) {
     return corrupt("its locations do not match their checksum");
   }
   return {};
-}
-
-std::uint64_t Node::column(std::size_t offset, std::size_t width, std::size_t index) const {
-  return read_little_endian(body_.data() + offset + index * width, width);
-}
-
-std::uint64_t Node::documents(std::size_t index) const {
-  return level_ == 0 ? 1 : column(documents_offset_, documents_width_, index);
-}
-
-std::string_view Node::key_rest(std::size_t index) const {
-  const std::size_t begin = index == 0 ? 0 : static_cast<std::size_t>(column(ends_offset_, ends_width_, index - 1));
-  const std::size_t end = static_cast<std::size_t>(column(ends_offset_, ends_width_, index));
-  return {body_.data() + rests_offset_ + begin, end - begin};
-}
-
-std::string_view Node::first_key() const {
-  return {body_.data() + prefix_offset_, prefix_size_ + static_cast<std::size_t>(column(ends_offset_, ends_width_, 0))};
 }
 
 std::string Node::key(std::size_t index) const {
   std::string out;
   append_key(index, out);
   return out;
-}
-
-void Node::append_key(std::size_t index, std::string& out) const {
-  out.append(key_prefix());
-  out.append(key_rest(index));
-}
-
-Hash Node::hash(std::size_t index) const {
-  Hash hash;
-  std::memcpy(hash.bytes.data(), body_.data() + hash_offset_ + index * Hash::kSize, Hash::kSize);
-  return hash;
 }
 
 int Node::compare_key(std::size_t index, std::string_view key) const {
@@ -237,23 +193,80 @@ std::size_t Node::child_for(std::string_view key) const {
 }
 
 std::shared_ptr<Node> Node::with(std::span<const Update> updates) const {
-  std::array<NodeEntry, kEntriesMax> entries;
-  for (std::size_t i = 0; i < count_; ++i) entries[i] = entry(i);
   std::uint64_t documents_total = document_count_, bytes_total = content_bytes_;
+  std::uint64_t documents_max = 0, bytes_max = 0, written_max = 0;
   for (const Update& update : updates) {
-    NodeEntry& entry = entries[update.index];
-    documents_total += update.entry.documents - entry.documents;
-    bytes_total += update.entry.bytes - entry.bytes;
-    entry = update.entry;
+    documents_total += update.entry.documents - documents(update.index);
+    bytes_total += update.entry.bytes - bytes(update.index);
+    documents_max = std::max(documents_max, update.entry.documents);
+    bytes_max = std::max(bytes_max, update.entry.bytes);
+    written_max = std::max(written_max, update.entry.written_at.value);
   }
-  const auto same_keys = std::string_view(body_).substr(ends_offset_, hash_offset_ - ends_offset_);
-  auto node = std::make_shared<Node>(Token{}, encode(level_, prefix_size_, ends_width_, same_keys, std::span(entries.data(), count_)));
-  [[maybe_unused]] const Status laid_out = node->layout();
-  assert(laid_out);
+  std::shared_ptr<Node> node;
+  // Most often every column stays as wide as it is: no new value needs more, and one that stays needs as much.
+  if (width_of(documents_max) <= documents_width_ + (level_ == 0) && width_of(bytes_max) <= bytes_width_ &&
+      width_of(written_max) <= written_width_ && keeps_widths(updates)) {
+    node = std::make_shared<Node>(Token{}, body_);
+    char* const body = node->body_.data();
+    const auto put = [body](std::size_t at, std::uint64_t value, std::size_t width) { std::memcpy(body + at, &value, width); };
+    for (const auto& [index, entry] : updates) {
+      std::memcpy(body + hash_offset_ + index * Hash::kSize, entry.hash.bytes.data(), Hash::kSize);
+      put(documents_offset_ + index * documents_width_, entry.documents, documents_width_);
+      put(bytes_offset_ + index * bytes_width_, entry.bytes, bytes_width_);
+      put(written_offset_ + index * written_width_, entry.written_at.value, written_width_);
+    }
+    const std::size_t checksum_offset = body_.size() - kChecksumBytes;
+    put(checksum_offset, checksum(std::string_view(body + location_offset_, checksum_offset - location_offset_)), kChecksumBytes);
+    node->copy_layout(*this);
+  } else {
+    std::array<NodeEntry, kEntriesMax> entries;
+    for (std::size_t i = 0; i < count_; ++i) entries[i] = entry(i);
+    for (const auto& [index, entry] : updates) entries[index] = entry;
+    const auto same_keys = std::string_view(body_).substr(ends_offset_, hash_offset_ - ends_offset_);
+    node = std::make_shared<Node>(Token{}, encode(level_, prefix_size_, ends_width_, same_keys, std::span(entries.data(), count_)));
+    [[maybe_unused]] const Status laid_out = node->layout();
+    assert(laid_out);
+  }
   node->document_count_ = documents_total;
   node->content_bytes_ = bytes_total;
   node->rename();
   return node;
+}
+
+// Whether, after the updates, each column still has a value that needs its width.
+bool Node::keeps_widths(std::span<const Update> updates) const {
+  const auto needed = [&](std::size_t offset, std::uint8_t width, auto value_of) {
+    if (width <= 1) return true;
+    for (const Update& update : updates) {
+      if (width_of(value_of(update.entry)) == width) return true;
+    }
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (width_of(column(offset, width, i)) != width) continue;
+      if (std::none_of(updates.begin(), updates.end(), [i](const Update& update) { return update.index == i; })) return true;
+    }
+    return false;
+  };
+  return needed(documents_offset_, documents_width_, [](const NodeEntry& entry) { return entry.documents; }) &&
+         needed(bytes_offset_, bytes_width_, [](const NodeEntry& entry) { return entry.bytes; }) &&
+         needed(written_offset_, written_width_, [](const NodeEntry& entry) { return entry.written_at.value; });
+}
+
+void Node::copy_layout(const Node& other) {
+  prefix_offset_ = other.prefix_offset_;
+  prefix_size_ = other.prefix_size_;
+  ends_offset_ = other.ends_offset_;
+  rests_offset_ = other.rests_offset_;
+  hash_offset_ = other.hash_offset_;
+  documents_offset_ = other.documents_offset_;
+  bytes_offset_ = other.bytes_offset_;
+  location_offset_ = other.location_offset_;
+  written_offset_ = other.written_offset_;
+  level_ = other.level_;
+  count_ = other.count_;
+  ends_width_ = other.ends_width_;
+  documents_width_ = other.documents_width_;
+  bytes_width_ = other.bytes_width_;
+  written_width_ = other.written_width_;
 }
 
 // `keys` is the part of the body from the column of ends to the last rest.
@@ -269,26 +282,35 @@ std::string Node::encode(std::uint8_t level, std::size_t prefix_size, std::uint8
   const std::uint8_t documents_width = level == 0 ? std::uint8_t{0} : width_of(documents_max);
   const std::uint8_t written_width = width_of(written_max);
 
+  const std::size_t count = entries.size();
   std::string body;
-  body.reserve(kHeaderBytes + keys.size() + entries.size() * (Hash::kSize + documents_width + bytes_width + written_width) + 1 +
-               kChecksumBytes);
-  body.push_back(kVersion);
-  body.push_back(static_cast<char>(level));
-  body.push_back(static_cast<char>(entries.size()));
-  append_little_endian(body, prefix_size, 2);
-  body.push_back(static_cast<char>(ends_width));
-  body.push_back(static_cast<char>(bytes_width));
-  body.push_back(static_cast<char>(documents_width));
-  body.append(keys);
-  for (const NodeEntry& entry : entries) body.append(entry.hash.view());
-  if (level != 0) {
-    for (const NodeEntry& entry : entries) append_little_endian(body, entry.documents, documents_width);
+  body.resize(kHeaderBytes + keys.size() + count * (Hash::kSize + documents_width + bytes_width + written_width) + 1 + kChecksumBytes);
+  char* at = body.data();
+  const auto put = [&at](std::uint64_t value, std::size_t width) {
+    std::memcpy(at, &value, width);
+    at += width;
+  };
+  put(static_cast<std::uint8_t>(kVersion), 1);
+  put(level, 1);
+  put(count, 1);
+  put(prefix_size, 2);
+  put(ends_width, 1);
+  put(bytes_width, 1);
+  put(documents_width, 1);
+  std::memcpy(at, keys.data(), keys.size());
+  at += keys.size();
+  for (const NodeEntry& entry : entries) {
+    std::memcpy(at, entry.hash.bytes.data(), Hash::kSize);
+    at += Hash::kSize;
   }
-  for (const NodeEntry& entry : entries) append_little_endian(body, entry.bytes, bytes_width);
-  const std::size_t location_offset = body.size();
-  body.push_back(static_cast<char>(written_width));
-  for (const NodeEntry& entry : entries) append_little_endian(body, entry.written_at.value, written_width);
-  append_little_endian(body, location_checksum(std::string_view(body).substr(location_offset)), kChecksumBytes);
+  if (level != 0) {
+    for (const NodeEntry& entry : entries) put(entry.documents, documents_width);
+  }
+  for (const NodeEntry& entry : entries) put(entry.bytes, bytes_width);
+  const char* const location = at;
+  put(written_width, 1);
+  for (const NodeEntry& entry : entries) put(entry.written_at.value, written_width);
+  put(checksum({location, static_cast<std::size_t>(at - location)}), kChecksumBytes);
   return body;
 }
 

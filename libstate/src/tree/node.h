@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -71,17 +72,33 @@ class Node {
 
   // Entries by position, 0 to count() - 1.
   std::string_view key_prefix() const { return std::string_view(body_).substr(prefix_offset_, prefix_size_); }
-  std::string_view key_rest(std::size_t index) const;  // A key is key_prefix() and its key_rest().
+  // A key is key_prefix() and its key_rest().
+  std::string_view key_rest(std::size_t index) const {
+    const std::size_t begin = index == 0 ? 0 : static_cast<std::size_t>(column(ends_offset_, ends_width_, index - 1));
+    const std::size_t end = static_cast<std::size_t>(column(ends_offset_, ends_width_, index));
+    return {body_.data() + rests_offset_ + begin, end - begin};
+  }
   std::size_t key_size(std::size_t index) const { return prefix_size_ + key_rest(index).size(); }
   std::string key(std::size_t index) const;
-  void append_key(std::size_t index, std::string& out) const;
-  std::string_view first_key() const;
-  Hash hash(std::size_t index) const;
-  bool has_hash(std::size_t index, const Hash& other) const { return hash_view(index) == other.view(); }
-  std::uint64_t documents(std::size_t index) const;
+  void append_key(std::size_t index, std::string& out) const { out.append(key_prefix()).append(key_rest(index)); }
+  std::string_view first_key() const {
+    return {body_.data() + prefix_offset_, prefix_size_ + static_cast<std::size_t>(column(ends_offset_, ends_width_, 0))};
+  }
+  Hash hash(std::size_t index) const {
+    Hash hash;
+    std::memcpy(hash.bytes.data(), body_.data() + hash_offset_ + index * Hash::kSize, Hash::kSize);
+    return hash;
+  }
+  std::uint64_t documents(std::size_t index) const { return level_ == 0 ? 1 : column(documents_offset_, documents_width_, index); }
   std::uint64_t bytes(std::size_t index) const { return column(bytes_offset_, bytes_width_, index); }
   RevisionNumber written_at(std::size_t index) const { return {column(written_offset_, written_width_, index)}; }
   NodeEntry entry(std::size_t index) const { return {hash(index), documents(index), bytes(index), written_at(index)}; }
+  bool same_entry(std::size_t index, const Node& other, std::size_t other_index) const {
+    return std::memcmp(body_.data() + hash_offset_ + index * Hash::kSize, other.body_.data() + other.hash_offset_ + other_index * Hash::kSize,
+                       Hash::kSize) == 0 &&
+           written_at(index) == other.written_at(other_index) && bytes(index) == other.bytes(other_index) &&
+           documents(index) == other.documents(other_index);
+  }
   DocumentRef document(std::size_t index) const { return {hash(index), bytes(index), written_at(index)}; }
 
   // <0, 0, >0 as the key at `index` is before, equal to, or after `key`, in byte order.
@@ -112,10 +129,20 @@ class Node {
   Status layout();
   static std::string encode(std::uint8_t level, std::size_t prefix_size, std::uint8_t ends_width, std::string_view keys,
                             std::span<const NodeEntry> entries);
+  void copy_layout(const Node& other);
+  bool keeps_widths(std::span<const Update> updates) const;
   void rename() { name_ = Hash::of(content()); }
-  std::uint64_t column(std::size_t offset, std::size_t width, std::size_t index) const;
-  std::string_view hash_view(std::size_t index) const {
-    return std::string_view(body_).substr(hash_offset_ + index * Hash::kSize, Hash::kSize);
+  std::uint64_t column(std::size_t offset, std::size_t width, std::size_t index) const {
+    return read_little_endian(body_.data() + offset + index * width, width);
+  }
+  static std::uint64_t read_little_endian(const char* at, std::size_t width) {
+    switch (width) {
+      case 1: return static_cast<std::uint8_t>(*at);
+      case 2: { std::uint16_t value; std::memcpy(&value, at, 2); return value; }
+      case 3: { std::uint16_t value; std::memcpy(&value, at, 2); return value | std::uint64_t{static_cast<std::uint8_t>(at[2])} << 16; }
+      case 4: { std::uint32_t value; std::memcpy(&value, at, 4); return value; }
+      default: { std::uint64_t value = 0; std::memcpy(&value, at, width); return value; }
+    }
   }
 
   std::string body_;

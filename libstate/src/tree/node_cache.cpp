@@ -36,7 +36,7 @@ struct alignas(64) NodeCache::Shard {
     Entry(Entry&& other) noexcept  // Only under the lock for writing, when the slab grows.
         : node(std::move(other.node)), written_at(other.written_at), place(other.place), ns(other.ns),
           asked_for(other.asked_for.load(std::memory_order_relaxed)) {}
-    std::size_t bytes() const { return node->memory_bytes() + sizeof(Entry) + 2 * sizeof(std::uint32_t); }
+    static std::size_t bytes_of(const Node& node) { return node.memory_bytes() + sizeof(Entry) + 2 * sizeof(std::uint32_t); }
   };
 
   mutable std::shared_mutex mutex;
@@ -102,7 +102,7 @@ struct alignas(64) NodeCache::Shard {
       Entry& entry = entries[hand];
       if (entry.node && !entry.asked_for.exchange(false, std::memory_order_relaxed)) {
         const auto position = static_cast<std::uint32_t>(hand);
-        bytes -= entry.bytes();
+        bytes -= Entry::bytes_of(*entry.node);
         --live;
         unlink(position);
         entry.node.reset();
@@ -155,6 +155,8 @@ void NodeCache::put(keyspace::NamespaceId ns, RevisionNumber written_at, std::sh
   Shard& home = shard(word);
   const std::unique_lock lock(home.mutex);
   if (home.find(place, ns, node->name(), written_at) != nullptr) return;
+  const std::size_t bytes = Shard::Entry::bytes_of(*node);
+  while (home.live > 0 && home.bytes + bytes > home.bytes_max) home.evict_one();
   if ((home.live + 1) * 2 > home.table.size()) home.grow_table();
   std::uint32_t position;
   if (home.free.empty()) {
@@ -172,8 +174,7 @@ void NodeCache::put(keyspace::NamespaceId ns, RevisionNumber written_at, std::sh
   entry.asked_for.store(false, std::memory_order_relaxed);  // A scan of all must not drive out what is asked for again.
   home.link(position);
   ++home.live;
-  home.bytes += entry.bytes();
-  while (home.bytes > home.bytes_max && home.live > 1) home.evict_one();
+  home.bytes += bytes;
 }
 
 NodeCache::Stats NodeCache::stats() const {

@@ -1,0 +1,181 @@
+#include <gtest/gtest.h>
+
+#include <random>
+#include <thread>
+
+#include "support/memory_nodes.h"
+#include "support/tree_costs.h"
+#include "tree/node_cache.h"
+
+namespace st8::state::tree {
+namespace {
+
+constexpr keyspace::NamespaceId kNs{7};
+
+std::shared_ptr<const Node> numbered_node(std::uint64_t number) {
+  NodeBuilder builder(0);
+  builder.add("key/" + std::to_string(number), {Hash::of(std::to_string(number)), 1, number, {1 + number}});
+  return builder.finish();
+}
+
+TEST(NodeCache, TellsBodiesApartByNamespaceNameAndRevision) {
+  NodeCache cache(1 << 20);
+  const auto node = numbered_node(1), other = numbered_node(2);
+  cache.put(kNs, {5}, node);
+  EXPECT_EQ(cache.get(kNs, node->name(), {5}), node);
+  EXPECT_EQ(cache.get(kNs, node->name(), {6}), nullptr);
+  EXPECT_EQ(cache.get({8}, node->name(), {5}), nullptr);
+  EXPECT_EQ(cache.get(kNs, other->name(), {5}), nullptr);
+  const NodeCache::Stats stats = cache.stats();
+  EXPECT_EQ(stats.hits, 1u);
+  EXPECT_EQ(stats.misses, 3u);
+  EXPECT_EQ(stats.nodes, 1u);
+  EXPECT_GT(stats.bytes, node->body().size());
+}
+
+TEST(NodeCache, FindsVersionsByTheBeginningOfTheirName) {
+  NodeCache cache(1 << 20);
+  const auto node = numbered_node(1);
+  cache.put(kNs, {5}, node);
+  std::uint64_t word;
+  std::memcpy(&word, node->name().bytes.data(), 8);
+  EXPECT_EQ(cache.get_version(kNs, {0, "key/1", {5}}, word), node);
+  EXPECT_EQ(cache.get_version(kNs, {0, "key/2", {5}}, word), nullptr);
+  EXPECT_EQ(cache.get_version(kNs, {1, "key/1", {5}}, word), nullptr);
+  EXPECT_EQ(cache.get_version(kNs, {0, "key/1", {6}}, word), nullptr);
+  EXPECT_EQ(cache.get_version(kNs, {0, "key/1", {5}}, word + 1), nullptr);
+}
+
+TEST(NodeCache, StaysWithinItsBoundAndKeepsWhatIsAskedFor) {
+  NodeCache cache(1 << 20);
+  std::vector<std::shared_ptr<const Node>> hot;
+  for (std::uint64_t i = 0; i < 64; ++i) {
+    hot.push_back(numbered_node(i));
+    cache.put(kNs, {1}, hot.back());
+  }
+  std::size_t kept = 0;
+  for (std::uint64_t i = 0; i < 20'000; ++i) {
+    cache.put(kNs, {1}, numbered_node(1'000 + i));
+    if (i % 50 == 0) {
+      for (const auto& node : hot) kept += cache.get(kNs, node->name(), {1}) != nullptr;
+    }
+    if (i % 1'000 == 0) { EXPECT_LE(cache.stats().bytes, std::size_t{1} << 20); }
+  }
+  EXPECT_LE(cache.stats().bytes, std::size_t{1} << 20);
+  EXPECT_GT(cache.stats().nodes, 1'000u);
+  EXPECT_EQ(kept, 400u * 64);  // A scan of 20,000 others did not drive them out.
+}
+
+TEST(NodeCache, AgreesWithAPlainMapThroughEvictions) {
+  // Small, so that shards fill, evict, and their tables close holes over and over.
+  NodeCache cache(64 << 10);
+  std::mt19937_64 random(3);
+  std::vector<std::shared_ptr<const Node>> nodes;
+  for (std::uint64_t i = 0; i < 2'000; ++i) nodes.push_back(numbered_node(i));
+  std::size_t hits = 0;
+  for (int i = 0; i < 200'000; ++i) {
+    const auto& node = nodes[random() % nodes.size()];
+    if (const auto found = cache.get(kNs, node->name(), {1})) {
+      ASSERT_EQ(found, node);
+      ++hits;
+    } else {
+      cache.put(kNs, {1}, node);
+      ASSERT_EQ(cache.get(kNs, node->name(), {1}), node);  // What was just put is there.
+    }
+  }
+  EXPECT_GT(hits, 1'000u);
+  EXPECT_LE(cache.stats().bytes, std::size_t{64} << 10);
+}
+
+TEST(NodeCache, ServesManyThreads) {
+  NodeCache cache(256 << 10);
+  std::vector<std::shared_ptr<const Node>> nodes;
+  for (std::uint64_t i = 0; i < 1'500; ++i) nodes.push_back(numbered_node(i));
+  std::vector<std::thread> threads;
+  std::atomic<std::size_t> wrong{0};
+  for (unsigned t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(t);
+      for (int i = 0; i < 30'000; ++i) {
+        const auto& node = nodes[random() % nodes.size()];
+        const auto found = cache.get(kNs, node->name(), {1});
+        if (!found) cache.put(kNs, {1}, node);
+        else if (found != node) ++wrong;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0u);
+  EXPECT_LE(cache.stats().bytes, std::size_t{256} << 10);
+}
+
+TEST(StoredNodes, ReadsThroughTheCacheAndFromTheEngine) {
+  const auto engine = make_memory_engine();
+  NodeCache cache(64 << 20);
+  const StoredNodes stored(*engine, cache, kNs);
+  const Model model = realistic_model(3'000);
+  TreeRoot root;
+  std::vector<Edit> edits;
+  for (const auto& [key, ref] : model) edits.push_back({key, ref});
+  const auto commit = [&](std::uint64_t number, std::span<const Edit> some) {
+    UncommittedNodes nodes(stored, kNs);
+    const auto result = edit(nodes, root, some, {number}, nodes);
+    ASSERT_TRUE(result);
+    root = result->root;
+    // Readable before it is committed, through the draft alone.
+    EXPECT_TRUE(contents(nodes, root));
+    Batch batch;
+    nodes.write_to(batch);
+    ASSERT_TRUE(engine->commit(batch, {}, Durability::kSynced));
+    nodes.publish(cache);
+    EXPECT_EQ(nodes.count(), 0u);
+  };
+  commit(1, edits);
+  for (std::uint64_t number = 2; number < 80; ++number) {
+    edits[number * 17].value = ref_of(std::to_string(number), number);
+    commit(number, std::span(&edits[number * 17], 1));
+  }
+  // Warm: no engine reads at all.
+  auto gets = engine->stats().gets;
+  ASSERT_TRUE(contents(stored, root));
+  EXPECT_EQ(engine->stats().gets, gets);
+  // Cold: the same, from the engine alone; and then warm again, bases included.
+  NodeCache empty(64 << 20);
+  const StoredNodes cold(*engine, empty, kNs);
+  const auto read = contents(cold, root);
+  ASSERT_TRUE(read) << read.error().message;
+  for (const Edit& each : edits) EXPECT_EQ(read->at(each.key), each.value);
+  const auto cold_gets = engine->stats().gets - gets;
+  gets = engine->stats().gets;
+  ASSERT_TRUE(contents(cold, root));
+  EXPECT_EQ(engine->stats().gets, gets);
+  EXPECT_LE(cold_gets, 2 * empty.stats().nodes);
+  // Another namespace sees nothing.
+  const StoredNodes elsewhere(*engine, cache, {8});
+  EXPECT_EQ(find(elsewhere, root, "k").error().code, ErrorCode::kGone);
+}
+
+TEST(UncommittedNodes, ForgetsWhatIsRolledBack) {
+  const auto engine = make_memory_engine();
+  NodeCache cache(1 << 20);
+  const StoredNodes stored(*engine, cache, kNs);
+  UncommittedNodes nodes(stored, kNs);
+  const auto first = edit(nodes, {}, std::vector<Edit>{{"a", ref_of("1", 1)}}, {1}, nodes);
+  ASSERT_TRUE(first);
+  const std::size_t mark = nodes.mark(), bytes = nodes.body_bytes();
+  const auto second = edit(nodes, first->root, std::vector<Edit>{{"b", ref_of("2", 2)}}, {2}, nodes);
+  ASSERT_TRUE(second);
+  EXPECT_GT(nodes.body_bytes(), bytes);
+  nodes.roll_back(mark);
+  EXPECT_EQ(nodes.body_bytes(), bytes);
+  EXPECT_EQ(find(nodes, second->root, "b").error().code, ErrorCode::kGone);
+  EXPECT_TRUE(*find(nodes, first->root, "a"));
+  // The number is free again.
+  const auto again = edit(nodes, first->root, std::vector<Edit>{{"c", ref_of("3", 2)}}, {2}, nodes);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(*find(nodes, again->root, "c"));
+  EXPECT_FALSE(*find(nodes, again->root, "b"));
+}
+
+}  // namespace
+}  // namespace st8::state::tree
