@@ -26,6 +26,7 @@ struct Effect {
     kProbe = 1,    // One probe of a health check. Changes nothing and is not in the events.
     kRestore = 2,  // Undo the target's steps, put back what was live, read it back.
     kAppend = 3,   // Append the revision that copies the last promoted one.
+    kDiscard = 4,  // Drop versions that are no longer needed. Nobody waits for it.
   };
   Kind kind = Kind::kOp;
   std::uint32_t target = RolloutEvent::kNone;

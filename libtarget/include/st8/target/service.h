@@ -1,0 +1,163 @@
+// The rollout service: what st8d holds. It hears of every operation of the store, and when a branch's head moves that a
+// policy names, takes the new revision live: planner → executor → drivers → read-back → events → ledger.
+//
+// Threads: one that decides (and does nothing slow but write to the store), and a crew of at most `effect_threads` that
+// talk to targets. Every method may be called from any thread. Reads are answered from memory, or from the store's records.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "st8/state/store.h"
+#include "st8/target/ledger.h"
+#include "st8/target/planner.h"
+#include "st8/target/quarantine.h"
+#include "st8/target/rollout.h"
+#include "st8/target/target.h"
+
+namespace st8::target {
+
+struct RolloutSummary {
+  RolloutId id;
+  std::string name_space;
+  std::string branch;
+  state::RevisionNumber revision;
+  RolloutPhase phase = RolloutPhase::kPending;
+  std::string reason;                    // Why it is where it is.
+  std::string waiting_for;               // Of an open one.
+  PlanHash plan;
+  std::uint32_t targets = 0;
+  std::uint32_t targets_activated = 0;   // Read back with the planned content.
+  std::uint32_t targets_failed = 0;
+  std::uint32_t targets_touched = 0;     // Ever, in this rollout: its blast radius.
+  std::uint32_t waves = 0;
+  std::uint32_t wave = 0;                // The current one, from 0.
+  state::RevisionNumber appended;        // By its rollback; 0: none.
+  Timestamp created_at;
+  Timestamp started_at;                  // 0: not yet.
+  Timestamp ended_at;                    // 0: not yet.
+};
+std::string encode_summary(const RolloutSummary& summary);
+Result<RolloutSummary> decode_summary(std::string_view bytes);
+
+// A rollout at one instant.
+struct RolloutView {
+  RolloutSummary summary;
+  std::shared_ptr<const Plan> plan;
+  RolloutState state;
+};
+struct RolloutDetail {
+  RolloutView view;
+  std::vector<RolloutEvent> events;
+};
+
+struct RolloutAction {
+  enum class Kind : std::uint8_t { kPause, kResume, kPromote, kPromoteFull, kAbort, kRetry, kApprove, kReject };
+  Kind kind = Kind::kPause;
+  std::string actor;
+  std::string reason;
+  PlanHash plan;                         // Of kApprove: what was looked at.
+};
+
+// Where a branch with a policy stands.
+struct BranchStatus {
+  state::RevisionNumber desired;         // The head that was last looked at.
+  state::RevisionNumber promoted;        // 0: none.
+  RolloutId rollout;                     // Open, or the last one; 0: none.
+  std::string problem;                   // Why the desired revision cannot be planned; empty: it can.
+  std::vector<TargetName> targets;       // The policy chose them for it.
+};
+
+struct LiveEntry {
+  LedgerEntry entry;
+  state::RevisionNumber desired;         // The head of the branch.
+  std::string state;                     // "promoted", "activated", "drifted", "unreachable", ...
+  std::optional<Timestamp> observed_at;  // When it was last read back.
+};
+struct LiveQuery {
+  std::string name_space, branch, target;  // Empty: all.
+  std::optional<Timestamp> at;             // From the ledger; nullopt: now.
+};
+
+struct TargetView {
+  Target target;
+  std::optional<LiveEntry> live;
+  RolloutId held_by;                       // 0: free.
+  std::vector<DocumentProblem> problems;   // Of its document: then it takes no content.
+};
+
+struct RolloutQuery {
+  std::string name_space, branch;          // Empty: all.
+  bool open_only = false;
+  std::uint64_t before = 0;                // Paging: ids below this one; 0: from the newest.
+  std::size_t limit = 20;
+};
+struct RolloutPage {
+  std::vector<RolloutSummary> rollouts;    // Newest first.
+  std::uint64_t next = 0;                  // Pass as `before`; 0: the end.
+};
+
+struct ServiceOptions {
+  std::size_t effect_threads = 32;         // At most; they are made when needed.
+  std::chrono::milliseconds drain{5'000};  // How long stop() waits for effects before it cancels them.
+  const DriverFactory* drivers = nullptr;  // nullptr: builtin_drivers().
+  bool observe = true;                     // The loop that looks for drift.
+};
+
+class RolloutService final : public state::OperationListener, public state::CommitGuard {
+ public:
+  // Borrows both; they outlive stop(). Set it as the store's listener and guard before the first write.
+  RolloutService(state::Store& store, const Clock& clock, ServiceOptions options = {});
+  ~RolloutService() override;  // stop()
+
+  // Takes up what was left behind, then runs. Errors: those of reading the records.
+  Status start();
+  // Begins nothing new, lets effects end for options.drain, cancels the rest; what was cut short runs again at the next
+  // start. Safe to call twice.
+  void stop();
+
+  // OperationListener.
+  void on_operation(const state::NamespaceName& name_space, const state::Operation& operation) override;
+  // CommitGuard: refuses what would bring a quarantined change back. From memory.
+  Status check(const state::ProposedCommit& commit) const override;
+
+  // For whoever submits an apply: policies and targets among its documents must be good, and the targets that a policy names
+  // must exist or be in the same apply. Errors: kUnprocessable, with file, line, path and suggestion.
+  Status validate_documents(const state::NamespaceName& name_space, const std::vector<state::Document>& documents) const;
+
+  Result<RolloutPage> list(const RolloutQuery& query) const;
+  Result<RolloutDetail> get(RolloutId id) const;
+  Result<std::vector<LiveEntry>> live(const LiveQuery& query) const;
+  Result<std::vector<TargetView>> targets() const;
+  Result<TargetView> target(const TargetName& name) const;
+  // What a rollout of the branch's head (or of a revision) would do now. Changes nothing.
+  Result<Plan> plan(const state::NamespaceName& name_space, const state::BranchName& branch, std::optional<state::RevisionNumber> revision) const;
+  struct BranchEntry {
+    std::string name_space, branch;
+    BranchStatus status;
+  };
+  std::vector<BranchEntry> branches() const;
+
+  Result<RolloutSummary> act(RolloutId id, const RolloutAction& action);
+  Status freeze(const std::string& scope, const std::string& actor, const std::string& reason);
+  Status unfreeze(const std::string& scope);
+  std::vector<Freeze> freezes() const;
+  std::vector<Quarantine> quarantined() const;
+  Result<std::size_t> release(const std::string& name_space, const std::string& key_or_rollout);
+
+  // Revisions that gc must keep: live on a target, promoted, or in a rollout that is not over.
+  std::vector<std::pair<state::NamespaceName, state::RevisionNumber>> pinned() const;
+
+  // Waits until nothing is open or to be planned, for at most this long. For tests and the demo.
+  bool wait_until_settled(std::chrono::milliseconds most) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace st8::target

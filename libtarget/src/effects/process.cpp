@@ -1,0 +1,141 @@
+#include "effects/process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "drivers/file/root.h"
+
+namespace st8::target::effects {
+namespace {
+
+using file::Fd;
+
+struct Pipe {
+  Fd read, write;
+};
+Result<Pipe> make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail(ErrorCode::kUnavailable, std::string("pipe: ") + std::strerror(errno), "");
+  return Pipe{Fd(ends[0]), Fd(ends[1])};
+}
+
+}  // namespace
+
+Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& order) {
+  ST8_TRY(call.check());
+  if (order.argv.empty() || order.argv.front().empty()) return fail(ErrorCode::kUnprocessable, "no program is named", "");
+  // Everything that allocates happens before the fork: behind it only plain system calls are safe.
+  std::vector<std::string> environment;
+  for (const char* name : {"PATH", "HOME", "LANG"}) {
+    if (const char* value = ::getenv(name)) environment.push_back(std::string(name) + "=" + value);
+  }
+  for (const auto& [name, value] : order.environment) environment.push_back(name + "=" + value);
+  std::vector<char*> argv, envp;
+  for (const std::string& argument : order.argv) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  for (const std::string& one : environment) envp.push_back(const_cast<char*>(one.c_str()));
+  envp.push_back(nullptr);
+  const std::string directory = order.directory.empty() ? "/" : order.directory;
+  ST8_ASSIGN(Pipe in, make_pipe());
+  ST8_ASSIGN(Pipe out, make_pipe());
+  ST8_ASSIGN(Pipe err, make_pipe());
+  ST8_ASSIGN(Pipe started, make_pipe());  // Closed by a good exec; else it carries errno.
+  const pid_t child = ::fork();
+  if (child < 0) return fail(ErrorCode::kUnavailable, std::string("fork: ") + std::strerror(errno), "");
+  if (child == 0) {
+    ::setpgid(0, 0);
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::signal(SIGPIPE, SIG_DFL);
+    const int error_fd = order.separate_errors ? err.write.get() : out.write.get();
+    if (::dup2(in.read.get(), 0) < 0 || ::dup2(out.write.get(), 1) < 0 || ::dup2(error_fd, 2) < 0 || ::chdir(directory.c_str()) != 0) {
+      const int number = errno;
+      if (::write(started.write.get(), &number, sizeof number) < 0) ::_exit(126);
+      ::_exit(126);
+    }
+    ::execvpe(argv[0], argv.data(), envp.data());
+    const int number = errno;
+    if (::write(started.write.get(), &number, sizeof number) < 0) ::_exit(127);
+    ::_exit(127);
+  }
+  ::setpgid(child, child);
+  in.read = Fd();
+  out.write = Fd();
+  err.write = Fd();
+  started.write = Fd();
+  const auto reap = [&](bool kill) {
+    if (kill) ::kill(-child, SIGKILL);
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+  };
+  int number = 0;
+  if (::read(started.read.get(), &number, sizeof number) == static_cast<ssize_t>(sizeof number)) {
+    (void)reap(true);
+    return fail(ErrorCode::kUnprocessable, "cannot start " + order.argv.front() + ": " + std::strerror(number), "");
+  }
+  ::fcntl(in.write.get(), F_SETFL, O_NONBLOCK);
+  ProcessEnd end;
+  std::string_view input = order.input;
+  if (input.empty()) in.write = Fd();
+  // A write to a program that no longer listens must not end the daemon.
+  struct sigaction ignore {}, before {};
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, nullptr, &before);
+  if (before.sa_handler == SIG_DFL) ::sigaction(SIGPIPE, &ignore, nullptr);
+  bool out_open = true, err_open = order.separate_errors, exited = false;
+  int status = 0;
+  std::chrono::nanoseconds exited_at{};
+  while (out_open || err_open || !exited) {
+    if (!exited) {
+      const pid_t gone = ::waitpid(child, &status, WNOHANG);
+      if (gone == child) {
+        exited = true;
+        exited_at = call.clock->monotonic();
+      }
+    }
+    // A child of its own may keep the pipe open for ever: what the program said is read, then it is over.
+    if (exited && call.clock->monotonic() - exited_at > std::chrono::milliseconds(200)) break;
+    if (auto good = call.check(); !good) {
+      if (!exited) (void)reap(true);
+      ::kill(-child, SIGKILL);
+      return fail(good.error().code, order.argv.front() + ": " + good.error().message, "");
+    }
+    pollfd fds[3] = {{out_open ? out.read.get() : -1, POLLIN, 0}, {err_open ? err.read.get() : -1, POLLIN, 0}, {in.write.valid() ? in.write.get() : -1, POLLOUT, 0}};
+    ::poll(fds, 3, exited ? 10 : 20);
+    const auto pull = [&](int fd, std::string& text, bool& open) {
+      char buffer[16 << 10];
+      const ssize_t got = ::read(fd, buffer, sizeof buffer);
+      if (got < 0 && errno == EINTR) return;
+      if (got <= 0) {
+        open = false;
+        return;
+      }
+      const std::size_t room = order.output_bytes_max - std::min(order.output_bytes_max, text.size());
+      text.append(buffer, std::min(room, static_cast<std::size_t>(got)));
+      end.truncated = end.truncated || static_cast<std::size_t>(got) > room;
+    };
+    if (fds[0].revents != 0) pull(out.read.get(), end.output, out_open);
+    if (fds[1].revents != 0) pull(err.read.get(), end.errors, err_open);
+    if (fds[2].revents != 0) {
+      const ssize_t written = ::write(in.write.get(), input.data(), input.size());
+      if (written > 0) input.remove_prefix(static_cast<std::size_t>(written));
+      if ((written < 0 && errno != EAGAIN && errno != EINTR) || input.empty()) in.write = Fd();
+    }
+  }
+  ::kill(-child, SIGKILL);  // Whatever it left running in its group.
+  end.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return end;
+}
+
+}  // namespace st8::target::effects

@@ -1,0 +1,33 @@
+// A policy's own steps and health checks, done on the daemon's machine for one target.
+#pragma once
+
+#include <string>
+
+#include "st8/target/plan.h"
+#include "st8/target/policy.h"
+
+namespace st8::target::effects {
+
+struct StepOutcome {
+  Status status;
+  std::string output;  // Bounded.
+};
+
+// What a step may know: in {{ }} of its parameters, and in the environment of its programs (ST8_TARGET, ST8_NAMESPACE,
+// ST8_BRANCH, ST8_REVISION, ST8_ROLLOUT).
+struct StepContext {
+  const Plan& plan;
+  const Target& target;
+  std::string rollout;
+  std::string restore_point;
+};
+
+StepOutcome run_step(const CallContext& call, const StepSpec& step, const StepContext& context);
+// Takes back what a step did, or may have done. Safe to do again.
+StepOutcome undo_step(const CallContext& call, const StepSpec& step, const StepContext& context);
+// The step is for good: drops what was kept to take it back.
+void forget_step(const StepSpec& step, const StepContext& context);
+// One probe.
+Status probe(const CallContext& call, const HealthCheck& check, const Target& target);
+
+}  // namespace st8::target::effects

@@ -1,0 +1,784 @@
+#include "service/coordinator.h"
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+
+#include "st8/state/failpoint.h"
+
+namespace st8::target {
+namespace {
+
+constexpr std::size_t kPage = 1000;
+constexpr Millis kTryAgain{1'000};
+
+Timestamp later(Timestamp time, Millis by) { return {time.micros + by.count() * 1000}; }
+
+Result<std::vector<state::Record>> scan_all(const state::RecordStore& records, std::string_view prefix) {
+  std::vector<state::Record> all;
+  std::string after;
+  for (;;) {
+    ST8_ASSIGN(std::vector<state::Record> page, records.scan(prefix, after, kPage));
+    const bool more = page.size() == kPage;
+    if (!page.empty()) after = page.back().key;
+    std::move(page.begin(), page.end(), std::back_inserter(all));
+    if (!more) return all;
+  }
+}
+
+std::uint64_t number_of(const std::optional<std::string>& text) {
+  std::uint64_t number = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), number);
+  return number;
+}
+std::uint64_t hex_of(std::string_view text) {
+  std::uint64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number, 16);
+  return number;
+}
+
+// Names the state before the first activation, at the target, for ever: the id alone would come back in a store made anew.
+std::string restore_point_of(RolloutId id, const Plan& plan) {
+  return id.str() + "-" + Hash::of_parts({plan.hash.value.view(), std::to_string(plan.created_at.micros)}).hex().substr(0, 12);
+}
+
+RolloutSummary summarize(RolloutId id, const Plan& plan, const RolloutState& state, const std::string& waiting) {
+  RolloutSummary summary;
+  summary.id = id;
+  summary.name_space = plan.name_space.str();
+  summary.branch = plan.branch.str();
+  summary.revision = plan.revision;
+  summary.phase = state.phase;
+  summary.reason = state.reason;
+  summary.waiting_for = waiting;
+  summary.plan = plan.hash;
+  summary.targets = static_cast<std::uint32_t>(plan.targets.size());
+  for (const TargetProgress& target : state.targets) {
+    if (target.stage == TargetStage::kActivated || target.stage == TargetStage::kPromoted) ++summary.targets_activated;
+    if (target.touched) ++summary.targets_touched;
+  }
+  summary.targets_failed = state.failed_targets;
+  summary.waves = static_cast<std::uint32_t>(plan.waves.size());
+  summary.wave = state.wave;
+  summary.appended = state.appended;
+  summary.created_at = state.created_at;
+  summary.started_at = state.started_at;
+  summary.ended_at = state.ended_at;
+  return summary;
+}
+
+}  // namespace
+
+Coordinator::Coordinator(state::RecordStore& records, Source& source, EffectRunner& runner) : records_(records), source_(source), runner_(runner) {}
+
+std::shared_ptr<const Coordinator::Published> Coordinator::published() const {
+  const std::lock_guard lock(published_mutex_);
+  return published_;
+}
+
+const Executor* Coordinator::executor(RolloutId id) const {
+  const auto found = active_.find(id);
+  return found == active_.end() ? nullptr : found->second->executor.get();
+}
+
+// --- Recovery --------------------------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Coordinator::Active>> Coordinator::load(RolloutId id, Timestamp now) {
+  ST8_ASSIGN(const auto bytes, records_.get(records::plan(id)));
+  if (!bytes) return fail(ErrorCode::kCorrupt, "rollout " + id.str() + " has no plan", "run `st8d fsck`");
+  ST8_ASSIGN(Plan decoded, decode_plan(*bytes));
+  const auto plan = std::make_shared<const Plan>(std::move(decoded));
+  RolloutState state(*plan);
+  ST8_ASSIGN(const std::vector<state::Record> events, scan_all(records_, records::event_prefix(id)));
+  for (const state::Record& record : events) {
+    ST8_ASSIGN(const RolloutEvent event, decode_event(record.value));
+    if (auto applied = state.apply(*plan, event); !applied) {
+      return fail(ErrorCode::kCorrupt, "rollout " + id.str() + ": " + applied.error().message, "run `st8d fsck`");
+    }
+  }
+  auto active = std::make_unique<Active>();
+  active->id = id;
+  active->restore_point = restore_point_of(id, *plan);
+  active->executor = std::make_unique<Executor>(plan, std::move(state), now);
+  return active;
+}
+
+Status Coordinator::recover(Timestamp now) {
+  for (auto& [id, active] : active_) active->cancel_operations->store(true);
+  active_.clear();
+  leases_.clear();
+  live_.clear();
+  planned_.clear();
+  promoted_.clear();
+  quarantine_.clear();
+  freezes_.clear();
+  ST8_ASSIGN(const auto sequence, records_.get(records::kSequence));
+  ST8_ASSIGN(const auto fence, records_.get(records::kFence));
+  sequence_ = number_of(sequence);
+  fence_ = number_of(fence);
+  ST8_ASSIGN(const auto leases, scan_all(records_, records::kLeasePrefix));
+  for (const state::Record& record : leases) {
+    ST8_ASSIGN(auto name, TargetName::parse(record.key.substr(records::kLeasePrefix.size())));
+    ST8_ASSIGN(const records::Lease lease, records::decode_lease(record.value));
+    leases_[std::move(name)] = lease;
+  }
+  ST8_ASSIGN(const auto live, scan_all(records_, records::kLivePrefix));
+  for (const state::Record& record : live) {
+    ST8_ASSIGN(LedgerEntry entry, decode_ledger_entry(record.value));
+    const TargetName name = entry.target;
+    live_.insert_or_assign(name, std::move(entry));
+  }
+  ST8_ASSIGN(const auto planned, scan_all(records_, records::kPlannedPrefix));
+  for (const state::Record& record : planned) {
+    if (const auto branch = records::branch_of(record.key, records::kPlannedPrefix)) planned_[*branch] = {number_of(record.value)};
+  }
+  ST8_ASSIGN(const auto promoted, scan_all(records_, records::kPromotedPrefix));
+  for (const state::Record& record : promoted) {
+    ST8_ASSIGN(const records::Promoted one, records::decode_promoted(record.value));
+    if (const auto branch = records::branch_of(record.key, records::kPromotedPrefix)) promoted_[*branch] = one;
+  }
+  ST8_ASSIGN(const auto quarantine, scan_all(records_, records::kQuarantinePrefix));
+  for (const state::Record& record : quarantine) {
+    ST8_ASSIGN(Quarantine one, decode_quarantine(record.value));
+    quarantine_[record.key] = std::move(one);
+  }
+  ST8_ASSIGN(const auto freezes, scan_all(records_, records::kFreezePrefix));
+  for (const state::Record& record : freezes) {
+    ST8_ASSIGN(Freeze one, decode_freeze(record.value));
+    const std::string scope = one.scope;
+    freezes_[scope] = std::move(one);
+  }
+  ST8_ASSIGN(const auto open, scan_all(records_, records::kOpenPrefix));
+  for (const state::Record& record : open) {
+    const RolloutId id{hex_of(std::string_view(record.key).substr(records::kOpenPrefix.size()))};
+    ST8_ASSIGN(auto active, load(id, now));
+    active_[id] = std::move(active);
+  }
+  // An effect of before the crash may still be on its way to its target: under a new token it comes too late.
+  Group group;
+  for (auto& [id, active] : active_) {
+    bool holds = false;
+    for (const PlannedTarget& target : active->executor->plan().targets) {
+      const auto lease = leases_.find(target.target.name);
+      if (lease == leases_.end() || lease->second.holder != id) continue;
+      if (!holds) fence_ = std::max(fence_ + 1, static_cast<std::uint64_t>(std::max<std::int64_t>(now.micros, 0)));
+      holds = true;
+      active->token = lease->second.token = fence_;
+      group.writes.push_back({records::lease(target.target.name), records::encode(lease->second)});
+    }
+    const BranchId branch{active->executor->plan().name_space.str(), active->executor->plan().branch.str()};
+    status_[branch].rollout = id;
+    for (const PlannedTarget& target : active->executor->plan().targets) status_[branch].targets.push_back(target.target.name);
+    collect(*active, group, now);
+  }
+  if (!group.writes.empty()) {
+    group.writes.push_back({std::string(records::kFence), std::to_string(fence_)});
+    ST8_TRY(records_.commit(std::move(group.writes)));
+    for (auto& then : group.then) then();
+  }
+  for (const auto& [branch, one] : promoted_) status_[branch].promoted = one.revision;
+  ST8_TRY(all_moved());
+  publish();
+  return {};
+}
+
+Status Coordinator::all_moved() {
+  ST8_ASSIGN(std::vector<BranchId> branches, source_.branches());
+  for (BranchId& branch : branches) dirty_.insert(std::move(branch));
+  return {};
+}
+
+// What was decided could not be made durable: it never was. Everything is read again, as after a crash.
+void Coordinator::reload_all(Timestamp now) {
+  for (auto& [id, active] : active_) active->cancel_operations->store(true);
+  try_again_at_ = later(now, kTryAgain);
+  active_.clear();
+}
+
+// --- What happened ---------------------------------------------------------------------------------------------------
+
+void Coordinator::take(RolloutId rollout, const EffectResult& result, Timestamp now) {
+  const auto found = active_.find(rollout);
+  if (found == active_.end()) return;
+  found->second->executor->take(result, now);
+  found->second->changed = true;
+}
+
+std::optional<Timestamp> Coordinator::step(Timestamp now) {
+  if (try_again_at_) {
+    if (now < *try_again_at_) return try_again_at_;
+    try_again_at_.reset();
+    if (auto recovered = recover(now); !recovered) {
+      reload_all(now);
+      return try_again_at_;
+    }
+  }
+  if (look_again_at_ && now >= *look_again_at_) {
+    look_again_at_.reset();
+    dirty_.merge(std::exchange(unread_, {}));
+  }
+  // Ends when a whole turn changes nothing: one rollout's end may be what another waits for.
+  for (int turn = 0; turn < 1000; ++turn) {
+    bool busy = false;
+    std::set<BranchId> dirty = std::exchange(dirty_, {});
+    for (const BranchId& branch : dirty) {
+      Group group;
+      if (auto considered = consider(branch, now, group); !considered) {
+        // The store could not be read: nothing is decided on half of the facts.
+        status_[branch].problem = considered.error().message;
+        unread_.insert(branch);
+        look_again_at_ = later(now, kTryAgain);
+        continue;
+      }
+      busy = busy || !group.writes.empty();
+      if (!commit(std::move(group), now)) return try_again_at_;
+    }
+    for (auto& [id, active] : active_) {
+      std::string why;
+      if (active->executor->state().phase == RolloutPhase::kPending && stale(*active, now, why)) {
+        active->replan = true;
+        (void)active->executor->supersede(why, now);
+      }
+      active->executor->decide(now, surroundings_of(*active, now));
+      if (active->waiting != active->executor->waiting_for()) {
+        active->waiting = active->executor->waiting_for();
+        active->changed = true;
+      }
+    }
+    const std::size_t before = active_.size();
+    bool any = false;
+    if (!flush(now)) return try_again_at_;
+    for (auto& [id, active] : active_) any = any || active->changed;
+    publish();
+    busy = busy || active_.size() != before || (any && !dirty_.empty());
+    if (!busy) break;
+  }
+  std::optional<Timestamp> wake = look_again_at_;
+  for (auto& [id, active] : active_) {
+    const auto at = active->executor->wake_at();
+    if (at && (!wake || *at < *wake)) wake = at;
+  }
+  return wake;
+}
+
+// --- Planning --------------------------------------------------------------------------------------------------------
+
+Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHead& head, Policy policy, std::string policy_source, Timestamp now) {
+  ST8_ASSIGN(auto name_space, state::NamespaceName::parse(branch.first));
+  ST8_ASSIGN(auto branch_name, state::BranchName::parse(branch.second));
+  PlannerInput input{std::move(name_space), std::move(branch_name), head.revision, head.hash, head.author,
+                     head.cause == state::Cause::kRollback || head.cause == state::Cause::kAutoRollback,
+                     {}, {}, std::move(policy_source), std::move(policy), {}, {}, {}, {}, 0, 0, now};
+  ST8_ASSIGN(input.documents, source_.documents(branch.first, head.revision));
+  if (const auto promoted = promoted_.find(branch); promoted != promoted_.end()) {
+    input.promoted = promoted->second.revision;
+    auto documents = source_.documents(branch.first, input.promoted);
+    if (!documents) return fail(documents.error());
+    input.promoted_documents = std::move(*documents);
+  }
+  ST8_ASSIGN(const auto targets, source_.targets());
+  for (const auto& [name, text] : targets) {
+    std::vector<DocumentProblem> problems;
+    auto target = parse_target(name, text, problems);
+    if (!target) {
+      // Only a policy that names it minds: labels cannot be read from a document that is not good.
+      if (std::find(input.policy.targets.names.begin(), input.policy.targets.names.end(), name) == input.policy.targets.names.end()) continue;
+      return fail(as_error(problems));
+    }
+    TargetFacts facts{std::move(*target), std::nullopt, {}, "", ""};
+    if (const auto live = live_.find(name); live != live_.end()) {
+      facts.live = Observation{true, live->second.content, ""};
+      facts.live_revision = live->second.revision;
+      facts.live_namespace = live->second.name_space;
+      facts.live_branch = live->second.branch;
+      if (!input.known_contents.contains(live->second.content)) {
+        ST8_ASSIGN(const auto bytes, records_.get(records::content(live->second.content)));
+        if (bytes) {
+          ST8_ASSIGN(auto files, records::decode_files(*bytes));
+          input.known_contents[live->second.content] = std::move(files);
+        }
+      }
+    }
+    input.targets.push_back(std::move(facts));
+  }
+  std::vector<TargetName> known;
+  for (const auto& [name, text] : targets) known.push_back(name);
+  std::vector<DocumentProblem> problems;
+  check_policy_targets(input.policy, input.policy_source, known, problems);
+  if (!problems.empty()) return fail(as_error(problems));
+  for (const auto& [other, dependencies] : dependencies_) {
+    for (const Dependency& dependency : dependencies) {
+      if (dependency.name_space == branch.first && dependency.branch == branch.second) ++input.dependents;
+    }
+  }
+  if (const auto count = rollbacks_.find(branch); count != rollbacks_.end()) input.recent_rollbacks = count->second;
+  const std::string ns = branch.first;
+  const state::RevisionNumber revision = head.revision;
+  input.read = [this, ns, revision](const std::string& key) -> Result<std::string> {
+    ST8_ASSIGN(auto text, source_.read(ns, revision, key));
+    if (!text) return fail(ErrorCode::kUnprocessable, "there is no document \"" + key + "\" in revision " + std::to_string(revision.value), "");
+    return std::move(*text);
+  };
+  return input;
+}
+
+std::string Coordinator::quarantined(const BranchId& branch, const std::vector<SourceDocument>& documents, const std::vector<TargetName>& targets) const {
+  for (const auto& [record, one] : quarantine_) {
+    if (one.name_space != branch.first) continue;
+    const bool same_targets = std::any_of(targets.begin(), targets.end(), [&](const TargetName& target) {
+      return std::find(one.targets.begin(), one.targets.end(), target) != one.targets.end();
+    });
+    if (!same_targets) continue;
+    const auto at = std::lower_bound(documents.begin(), documents.end(), one.key, [](const SourceDocument& document, const std::string& key) { return document.key < key; });
+    const bool there = at != documents.end() && at->key == one.key;
+    if (one.after ? there && at->hash == *one.after : !there) {
+      return "the change of \"" + one.key + "\" failed in rollout " + one.rollout.str() + " and is in quarantine: " + one.reason;
+    }
+  }
+  return "";
+}
+
+Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group) {
+  ST8_ASSIGN(const auto head, source_.head(branch));
+  if (!head) {
+    status_.erase(branch);
+    return {};
+  }
+  // Targets changed: branches that could not be planned may be now.
+  if (branch.first == kSystemNamespace && branch.second == "main") {
+    for (const auto& [other, status] : status_) {
+      if (!status.problem.empty()) dirty_.insert(other);
+    }
+  }
+  Active* open = nullptr;
+  for (auto& [id, active] : active_) {
+    if (active->executor->plan().name_space.str() == branch.first && active->executor->plan().branch.str() == branch.second) open = active.get();
+  }
+  const auto planned = planned_.find(branch);
+  if (planned != planned_.end() && planned->second == head->revision) {
+    if (auto status = status_.find(branch); status != status_.end()) status->second.desired = head->revision;
+    return {};
+  }
+  if (open != nullptr) {
+    const RolloutPhase phase = open->executor->state().phase;
+    status_[branch].desired = head->revision;
+    // It is looked at again when the open one ends: see collect_event().
+    if (phase == RolloutPhase::kRollingBack || is_final(phase)) return {};
+    const bool rollback = head->cause == state::Cause::kRollback || head->cause == state::Cause::kAutoRollback;
+    if (open->executor->plan().policy.supersede == SupersedeAction::kQueue && phase != RolloutPhase::kPending && !rollback) return {};
+    open->changed = true;
+    return open->executor->supersede("revision " + std::to_string(head->revision.value) + " took its place", now);
+  }
+  ST8_ASSIGN(auto source, source_.read(branch.first, head->revision, std::string(kPolicyKey)));
+  if (!source) {
+    status_.erase(branch);
+    dependencies_.erase(branch);
+    return {};
+  }
+  std::vector<DocumentProblem> problems;
+  auto policy = parse_policy(*source, problems);
+  if (!policy) {
+    status_[branch].desired = head->revision;
+    status_[branch].problem = as_error(problems).message;
+    return {};
+  }
+  if (!policy->names_branch(branch.second)) {
+    status_.erase(branch);
+    dependencies_.erase(branch);
+    return {};
+  }
+  dependencies_[branch] = policy->depends_on;
+  BranchStatus& status = status_[branch];
+  status.desired = head->revision;
+  status.problem.clear();
+  auto input = gather(branch, *head, std::move(*policy), std::move(*source), now);
+  auto plan = input ? make_plan(*input) : Result<Plan>(fail(input.error()));
+  if (!plan) {
+    const ErrorCode code = plan.error().code;
+    if (code == ErrorCode::kUnavailable || code == ErrorCode::kOutcomeUnknown) return fail(plan.error());
+    status.problem = plan.error().message + (plan.error().hint.empty() ? "" : " (" + plan.error().hint + ")");
+    return {};
+  }
+  status.targets.clear();
+  for (const PlannedTarget& target : plan->targets) status.targets.push_back(target.target.name);
+  for (const UntouchedTarget& target : plan->untouched) status.targets.push_back(target.name);
+  if (std::string why = quarantined(branch, input->documents, status.targets); !why.empty()) {
+    status.problem = std::move(why);
+    return {};
+  }
+  const RolloutId id{sequence_ + 1};
+  auto active = std::make_unique<Active>();
+  active->id = id;
+  active->restore_point = restore_point_of(id, *plan);
+  RolloutEvent created;
+  created.sequence = 1;
+  created.at = now;
+  created.revision = plan->revision;
+  RolloutState state(*plan);
+  ST8_TRY(state.apply(*plan, created));
+  group.writes.push_back({std::string(records::kSequence), std::to_string(id.value)});
+  group.writes.push_back({records::plan(id), encode_plan(*plan)});
+  group.writes.push_back({records::open(id), ""});
+  group.writes.push_back({records::event(id, 1), encode_event(created)});
+  group.writes.push_back({records::planned(branch), std::to_string(plan->revision.value)});
+  group.writes.push_back({records::index(id), encode_summary(summarize(id, *plan, state, ""))});
+  active->executor = std::make_unique<Executor>(std::make_shared<const Plan>(std::move(*plan)), std::move(state), now);
+  group.then.push_back([this, branch, id, revision = head->revision, shared = std::make_shared<std::unique_ptr<Active>>(std::move(active))] {
+    sequence_ = id.value;
+    planned_[branch] = revision;
+    status_[branch].rollout = id;
+    active_[id] = std::move(*shared);
+  });
+  return {};
+}
+
+Result<Plan> Coordinator::plan_for(const BranchId& branch, std::optional<state::RevisionNumber> revision, Timestamp now) {
+  SourceHead head;
+  if (revision) {
+    ST8_ASSIGN(head, source_.revision(branch.first, *revision));
+  } else {
+    ST8_ASSIGN(const auto found, source_.head(branch));
+    if (!found) return fail(ErrorCode::kNotFound, "there is no branch " + branch.second + " in " + branch.first, "");
+    head = *found;
+  }
+  ST8_ASSIGN(auto source, source_.read(branch.first, head.revision, std::string(kPolicyKey)));
+  if (!source) return fail(ErrorCode::kUnprocessable, "revision " + std::to_string(head.revision.value) + " of " + branch.first + " has no " + std::string(kPolicyKey), "apply one");
+  std::vector<DocumentProblem> problems;
+  auto policy = parse_policy(*source, problems);
+  if (!policy) return fail(as_error(problems));
+  if (!policy->names_branch(branch.second)) return fail(ErrorCode::kUnprocessable, "the policy does not name branch " + branch.second, "add it to `branches`");
+  ST8_ASSIGN(const PlannerInput input, gather(branch, head, std::move(*policy), std::move(*source), now));
+  return make_plan(input);
+}
+
+bool Coordinator::stale(const Active& active, Timestamp now, std::string& why) {
+  const Plan& plan = active.executor->plan();
+  if (now >= plan.expires_at) {
+    why = "the plan expired";
+    return true;
+  }
+  const BranchId branch{plan.name_space.str(), plan.branch.str()};
+  const auto promoted = promoted_.find(branch);
+  if ((promoted == promoted_.end() ? state::RevisionNumber{} : promoted->second.revision) != plan.promoted) {
+    why = "the plan went stale: another revision was promoted meanwhile";
+    return true;
+  }
+  for (const PlannedTarget& target : plan.targets) {
+    const auto live = live_.find(target.target.name);
+    const std::optional<Hash> content = live == live_.end() ? std::nullopt : std::optional<Hash>(live->second.content);
+    if (content == target.from) continue;
+    // Held by a rollout that is not over, it may yet come back to what the plan saw.
+    const auto lease = leases_.find(target.target.name);
+    if (lease != leases_.end() && lease->second.holder.value != 0) continue;
+    why = "the plan went stale: target " + target.target.name.str() + " changed meanwhile";
+    return true;
+  }
+  return false;
+}
+
+Surroundings Coordinator::surroundings_of(const Active& active, Timestamp now) {
+  Surroundings around;
+  const Plan& plan = active.executor->plan();
+  // A rollback is never held up by a freeze, a window or a schedule.
+  if (!plan.fast_path) {
+    for (const auto& [scope, freeze] : freezes_) {
+      if (scope == "*" || scope == plan.name_space.str()) around.frozen = "the freeze of " + (scope == "*" ? std::string("everything") : scope) + " to end: " + freeze.reason;
+    }
+  }
+  if (active.executor->state().phase != RolloutPhase::kPending) return around;
+  for (const PlannedTarget& target : plan.targets) {
+    const auto lease = leases_.find(target.target.name);
+    if (lease != leases_.end() && lease->second.holder.value != 0 && lease->second.holder != active.id) {
+      around.blocked = "target " + target.target.name.str() + ", held by rollout " + lease->second.holder.str();
+      return around;
+    }
+  }
+  if (plan.fast_path) return around;
+  if (plan.policy.schedule && now < *plan.policy.schedule) {
+    around.blocked = "its schedule, " + format_rfc3339(*plan.policy.schedule);
+    around.look_again = plan.policy.schedule;
+    return around;
+  }
+  const auto& windows = plan.policy.windows;
+  if (!windows.empty() && std::none_of(windows.begin(), windows.end(), [&](const Window& window) { return window.contains(now); })) {
+    around.blocked = "a window to open";
+    constexpr std::int64_t kMinute = 60'000'000;
+    around.look_again = Timestamp{(now.micros / kMinute + 1) * kMinute};
+    return around;
+  }
+  for (const Dependency& dependency : plan.policy.depends_on) {
+    const BranchId other{dependency.name_space, dependency.branch};
+    const auto promoted = promoted_.find(other);
+    const auto planned = planned_.find(other);
+    const bool settled = promoted != promoted_.end() && (planned == planned_.end() || planned->second == promoted->second.revision);
+    if (!settled) around.blocked = dependency.name_space + " branch " + dependency.branch + " to be promoted";
+  }
+  return around;
+}
+
+// --- Making it durable -----------------------------------------------------------------------------------------------
+
+void Coordinator::set_live(Group& group, const TargetName& target, std::optional<LedgerEntry> entry, Timestamp now) {
+  const auto live = live_.find(target);
+  const bool was = live != live_.end();
+  if (was && entry && live->second.content == entry->content && live->second.revision == entry->revision && live->second.name_space == entry->name_space &&
+      live->second.branch == entry->branch) {
+    if (live->second.promoted == entry->promoted) return;
+    entry->since = live->second.since;
+    if (live->second.promoted) entry->promoted = true;
+  } else if (was) {
+    LedgerEntry closed = live->second;
+    closed.until = now;
+    group.writes.push_back({records::ledger(target, closed.since), encode_ledger_entry(closed)});
+  }
+  if (entry) {
+    group.writes.push_back({records::ledger(target, entry->since), encode_ledger_entry(*entry)});
+    group.writes.push_back({records::live(target), encode_ledger_entry(*entry)});
+  } else if (was) {
+    group.writes.push_back({records::live(target), std::nullopt});
+  }
+  // At once in memory: a later event of the same group builds on it. When the group is not written, all is read again.
+  if (entry) {
+    live_.insert_or_assign(target, std::move(*entry));
+  } else {
+    live_.erase(target);
+  }
+}
+
+void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group& group) {
+  const Plan& plan = active.executor->plan();
+  const BranchId branch{plan.name_space.str(), plan.branch.str()};
+  group.writes.push_back({records::event(active.id, event.sequence), encode_event(event)});
+  switch (event.kind) {
+    case EventKind::kStarted: {
+      fence_ = std::max(fence_ + 1, static_cast<std::uint64_t>(std::max<std::int64_t>(event.at.micros, 0)));
+      active.token = fence_;
+      group.writes.push_back({std::string(records::kFence), std::to_string(fence_)});
+      for (const PlannedTarget& target : plan.targets) {
+        leases_[target.target.name] = {active.id, fence_};
+        group.writes.push_back({records::lease(target.target.name), records::encode(leases_[target.target.name])});
+      }
+      // The files of what goes live, for the diffs of later plans.
+      for (const PlannedContent& content : plan.contents) {
+        std::vector<FileEntry> files;
+        for (const PlannedFile& file : content.files) files.push_back(file.entry);
+        group.writes.push_back({records::content(content.hash), records::encode(files)});
+      }
+      break;
+    }
+    case EventKind::kOpSucceeded:
+      if (plan.ops[event.op].kind == OpKind::kObserve && event.observation) {
+        const PlannedTarget& target = plan.targets[event.target];
+        set_live(group, target.target.name, LedgerEntry{target.target.name, branch.first, branch.second, plan.revision, event.observation->content, active.id, false, event.at, std::nullopt}, event.at);
+      }
+      break;
+    case EventKind::kRestored: {
+      const PlannedTarget& target = plan.targets[event.target];
+      const auto live = live_.find(target.target.name);
+      if (target.from) {
+        if (live == live_.end() || live->second.content != *target.from || live->second.revision != target.from_revision) {
+          set_live(group, target.target.name, LedgerEntry{target.target.name, branch.first, branch.second, target.from_revision, *target.from, active.id, true, event.at, std::nullopt}, event.at);
+        }
+      } else {
+        set_live(group, target.target.name, std::nullopt, event.at);
+      }
+      break;
+    }
+    case EventKind::kRollbackStarted:
+      if (*event.outcome == RolloutPhase::kRolledBack && plan.policy.quarantine) {
+        std::vector<TargetName> targets;
+        for (const PlannedTarget& target : plan.targets) targets.push_back(target.target.name);
+        for (const UntouchedTarget& target : plan.untouched) targets.push_back(target.name);
+        // Without a revision to go back to there is nothing that the delta is a delta of.
+        if (!plan.promoted.is_root()) {
+          for (const KeyDelta& delta : plan.delta) {
+            Quarantine one{branch.first, branch.second, delta.key, delta.after, targets, active.id, event.detail, event.at};
+            const std::string key = records::quarantine(branch.first, delta.key, delta.after);
+            group.writes.push_back({key, encode_quarantine(one)});
+            quarantine_[key] = std::move(one);
+          }
+        }
+      }
+      break;
+    case EventKind::kRejected:
+    case EventKind::kEnded: {
+      group.writes.push_back({records::open(active.id), std::nullopt});
+      for (const PlannedTarget& target : plan.targets) {
+        const auto lease = leases_.find(target.target.name);
+        if (lease == leases_.end() || lease->second.holder != active.id) continue;
+        lease->second.holder = {};
+        group.writes.push_back({records::lease(target.target.name), records::encode(lease->second)});
+      }
+      if (event.outcome == RolloutPhase::kPromoted) {
+        const records::Promoted promoted{plan.revision, active.id, event.at};
+        group.writes.push_back({records::promoted(branch), records::encode(promoted)});
+        promoted_[branch] = promoted;
+        status_[branch].promoted = plan.revision;
+        for (const PlannedTarget& target : plan.targets) {
+          set_live(group, target.target.name, LedgerEntry{target.target.name, branch.first, branch.second, plan.revision, plan.contents[target.content].hash, active.id, true, event.at, std::nullopt}, event.at);
+        }
+        // Left alone, because what was read back there is what this revision asks for.
+        for (const UntouchedTarget& target : plan.untouched) {
+          set_live(group, target.name, LedgerEntry{target.name, branch.first, branch.second, plan.revision, target.content, active.id, true, event.at, std::nullopt}, event.at);
+        }
+        rollbacks_.erase(branch);
+      } else if (event.outcome == RolloutPhase::kRolledBack) {
+        ++rollbacks_[branch];
+      }
+      if (active.replan) {
+        planned_.erase(branch);
+        group.writes.push_back({records::planned(branch), std::nullopt});
+      }
+      dirty_.insert(branch);
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+void Coordinator::collect(Active& active, Group& group, Timestamp now) {
+  std::vector<RolloutEvent> events = active.executor->take_events();
+  std::vector<Effect> effects = active.executor->take_effects();
+  if (!events.empty()) {
+    active.changed = true;
+    for (const RolloutEvent& event : events) collect_event(active, event, group);
+    group.writes.push_back({records::index(active.id), encode_summary(summarize(active.id, active.executor->plan(), active.executor->state(), active.waiting))});
+  }
+  std::move(effects.begin(), effects.end(), std::back_inserter(active.effects));
+  (void)now;
+}
+
+bool Coordinator::commit(Group group, Timestamp now) {
+  if (!group.writes.empty()) {
+    ST8_FAILPOINT_VOID("rollout.before_commit");
+    if (auto written = records_.commit(std::move(group.writes)); !written) {
+      reload_all(now);
+      return false;
+    }
+    ST8_FAILPOINT_VOID("rollout.after_commit");
+  }
+  for (auto& then : group.then) then();
+  return true;
+}
+
+bool Coordinator::flush(Timestamp now) {
+  // All that all rollouts decided goes with one sync.
+  Group group;
+  for (auto& [id, active] : active_) collect(*active, group, now);
+  if (!commit(std::move(group), now)) return false;
+  for (auto& [id, active] : active_) dispatch(*active);
+  return true;
+}
+
+void Coordinator::write_down(Timestamp now) {
+  if (flush(now)) publish();
+}
+
+void Coordinator::dispatch(Active& active) {
+  const auto& plan = active.executor->plan_pointer();
+  if (active.executor->cancels_operations()) active.cancel_operations->store(true);
+  for (const Effect& effect : std::exchange(active.effects, {})) {
+    EffectOrder order{active.id, effect, plan, active.token, active.restore_point, {}, active.executor->state().reason, nullptr};
+    if (effect.kind == Effect::Kind::kOp || effect.kind == Effect::Kind::kProbe) order.cancelled = active.cancel_operations;
+    if (effect.kind == Effect::Kind::kRestore) order.steps_begun = active.executor->state().targets[effect.target].steps_begun;
+    runner_.start(std::move(order));
+  }
+  if (active.executor->finished()) {
+    for (std::uint32_t i = 0; i < plan->targets.size(); ++i) {
+      if (!active.executor->state().targets[i].touched) continue;
+      runner_.start({active.id, {Effect::Kind::kDiscard, i, RolloutEvent::kNone, 0, 0}, plan, active.token, active.restore_point, active.executor->state().targets[i].steps_begun, "", nullptr});
+    }
+  }
+}
+
+void Coordinator::publish() {
+  auto next = std::make_shared<Published>();
+  const auto last = published();
+  for (auto it = active_.begin(); it != active_.end();) {
+    Active& active = *it->second;
+    if (active.executor->finished()) {
+      it = active_.erase(it);
+      continue;
+    }
+    const auto known = last->open.find(active.id);
+    if (!active.changed && known != last->open.end()) {
+      next->open[active.id] = known->second;
+    } else {
+      const Executor& executor = *active.executor;
+      const std::string waiting = executor.broken() ? "a bug: " + executor.broken()->message : active.waiting;
+      next->open[active.id] = std::make_shared<const RolloutView>(
+          RolloutView{summarize(active.id, executor.plan(), executor.state(), waiting), executor.plan_pointer(), executor.state()});
+      active.changed = false;
+    }
+    ++it;
+  }
+  next->live = live_;
+  for (const auto& [key, one] : quarantine_) next->quarantine.push_back(one);
+  for (const auto& [scope, freeze] : freezes_) next->freezes.push_back(freeze);
+  next->branches = status_;
+  const std::lock_guard lock(published_mutex_);
+  published_ = std::move(next);
+}
+
+// --- Verbs -----------------------------------------------------------------------------------------------------------
+
+Status Coordinator::act(RolloutId rollout, const RolloutAction& action, Timestamp now) {
+  const auto found = active_.find(rollout);
+  if (found == active_.end()) {
+    if (try_again_at_) return fail(ErrorCode::kUnavailable, "the rollouts cannot be written now", "try again in a second");
+    if (rollout.value == 0 || rollout.value > sequence_) return fail(ErrorCode::kNotFound, "there is no rollout " + rollout.str(), "`st8ctl rollout list` shows them");
+    return fail(ErrorCode::kConflict, "rollout " + rollout.str() + " is over", "apply or restore a revision to begin another");
+  }
+  Executor& executor = *found->second->executor;
+  const auto done = [&]() -> Status {
+    switch (action.kind) {
+      case RolloutAction::Kind::kPause: return executor.pause(action.actor, action.reason, now);
+      case RolloutAction::Kind::kResume: return executor.resume(action.actor, now);
+      case RolloutAction::Kind::kPromote: return executor.promote(false, action.actor, now);
+      case RolloutAction::Kind::kPromoteFull: return executor.promote(true, action.actor, now);
+      case RolloutAction::Kind::kAbort: return executor.abort(action.actor, action.reason, now);
+      case RolloutAction::Kind::kRetry: return executor.retry(action.actor, now);
+      case RolloutAction::Kind::kApprove: return executor.approve(action.plan, action.actor, now);
+      case RolloutAction::Kind::kReject: return executor.reject(action.actor, action.reason, now);
+    }
+    return fail(ErrorCode::kInvalidArgument, "no such action", "");
+  }();
+  if (!done) return done;
+  if (!flush(now)) return fail(ErrorCode::kUnavailable, "what was asked could not be written", "try again in a second");
+  publish();
+  return {};
+}
+
+Status Coordinator::freeze(const Freeze& freeze) {
+  ST8_TRY(records_.commit({{records::freeze(freeze.scope), encode_freeze(freeze)}}));
+  freezes_[freeze.scope] = freeze;
+  publish();
+  return {};
+}
+
+Status Coordinator::unfreeze(const std::string& scope) {
+  if (!freezes_.contains(scope)) return fail(ErrorCode::kNotFound, "there is no freeze of " + scope, "");
+  ST8_TRY(records_.commit({{records::freeze(scope), std::nullopt}}));
+  freezes_.erase(scope);
+  publish();
+  return {};
+}
+
+Result<std::size_t> Coordinator::release(const std::string& name_space, const std::string& key_or_rollout) {
+  std::vector<state::RecordWrite> writes;
+  std::vector<std::string> keys;
+  for (const auto& [record, one] : quarantine_) {
+    if (one.name_space != name_space || (one.key != key_or_rollout && one.rollout.str() != key_or_rollout)) continue;
+    writes.push_back({record, std::nullopt});
+    keys.push_back(record);
+    dirty_.insert({one.name_space, one.branch});
+  }
+  if (keys.empty()) return fail(ErrorCode::kNotFound, "nothing of \"" + key_or_rollout + "\" is in quarantine in " + name_space, "`st8ctl quarantine list` shows what is");
+  ST8_TRY(records_.commit(std::move(writes)));
+  for (const std::string& key : keys) quarantine_.erase(key);
+  publish();
+  return keys.size();
+}
+
+}  // namespace st8::target

@@ -1,0 +1,125 @@
+// The coordinator: all rollouts of a store, their leases, the ledger, quarantine and freezes. It is driven by one thread (or
+// by a simulation) through step(); nothing in it waits for a target.
+//
+// Level-triggered: it compares each branch's head with the revision that was last planned for it; what a wake-up was for, or
+// whether one was lost, makes no difference.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "service/ports.h"
+#include "st8/state/record_store.h"
+#include "st8/target/executor.h"
+#include "st8/target/ledger.h"
+#include "st8/target/quarantine.h"
+#include "st8/target/service.h"
+
+namespace st8::target {
+
+class Coordinator {
+ public:
+  Coordinator(state::RecordStore& records, Source& source, EffectRunner& runner);
+
+  // Reads what was left behind, and takes up every rollout that is not over: its leases under new tokens, its effects again.
+  Status recover(Timestamp now);
+
+  void branch_moved(BranchId branch) { dirty_.insert(std::move(branch)); }
+  Status all_moved();
+  void take(RolloutId rollout, const EffectResult& result, Timestamp now);
+
+  // Does all that is to be done now. When to be called again, if nothing happens before. Errors do not come out: what
+  // cannot be written now is tried again after a second.
+  std::optional<Timestamp> step(Timestamp now);
+
+  // Makes durable what take() was told, and decides nothing: for an end in good order.
+  void write_down(Timestamp now);
+
+  // Verbs. Durable when they return.
+  Status act(RolloutId rollout, const RolloutAction& action, Timestamp now);
+  Status freeze(const Freeze& freeze);
+  Status unfreeze(const std::string& scope);
+  // Releases the quarantine of one key, or of a whole rollout. The number released. Errors: kNotFound.
+  Result<std::size_t> release(const std::string& name_space, const std::string& key_or_rollout);
+  // The plan that the head (or another revision) of a branch would get now. Changes nothing.
+  Result<Plan> plan_for(const BranchId& branch, std::optional<state::RevisionNumber> revision, Timestamp now);
+
+  // What readers see; replaced as a whole after each durable step, so any thread may hold one for as long as it likes.
+  struct Published {
+    std::map<RolloutId, std::shared_ptr<const RolloutView>> open;
+    std::map<TargetName, LedgerEntry> live;
+    std::vector<Quarantine> quarantine;
+    std::vector<Freeze> freezes;
+    std::map<BranchId, BranchStatus> branches;
+  };
+  std::shared_ptr<const Published> published() const;
+
+  std::size_t open_rollouts() const { return active_.size(); }
+  const Executor* executor(RolloutId id) const;  // For the simulation.
+
+ private:
+  struct Active {
+    RolloutId id;
+    std::unique_ptr<Executor> executor;
+    CancelFlag cancel_operations = std::make_shared<std::atomic<bool>>(false);
+    std::uint64_t token = 0;
+    std::string restore_point;
+    std::string waiting;
+    std::vector<RolloutEvent> events;   // Decided, not yet durable.
+    std::vector<Effect> effects;        // To begin when they are.
+    bool changed = true;
+    bool replan = false;                // Its branch is planned anew when it ends.
+  };
+  // Writes gathered from what rollouts decided, and what becomes true in memory when they are durable.
+  struct Group {
+    std::vector<state::RecordWrite> writes;
+    std::vector<std::function<void()>> then;
+  };
+
+  Result<std::unique_ptr<Active>> load(RolloutId id, Timestamp now);
+  void reload_all(Timestamp now);
+  Status consider(const BranchId& branch, Timestamp now, Group& group);
+  Result<PlannerInput> gather(const BranchId& branch, const SourceHead& head, Policy policy, std::string policy_source, Timestamp now);
+  Surroundings surroundings_of(const Active& active, Timestamp now);
+  bool stale(const Active& active, Timestamp now, std::string& why);
+  void collect(Active& active, Group& group, Timestamp now);
+  void collect_event(Active& active, const RolloutEvent& event, Group& group);
+  void set_live(Group& group, const TargetName& target, std::optional<LedgerEntry> entry, Timestamp now);
+  bool commit(Group group, Timestamp now);
+  bool flush(Timestamp now);
+  void dispatch(Active& active);
+  void publish();
+  std::string quarantined(const BranchId& branch, const std::vector<SourceDocument>& documents, const std::vector<TargetName>& targets) const;
+
+  state::RecordStore& records_;
+  Source& source_;
+  EffectRunner& runner_;
+
+  std::map<RolloutId, std::unique_ptr<Active>> active_;
+  std::map<TargetName, records::Lease> leases_;
+  std::map<TargetName, LedgerEntry> live_;
+  std::map<BranchId, state::RevisionNumber> planned_;
+  std::map<BranchId, records::Promoted> promoted_;
+  std::map<BranchId, BranchStatus> status_;
+  std::map<BranchId, std::vector<Dependency>> dependencies_;
+  std::map<BranchId, std::uint32_t> rollbacks_;      // Since the daemon began; weighs in a plan's risk.
+  std::map<std::string, Quarantine> quarantine_;     // By record key.
+  std::map<std::string, Freeze> freezes_;
+  std::set<BranchId> dirty_;
+  std::uint64_t sequence_ = 0;
+  std::uint64_t fence_ = 0;
+  std::optional<Timestamp> try_again_at_;   // The records could not be written: read all again then.
+  std::optional<Timestamp> look_again_at_;  // A branch could not be read.
+  std::set<BranchId> unread_;
+
+  mutable std::mutex published_mutex_;
+  std::shared_ptr<const Published> published_ = std::make_shared<const Published>();
+};
+
+}  // namespace st8::target

@@ -1,0 +1,490 @@
+#include "st8/target/service.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <thread>
+
+#include "codec/json.h"
+#include "service/coordinator.h"
+#include "service/store_source.h"
+#include "service/threaded_runner.h"
+
+namespace st8::target {
+
+using codec::Json;
+
+std::string encode_summary(const RolloutSummary& summary) {
+  return codec::dump({{"id", summary.id.value}, {"namespace", summary.name_space}, {"branch", summary.branch}, {"revision", summary.revision.value}, {"phase", phase_name(summary.phase)},
+                      {"reason", summary.reason}, {"plan", summary.plan.value.hex()}, {"targets", summary.targets}, {"activated", summary.targets_activated},
+                      {"failed", summary.targets_failed}, {"touched", summary.targets_touched}, {"waves", summary.waves}, {"wave", summary.wave}, {"appended", summary.appended.value},
+                      {"created_at", summary.created_at.micros}, {"started_at", summary.started_at.micros}, {"ended_at", summary.ended_at.micros}});
+}
+Result<RolloutSummary> decode_summary(std::string_view bytes) {
+  return codec::guarded<RolloutSummary>("rollout summary", bytes, [](const Json& json) -> Result<RolloutSummary> {
+    RolloutSummary summary;
+    summary.id.value = json.at("id").get<std::uint64_t>();
+    summary.name_space = json.at("namespace").get<std::string>();
+    summary.branch = json.at("branch").get<std::string>();
+    summary.revision.value = json.at("revision").get<std::uint64_t>();
+    const std::string phase = json.at("phase").get<std::string>();
+    for (int i = 0; i <= static_cast<int>(RolloutPhase::kRejected); ++i) {
+      if (phase_name(static_cast<RolloutPhase>(i)) == phase) summary.phase = static_cast<RolloutPhase>(i);
+    }
+    summary.reason = json.at("reason").get<std::string>();
+    summary.plan.value = codec::hash(json.at("plan"));
+    summary.targets = json.at("targets").get<std::uint32_t>();
+    summary.targets_activated = json.at("activated").get<std::uint32_t>();
+    summary.targets_failed = json.at("failed").get<std::uint32_t>();
+    summary.targets_touched = json.at("touched").get<std::uint32_t>();
+    summary.waves = json.at("waves").get<std::uint32_t>();
+    summary.wave = json.at("wave").get<std::uint32_t>();
+    summary.appended.value = json.at("appended").get<std::uint64_t>();
+    summary.created_at.micros = json.at("created_at").get<std::int64_t>();
+    summary.started_at.micros = json.at("started_at").get<std::int64_t>();
+    summary.ended_at.micros = json.at("ended_at").get<std::int64_t>();
+    return summary;
+  });
+}
+
+class RolloutService::Impl {
+ public:
+  Impl(state::Store& store, const Clock& clock, ServiceOptions options)
+      : store_(store), clock_(clock), options_(options), source_(store),
+        runner_(source_, options.drivers != nullptr ? *options.drivers : builtin_drivers(), clock, options.effect_threads,
+                [this](RolloutId id, EffectResult result) { post_result(id, std::move(result)); }),
+        coordinator_(store.records(), source_, runner_) {}
+  ~Impl() { stop(); }
+
+  Status start() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (running_) return {};
+    }
+    ST8_TRY(coordinator_.recover(clock_.now()));
+    const std::lock_guard lock(mutex_);
+    running_ = true;
+    settled_ = false;
+    thread_ = std::thread([this] { run(); });
+    return {};
+  }
+
+  void stop() {
+    std::thread thread;
+    {
+      const std::lock_guard lock(mutex_);
+      running_ = false;
+      thread.swap(thread_);
+      wake_.notify_all();
+    }
+    if (thread.joinable()) {
+      thread.join();
+      // Nothing new is begun from here on. What ends in time is written down; what does not is cut short, and the next start
+      // does it again.
+      const auto deadline = std::chrono::steady_clock::now() + options_.drain;
+      bool quiet = false;
+      while (!quiet && std::chrono::steady_clock::now() < deadline) {
+        quiet = runner_.crew().drain(std::chrono::milliseconds(20));
+        decltype(results_) results;
+        {
+          const std::lock_guard lock(mutex_);
+          results.swap(results_);
+        }
+        for (const auto& [id, result] : results) coordinator_.take(id, result, clock_.now());
+        coordinator_.write_down(clock_.now());
+      }
+    }
+    runner_.cancel_all();
+    runner_.crew().stop();
+    std::deque<std::function<void()>> dropped;
+    {
+      const std::lock_guard lock(mutex_);
+      dropped.swap(tasks_);
+    }
+  }
+
+  void branch_moved(BranchId branch) {
+    const std::lock_guard lock(mutex_);
+    moved_.insert(std::move(branch));
+    settled_ = false;
+    wake_.notify_all();
+  }
+
+  void post_result(RolloutId id, EffectResult result) {
+    const std::lock_guard lock(mutex_);
+    results_.emplace_back(id, std::move(result));
+    settled_ = false;
+    wake_.notify_all();
+  }
+
+  // Runs `work` on the thread that decides, and answers what it answers.
+  template <class T>
+  Result<T> ask(std::function<Result<T>()> work) const {
+    auto promise = std::make_shared<std::promise<Result<T>>>();
+    auto future = promise->get_future();
+    {
+      const std::lock_guard lock(mutex_);
+      if (!running_) return fail(ErrorCode::kUnavailable, "rollouts are not running", "the daemon is starting or ending; try again");
+      tasks_.push_back([promise, work = std::move(work)] { promise->set_value(work()); });
+      settled_ = false;
+      wake_.notify_all();
+    }
+    // A task that is dropped at the end breaks its promise; waiting for readiness does not throw.
+    while (future.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+      const std::lock_guard lock(mutex_);
+      if (!running_ && future.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+        return fail(ErrorCode::kUnavailable, "the daemon is ending", "try again when it is back");
+      }
+    }
+    return future.get();
+  }
+
+  bool wait_until_settled(std::chrono::milliseconds most) const {
+    std::unique_lock lock(mutex_);
+    return settled_changed_.wait_for(lock, most, [this] { return settled_; });
+  }
+
+  Timestamp now() const { return clock_.now(); }
+  state::Store& store_;
+  const Clock& clock_;
+  const ServiceOptions options_;
+  mutable StoreSource source_;
+  ThreadedRunner runner_;
+  Coordinator coordinator_;
+
+ private:
+  void run() {
+    std::optional<Timestamp> wake_at;
+    std::unique_lock lock(mutex_);
+    while (running_) {
+      const auto ready = [this] { return !running_ || !moved_.empty() || !results_.empty() || !tasks_.empty(); };
+      if (first_) {
+        first_ = false;
+      } else if (wake_at) {
+        const std::int64_t wait = std::max<std::int64_t>(0, wake_at->micros - clock_.now().micros);
+        wake_.wait_for(lock, std::chrono::microseconds(std::min<std::int64_t>(wait, 1'000'000)), ready);
+      } else {
+        wake_.wait(lock, ready);
+      }
+      if (!running_) return;
+      auto moved = std::exchange(moved_, {});
+      auto results = std::exchange(results_, {});
+      auto tasks = std::exchange(tasks_, {});
+      lock.unlock();
+      for (const BranchId& branch : moved) coordinator_.branch_moved(branch);
+      for (const auto& [id, result] : results) coordinator_.take(id, result, clock_.now());
+      for (const auto& task : tasks) task();
+      wake_at = coordinator_.step(clock_.now());
+      lock.lock();
+      settled_ = moved_.empty() && results_.empty() && tasks_.empty() && coordinator_.open_rollouts() == 0;
+      if (settled_) settled_changed_.notify_all();
+    }
+  }
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable wake_;
+  mutable std::condition_variable settled_changed_;
+  mutable std::deque<std::function<void()>> tasks_;
+  std::deque<std::pair<RolloutId, EffectResult>> results_;
+  std::set<BranchId> moved_;
+  mutable bool settled_ = false;
+  bool first_ = true;
+  bool running_ = false;
+  std::thread thread_;
+};
+
+RolloutService::RolloutService(state::Store& store, const Clock& clock, ServiceOptions options) : impl_(std::make_unique<Impl>(store, clock, options)) {}
+RolloutService::~RolloutService() = default;
+Status RolloutService::start() { return impl_->start(); }
+void RolloutService::stop() { impl_->stop(); }
+bool RolloutService::wait_until_settled(std::chrono::milliseconds most) const { return impl_->wait_until_settled(most); }
+
+void RolloutService::on_operation(const state::NamespaceName& name_space, const state::Operation& operation) {
+  switch (operation.kind) {
+    case state::OperationKind::kCommit:
+    case state::OperationKind::kBranchCreate:
+    case state::OperationKind::kBranchDelete:
+      impl_->branch_moved({name_space.str(), operation.name});
+      break;
+    case state::OperationKind::kBranchRename:
+      impl_->branch_moved({name_space.str(), operation.name});
+      impl_->branch_moved({name_space.str(), operation.detail});
+      break;
+    default:
+      break;
+  }
+}
+
+Status RolloutService::check(const state::ProposedCommit& commit) const {
+  if (commit.cause == state::Cause::kAutoRollback) return {};
+  const auto published = impl_->coordinator_.published();
+  if (published->quarantine.empty()) return {};
+  const auto branch = published->branches.find({commit.name_space.str(), commit.branch.str()});
+  for (const Quarantine& one : published->quarantine) {
+    if (one.name_space != commit.name_space.str()) continue;
+    const bool same_branch = one.branch == commit.branch.str();
+    const bool same_targets = branch != published->branches.end() && std::any_of(one.targets.begin(), one.targets.end(), [&](const TargetName& target) {
+                                const auto& targets = branch->second.targets;
+                                return std::find(targets.begin(), targets.end(), target) != targets.end();
+                              });
+    if (!same_branch && !same_targets) continue;
+    for (const state::Change& change : commit.changes) {
+      if (change.key.str() != one.key) continue;
+      const bool same = one.after ? change.after && change.after->hash == *one.after : !change.after;
+      if (!same) continue;
+      return fail(ErrorCode::kUnprocessable,
+                  "the change of \"" + one.key + "\" is in quarantine: it failed in rollout " + one.rollout.str() + " (" + one.reason.substr(0, 300) + ")",
+                  "change it, or release it with `st8ctl quarantine release " + one.key + "`");
+    }
+  }
+  return {};
+}
+
+Status RolloutService::validate_documents(const state::NamespaceName& name_space, const std::vector<state::Document>& documents) const {
+  std::vector<DocumentProblem> problems;
+  if (name_space.str() == kSystemNamespace) {
+    for (const state::Document& document : documents) {
+      const std::string& key = document.key.str();
+      if (!key.starts_with(kTargetPrefix)) continue;
+      const auto name = target_of_key(key);
+      if (!name) {
+        problems.push_back({key, 0, "", "a target's document is targets/<name>.yaml, its name 1 to 63 of a-z, 0-9, '.', '_' and '-'", ""});
+        continue;
+      }
+      (void)parse_target(*name, document.content, problems);
+    }
+  }
+  for (const state::Document& document : documents) {
+    if (document.key.str() != kPolicyKey) continue;
+    const auto policy = parse_policy(document.content, problems);
+    if (!policy) continue;
+    ST8_ASSIGN(const auto targets, impl_->source_.targets());
+    std::vector<TargetName> known;
+    for (const auto& [name, text] : targets) known.push_back(name);
+    if (name_space.str() == kSystemNamespace) {
+      for (const state::Document& other : documents) {
+        if (auto name = target_of_key(other.key.str())) known.push_back(std::move(*name));
+      }
+    }
+    check_policy_targets(*policy, document.content, known, problems);
+  }
+  if (!problems.empty()) return fail(as_error(problems));
+  return {};
+}
+
+// --- Reads -----------------------------------------------------------------------------------------------------------
+
+Result<RolloutPage> RolloutService::list(const RolloutQuery& query) const {
+  const auto published = impl_->coordinator_.published();
+  RolloutPage page;
+  const std::size_t limit = std::clamp<std::size_t>(query.limit, 1, 1000);
+  const auto wanted = [&](const RolloutSummary& summary) {
+    return (query.name_space.empty() || summary.name_space == query.name_space) && (query.branch.empty() || summary.branch == query.branch) && (!query.open_only || !is_final(summary.phase));
+  };
+  if (query.open_only) {
+    for (auto it = published->open.rbegin(); it != published->open.rend(); ++it) {
+      const RolloutSummary& summary = it->second->summary;
+      if (query.before != 0 && summary.id.value >= query.before) continue;
+      if (!wanted(summary)) continue;
+      if (page.rollouts.size() == limit) {
+        page.next = page.rollouts.back().id.value;
+        break;
+      }
+      page.rollouts.push_back(summary);
+    }
+    return page;
+  }
+  // Newest first over a store that scans forward: by blocks of ids from the end.
+  const auto& records = impl_->store_.records();
+  ST8_ASSIGN(const auto last, records.get(records::kSequence));
+  std::uint64_t end = last ? std::strtoull(last->c_str(), nullptr, 10) + 1 : 1;
+  if (query.before != 0) end = std::min(end, query.before);
+  constexpr std::uint64_t kBlock = 256;
+  while (end > 1) {
+    const std::uint64_t begin = end > kBlock ? end - kBlock : 1;
+    ST8_ASSIGN(auto block, records.scan(records::kIndexPrefix, records::index({begin - 1}), static_cast<std::size_t>(end - begin)));
+    for (auto it = block.rbegin(); it != block.rend(); ++it) {
+      ST8_ASSIGN(RolloutSummary summary, decode_summary(it->value));
+      if (summary.id.value >= end || summary.id.value < begin) continue;
+      if (const auto open = published->open.find(summary.id); open != published->open.end()) summary = open->second->summary;
+      if (!wanted(summary)) continue;
+      if (page.rollouts.size() == limit) {
+        page.next = page.rollouts.back().id.value;
+        return page;
+      }
+      page.rollouts.push_back(std::move(summary));
+    }
+    end = begin;
+  }
+  return page;
+}
+
+Result<RolloutDetail> RolloutService::get(RolloutId id) const {
+  const auto& records = impl_->store_.records();
+  ST8_ASSIGN(const auto bytes, records.get(records::plan(id)));
+  if (!bytes) return fail(ErrorCode::kNotFound, "there is no rollout " + id.str(), "`st8ctl rollout list` shows them");
+  RolloutDetail detail;
+  const auto published = impl_->coordinator_.published();
+  if (const auto open = published->open.find(id); open != published->open.end()) {
+    detail.view = *open->second;
+  } else {
+    ST8_ASSIGN(Plan plan, decode_plan(*bytes));
+    detail.view.plan = std::make_shared<const Plan>(std::move(plan));
+    detail.view.state = RolloutState(*detail.view.plan);
+    ST8_ASSIGN(const auto index, records.get(records::index(id)));
+    if (index) {
+      ST8_ASSIGN(detail.view.summary, decode_summary(*index));
+    }
+  }
+  std::string after;
+  constexpr std::size_t kPage = 1000;
+  for (;;) {
+    ST8_ASSIGN(const auto page, records.scan(records::event_prefix(id), after, kPage));
+    for (const state::Record& record : page) {
+      ST8_ASSIGN(RolloutEvent event, decode_event(record.value));
+      detail.events.push_back(std::move(event));
+    }
+    if (page.size() < kPage) break;
+    after = page.back().key;
+  }
+  // The events are the truth, and at least as new as what was published before they were read.
+  RolloutState state(*detail.view.plan);
+  for (const RolloutEvent& event : detail.events) ST8_TRY(state.apply(*detail.view.plan, event));
+  detail.view.state = std::move(state);
+  return detail;
+}
+
+Result<std::vector<LiveEntry>> RolloutService::live(const LiveQuery& query) const {
+  const auto published = impl_->coordinator_.published();
+  std::vector<LiveEntry> entries;
+  const auto wanted = [&](const LedgerEntry& entry) {
+    return (query.name_space.empty() || entry.name_space == query.name_space) && (query.branch.empty() || entry.branch == query.branch) && (query.target.empty() || entry.target.str() == query.target);
+  };
+  const auto add = [&](const LedgerEntry& entry) {
+    LiveEntry live{entry, {}, entry.promoted ? "promoted" : "activated", std::nullopt};
+    if (const auto branch = published->branches.find({entry.name_space, entry.branch}); branch != published->branches.end()) live.desired = branch->second.desired;
+    entries.push_back(std::move(live));
+  };
+  if (!query.at) {
+    for (const auto& [name, entry] : published->live) {
+      if (wanted(entry)) add(entry);
+    }
+    return entries;
+  }
+  // The newest ledger entry of each target that began by then.
+  const auto& records = impl_->store_.records();
+  std::optional<LedgerEntry> best;
+  const auto settle = [&] {
+    if (best && (!best->until || *best->until > *query.at) && wanted(*best)) {
+      const LedgerEntry entry = *best;
+      LiveEntry live{entry, {}, entry.promoted ? "promoted" : "activated", std::nullopt};
+      entries.push_back(std::move(live));
+    }
+    best.reset();
+  };
+  std::string after;
+  constexpr std::size_t kPage = 1000;
+  constexpr std::string_view kLedger = "rollout/ledger/";
+  const std::string prefix = query.target.empty() ? std::string(kLedger) : std::string(kLedger) + query.target + '\0';
+  for (;;) {
+    ST8_ASSIGN(const auto page, records.scan(prefix, after, kPage));
+    for (const state::Record& record : page) {
+      ST8_ASSIGN(LedgerEntry entry, decode_ledger_entry(record.value));
+      if (best && !(best->target == entry.target)) settle();
+      if (entry.since <= *query.at) best = std::move(entry);
+    }
+    if (page.size() < kPage) break;
+    after = page.back().key;
+  }
+  settle();
+  return entries;
+}
+
+Result<std::vector<TargetView>> RolloutService::targets() const {
+  ST8_ASSIGN(const auto documents, impl_->source_.targets());
+  ST8_ASSIGN(const auto live, this->live({}));
+  const auto published = impl_->coordinator_.published();
+  std::vector<TargetView> views;
+  for (const auto& [name, text] : documents) {
+    std::vector<DocumentProblem> problems;
+    auto target = parse_target(name, text, problems);
+    TargetView view{target ? std::move(*target) : Target{name, "", {}, Criticality::kMedium, "", text}, std::nullopt, {}, std::move(problems)};
+    for (const LiveEntry& entry : live) {
+      if (entry.entry.target == name) view.live = entry;
+    }
+    for (const auto& [id, rollout] : published->open) {
+      if (rollout->state.phase == RolloutPhase::kPending) continue;
+      for (const PlannedTarget& planned : rollout->plan->targets) {
+        if (planned.target.name == name) view.held_by = id;
+      }
+    }
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+Result<TargetView> RolloutService::target(const TargetName& name) const {
+  ST8_ASSIGN(auto views, targets());
+  std::vector<std::string> names;
+  for (TargetView& view : views) {
+    if (view.target.name == name) return std::move(view);
+    names.push_back(view.target.name.str());
+  }
+  const std::vector<std::string_view> candidates(names.begin(), names.end());
+  const std::string near = nearest(name.str(), candidates);
+  return fail(ErrorCode::kNotFound, "there is no target " + name.str(), near.empty() ? "apply targets/" + name.str() + ".yaml to " + std::string(kSystemNamespace) : "did you mean `" + near + "`?");
+}
+
+Result<Plan> RolloutService::plan(const state::NamespaceName& name_space, const state::BranchName& branch, std::optional<state::RevisionNumber> revision) const {
+  return impl_->ask<Plan>([this, id = BranchId{name_space.str(), branch.str()}, revision] { return impl_->coordinator_.plan_for(id, revision, impl_->now()); });
+}
+
+std::vector<RolloutService::BranchEntry> RolloutService::branches() const {
+  std::vector<BranchEntry> entries;
+  for (const auto& [branch, status] : impl_->coordinator_.published()->branches) entries.push_back({branch.first, branch.second, status});
+  return entries;
+}
+
+Result<RolloutSummary> RolloutService::act(RolloutId id, const RolloutAction& action) {
+  auto done = impl_->ask<void>([this, id, action] { return impl_->coordinator_.act(id, action, impl_->now()); });
+  if (!done) return fail(done.error());
+  ST8_ASSIGN(auto index, impl_->store_.records().get(records::index(id)));
+  if (!index) return fail(ErrorCode::kNotFound, "there is no rollout " + id.str(), "");
+  return decode_summary(*index);
+}
+
+Status RolloutService::freeze(const std::string& scope, const std::string& actor, const std::string& reason) {
+  if (scope != "*") {
+    if (auto name = state::NamespaceName::parse(scope); !name) return fail(name.error());
+  }
+  return impl_->ask<void>([this, scope, actor, reason] { return impl_->coordinator_.freeze({scope, actor, reason, impl_->now()}); });
+}
+Status RolloutService::unfreeze(const std::string& scope) {
+  return impl_->ask<void>([this, scope] { return impl_->coordinator_.unfreeze(scope); });
+}
+std::vector<Freeze> RolloutService::freezes() const { return impl_->coordinator_.published()->freezes; }
+std::vector<Quarantine> RolloutService::quarantined() const { return impl_->coordinator_.published()->quarantine; }
+Result<std::size_t> RolloutService::release(const std::string& name_space, const std::string& key_or_rollout) {
+  return impl_->ask<std::size_t>([this, name_space, key_or_rollout] { return impl_->coordinator_.release(name_space, key_or_rollout); });
+}
+
+std::vector<std::pair<state::NamespaceName, state::RevisionNumber>> RolloutService::pinned() const {
+  const auto published = impl_->coordinator_.published();
+  std::set<std::pair<std::string, std::uint64_t>> pins;
+  for (const auto& [name, entry] : published->live) pins.emplace(entry.name_space, entry.revision.value);
+  for (const auto& [branch, status] : published->branches) {
+    if (!status.promoted.is_root()) pins.emplace(branch.first, status.promoted.value);
+  }
+  for (const auto& [id, rollout] : published->open) {
+    pins.emplace(rollout->plan->name_space.str(), rollout->plan->revision.value);
+    if (!rollout->plan->promoted.is_root()) pins.emplace(rollout->plan->name_space.str(), rollout->plan->promoted.value);
+  }
+  std::vector<std::pair<state::NamespaceName, state::RevisionNumber>> result;
+  for (const auto& [ns, number] : pins) {
+    if (auto name = state::NamespaceName::parse(ns)) result.emplace_back(std::move(*name), state::RevisionNumber{number});
+  }
+  return result;
+}
+
+}  // namespace st8::target

@@ -1,0 +1,126 @@
+#include "service/store_source.h"
+
+namespace st8::target {
+
+std::optional<TargetName> target_of_key(std::string_view key) {
+  if (!key.starts_with(kTargetPrefix) || !key.ends_with(".yaml")) return std::nullopt;
+  key.remove_prefix(kTargetPrefix.size());
+  key.remove_suffix(5);
+  auto name = TargetName::parse(key);
+  return name ? std::optional<TargetName>(std::move(*name)) : std::nullopt;
+}
+
+Result<std::vector<BranchId>> StoreSource::branches() {
+  constexpr std::size_t kPage = 1000;
+  std::vector<BranchId> all;
+  std::string after;
+  for (;;) {
+    ST8_ASSIGN(const auto namespaces, store_.namespaces(after, kPage));
+    for (const auto& info : namespaces) {
+      std::string after_branch;
+      for (;;) {
+        auto page = store_.branches(info.name, after_branch, kPage);
+        if (!page) {
+          if (page.error().code == ErrorCode::kNotFound) break;  // Deleted between the two reads.
+          return fail(page.error());
+        }
+        for (const auto& branch : *page) all.emplace_back(info.name.str(), branch.name.str());
+        if (page->size() < kPage) break;
+        after_branch = page->back().name.str();
+      }
+      after = info.name.str();
+    }
+    if (namespaces.size() < kPage) return all;
+  }
+}
+
+Result<std::optional<SourceHead>> StoreSource::head(const BranchId& branch) {
+  ST8_ASSIGN(const auto ns, state::NamespaceName::parse(branch.first));
+  ST8_ASSIGN(const auto name, state::BranchName::parse(branch.second));
+  const auto info = store_.branch(ns, name);
+  if (!info) {
+    if (info.error().code == ErrorCode::kNotFound) return std::optional<SourceHead>{};
+    return fail(info.error());
+  }
+  if (info->head.is_root()) return std::optional<SourceHead>{};
+  ST8_ASSIGN(SourceHead head, revision(branch.first, info->head));
+  return std::optional<SourceHead>(std::move(head));
+}
+
+Result<SourceHead> StoreSource::revision(const std::string& name_space, state::RevisionNumber number) {
+  ST8_ASSIGN(const auto ns, state::NamespaceName::parse(name_space));
+  ST8_ASSIGN(const auto revision, store_.revision(ns, number));
+  return SourceHead{number, revision.hash, revision.author, revision.cause};
+}
+
+Result<std::vector<SourceDocument>> StoreSource::documents(const std::string& name_space, state::RevisionNumber number) {
+  ST8_ASSIGN(const auto ns, state::NamespaceName::parse(name_space));
+  ST8_ASSIGN(const auto view, store_.view(ns, number));
+  std::vector<SourceDocument> documents;
+  ST8_TRY(view.for_each("", [&](const state::Entry& entry) {
+    documents.push_back({entry.key.str(), entry.ref.hash, entry.ref.size});
+    return true;
+  }));
+  return documents;
+}
+
+Result<std::optional<std::string>> StoreSource::read(const std::string& name_space, state::RevisionNumber number, const std::string& key) {
+  ST8_ASSIGN(const auto ns, state::NamespaceName::parse(name_space));
+  const auto parsed = state::DocumentKey::parse(key);
+  if (!parsed) return std::optional<std::string>{};
+  ST8_ASSIGN(const auto view, store_.view(ns, number));
+  return view.get(*parsed);
+}
+
+Result<std::map<TargetName, std::string>> StoreSource::targets() {
+  std::map<TargetName, std::string> targets;
+  ST8_ASSIGN(const auto ns, state::NamespaceName::parse(kSystemNamespace));
+  ST8_ASSIGN(const auto main, state::BranchName::parse("main"));
+  const auto view = store_.view(ns, main, state::Selector::head());
+  if (!view) {
+    if (view.error().code == ErrorCode::kNotFound) return targets;
+    return fail(view.error());
+  }
+  Status read_status;
+  ST8_TRY(view->for_each(kTargetPrefix, [&](const state::Entry& entry) {
+    auto name = target_of_key(entry.key.str());
+    if (!name) return true;
+    auto text = view->read(entry.key, entry.ref);
+    if (!text) {
+      read_status = fail(text.error());
+      return false;
+    }
+    targets.emplace(std::move(*name), std::move(*text));
+    return true;
+  }));
+  if (!read_status) return fail(read_status.error());
+  return targets;
+}
+
+Result<std::pair<state::RevisionNumber, std::string>> StoreSource::append_rollback(const AppendOrder& order) {
+  using Answer = std::pair<state::RevisionNumber, std::string>;
+  ST8_ASSIGN(auto ns, state::NamespaceName::parse(order.branch.first));
+  ST8_ASSIGN(auto branch, state::BranchName::parse(order.branch.second));
+  state::CopyRequest request{std::move(ns), branch, state::Selector::of(order.promoted), branch, state::Cause::kAutoRollback,
+                             "rollout " + order.rollout.str() + ": " + order.reason.substr(0, 1000), {}};
+  request.context.actor = "st8d";
+  request.context.message = "Roll back revision " + std::to_string(order.failed.value) + " to " + std::to_string(order.promoted.value) + ": rollout " + order.rollout.str() +
+                            " failed: " + order.reason.substr(0, 1000);
+  request.context.expected_revision = order.failed;
+  request.context.idempotency = state::IdempotencyKey{"st8/rollout/" + order.rollout.str() + "/auto-rollback",
+                                                      Hash::of(order.rollout.str() + " " + std::to_string(order.failed.value) + " " + std::to_string(order.promoted.value))};
+  const auto copied = store_.copy(std::move(request));
+  if (copied) {
+    if (copied->noop) return Answer{{}, "the head has the promoted documents already"};
+    return Answer{copied->revision, ""};
+  }
+  switch (copied.error().code) {
+    case ErrorCode::kPreconditionFailed: return Answer{{}, "the head has moved on: " + copied.error().message};
+    case ErrorCode::kGone:
+    case ErrorCode::kNotFound:
+    case ErrorCode::kConflict: return Answer{{}, copied.error().message};
+    default: return fail(copied.error());
+  }
+}
+
+}  // namespace st8::target

@@ -1,0 +1,28 @@
+// The store as the coordinator sees it.
+#pragma once
+
+#include "service/ports.h"
+#include "st8/state/store.h"
+
+namespace st8::target {
+
+class StoreSource final : public Source {
+ public:
+  explicit StoreSource(state::Store& store) : store_(store) {}
+
+  Result<std::vector<BranchId>> branches() override;
+  Result<std::optional<SourceHead>> head(const BranchId& branch) override;
+  Result<SourceHead> revision(const std::string& name_space, state::RevisionNumber number) override;
+  Result<std::vector<SourceDocument>> documents(const std::string& name_space, state::RevisionNumber number) override;
+  Result<std::optional<std::string>> read(const std::string& name_space, state::RevisionNumber number, const std::string& key) override;
+  Result<std::map<TargetName, std::string>> targets() override;
+  Result<std::pair<state::RevisionNumber, std::string>> append_rollback(const AppendOrder& order) override;
+
+ private:
+  state::Store& store_;
+};
+
+// The name of a target from its document's key: "targets/web-1.yaml" → web-1. nullopt: not a target's document.
+std::optional<TargetName> target_of_key(std::string_view key);
+
+}  // namespace st8::target
