@@ -20,9 +20,9 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using testing::eventually;
-using testing::RawClient;
-using testing::RawResponse;
+using test::eventually;
+using test::RawClient;
+using test::RawResponse;
 
 // Opens once; whoever waits for it goes on.
 class Gate {

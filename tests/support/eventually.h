@@ -5,7 +5,7 @@
 #include <chrono>
 #include <thread>
 
-namespace st8::testing {
+namespace st8::test {
 
 // True as soon as `condition` holds; false when it does not in time.
 template <class Condition>
@@ -18,4 +18,4 @@ bool eventually(Condition condition, std::chrono::milliseconds timeout = std::ch
   return true;
 }
 
-}  // namespace st8::testing
+}  // namespace st8::test

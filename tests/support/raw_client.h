@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <utility>
 
-namespace st8::testing {
+namespace st8::test {
 
 struct RawResponse {
   int status = 0;
@@ -175,4 +175,4 @@ class RawClient {
   std::string surplus_;
 };
 
-}  // namespace st8::testing
+}  // namespace st8::test

@@ -7,8 +7,8 @@
 #include <fstream>
 #include <functional>
 #include <sstream>
-#include <thread>
 
+#include "support/eventually.h"
 #include "support/store_fixture.h"
 #include "support/temp_directory.h"
 
@@ -65,14 +65,7 @@ class ServiceTest : public ::testing::Test {
     EXPECT_TRUE(applied) << applied.error().message;
     return applied ? applied->revision : state::RevisionNumber{};
   }
-  static bool eventually(const std::function<bool()>& condition) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (std::chrono::steady_clock::now() < deadline) {
-      if (condition()) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-    return condition();
-  }
+  static bool eventually(const std::function<bool()>& condition) { return ::st8::test::eventually(condition, std::chrono::seconds(20)); }
   // The newest rollout of a revision of shop main.
   RolloutSummary rollout_of(state::RevisionNumber revision) {
     const auto page = service_->list({"shop", "", false, 0, 100});
@@ -167,7 +160,7 @@ TEST_F(ServiceTest, PolicyAndConfigurationAreRolledBackTogether) {
 TEST_F(ServiceTest, ABadValueTouchesTheFirstWaveAloneAndComesBackByItself) {
   add_targets({"web-1", "web-2", "web-3", "web-4"});
   const std::string policy = kPolicy + "strategy: {type: rolling, batchSize: 1}\nhealth:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q good " + directory_.path().string() +
-                             "/$ST8_TARGET/current/value']}\n    interval: 10ms\n    successes: 2\n    deadline: 300ms\n";
+                             "/$ST8_TARGET/current/value']}\n    interval: 10ms\n    successes: 2\n    deadline: 1500ms\n";
   const auto first = apply({{".st8/rollout.yaml", policy}, {"value", "good 1"}, {"other", "x"}});
   expect_phase(first, RolloutPhase::kPromoted);
   const auto bad = apply({{"value", "bad 2"}});
@@ -211,7 +204,7 @@ TEST_F(ServiceTest, ABadValueTouchesTheFirstWaveAloneAndComesBackByItself) {
 
 TEST_F(ServiceTest, QuarantineOutlivesARestart) {
   add_targets({"web-1"});
-  const std::string policy = kPolicy + "health: [{name: no, command: {argv: [/bin/sh, -c, '! grep -q bad " + root("web-1").string() + "/current/a']}, interval: 5ms, deadline: 100ms}]\n";
+  const std::string policy = kPolicy + "health: [{name: no, command: {argv: [/bin/sh, -c, '! grep -q bad " + root("web-1").string() + "/current/a']}, interval: 5ms, successes: 1, deadline: 1500ms}]\n";
   expect_phase(apply({{".st8/rollout.yaml", policy}, {"a", "fine"}}), RolloutPhase::kPromoted);
   const auto bad = apply({{"a", "bad"}});
   expect_phase(bad, RolloutPhase::kRolledBack);

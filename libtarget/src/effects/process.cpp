@@ -3,12 +3,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include "drivers/file/root.h"
@@ -27,16 +27,26 @@ Result<Pipe> make_pipe() {
   return Pipe{Fd(ends[0]), Fd(ends[1])};
 }
 
+// What programs are found in. A fixed one: what the daemon was started with must not decide what runs.
+constexpr std::string_view kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+Result<std::string> find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return name;
+  for (std::string_view rest = kPath; !rest.empty();) {
+    const std::size_t colon = rest.find(':');
+    const std::string candidate = std::string(rest.substr(0, colon)) + "/" + name;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+    rest = colon == std::string_view::npos ? std::string_view{} : rest.substr(colon + 1);
+  }
+  return fail(ErrorCode::kUnprocessable, "there is no program " + name + " in " + std::string(kPath), "give its whole path");
+}
+
 }  // namespace
 
 Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& order) {
   ST8_TRY(call.check());
   if (order.argv.empty() || order.argv.front().empty()) return fail(ErrorCode::kUnprocessable, "no program is named", "");
-  // Everything that allocates happens before the fork: behind it only plain system calls are safe.
-  std::vector<std::string> environment;
-  for (const char* name : {"PATH", "HOME", "LANG"}) {
-    if (const char* value = ::getenv(name)) environment.push_back(std::string(name) + "=" + value);
-  }
+  std::vector<std::string> environment = {"PATH=" + std::string(kPath), "LANG=C.UTF-8"};
   for (const auto& [name, value] : order.environment) environment.push_back(name + "=" + value);
   std::vector<char*> argv, envp;
   for (const std::string& argument : order.argv) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -44,34 +54,35 @@ Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& orde
   for (const std::string& one : environment) envp.push_back(const_cast<char*>(one.c_str()));
   envp.push_back(nullptr);
   const std::string directory = order.directory.empty() ? "/" : order.directory;
+  ST8_ASSIGN(const std::string program, find_program(order.argv.front()));
   ST8_ASSIGN(Pipe in, make_pipe());
   ST8_ASSIGN(Pipe out, make_pipe());
   ST8_ASSIGN(Pipe err, make_pipe());
-  ST8_ASSIGN(Pipe started, make_pipe());  // Closed by a good exec; else it carries errno.
-  const pid_t child = ::fork();
-  if (child < 0) return fail(ErrorCode::kUnavailable, std::string("fork: ") + std::strerror(errno), "");
-  if (child == 0) {
-    ::setpgid(0, 0);
-    sigset_t none;
+  pid_t child = -1;
+  {
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, in.read.get(), 0);
+    ::posix_spawn_file_actions_adddup2(&actions, out.write.get(), 1);
+    ::posix_spawn_file_actions_adddup2(&actions, order.separate_errors ? err.write.get() : out.write.get(), 2);
+    ::posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());
+    posix_spawnattr_t attributes;
+    ::posix_spawnattr_init(&attributes);
+    sigset_t none, all;
     sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::signal(SIGPIPE, SIG_DFL);
-    const int error_fd = order.separate_errors ? err.write.get() : out.write.get();
-    if (::dup2(in.read.get(), 0) < 0 || ::dup2(out.write.get(), 1) < 0 || ::dup2(error_fd, 2) < 0 || ::chdir(directory.c_str()) != 0) {
-      const int number = errno;
-      if (::write(started.write.get(), &number, sizeof number) < 0) ::_exit(126);
-      ::_exit(126);
-    }
-    ::execvpe(argv[0], argv.data(), envp.data());
-    const int number = errno;
-    if (::write(started.write.get(), &number, sizeof number) < 0) ::_exit(127);
-    ::_exit(127);
+    sigfillset(&all);
+    ::posix_spawnattr_setsigmask(&attributes, &none);
+    ::posix_spawnattr_setsigdefault(&attributes, &all);
+    ::posix_spawnattr_setpgroup(&attributes, 0);
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    const int number = ::posix_spawn(&child, program.c_str(), &actions, &attributes, argv.data(), envp.data());
+    ::posix_spawnattr_destroy(&attributes);
+    ::posix_spawn_file_actions_destroy(&actions);
+    if (number != 0) return fail(ErrorCode::kUnprocessable, "cannot start " + order.argv.front() + ": " + std::strerror(number), "");
   }
-  ::setpgid(child, child);
   in.read = Fd();
   out.write = Fd();
   err.write = Fd();
-  started.write = Fd();
   const auto reap = [&](bool kill) {
     if (kill) ::kill(-child, SIGKILL);
     int status = 0;
@@ -79,11 +90,6 @@ Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& orde
     }
     return status;
   };
-  int number = 0;
-  if (::read(started.read.get(), &number, sizeof number) == static_cast<ssize_t>(sizeof number)) {
-    (void)reap(true);
-    return fail(ErrorCode::kUnprocessable, "cannot start " + order.argv.front() + ": " + std::strerror(number), "");
-  }
   ::fcntl(in.write.get(), F_SETFL, O_NONBLOCK);
   ProcessEnd end;
   std::string_view input = order.input;
