@@ -30,6 +30,7 @@ class Bench:
         self.bin = os.path.join(ROOT, "build/release/bin")
         self.tools = os.path.join(ROOT, "build/release/bench")
         self.scratch = tempfile.mkdtemp(prefix="st8-bench-", dir=options.scratch)
+        os.chmod(self.scratch, 0o711)  # PostgreSQL runs as a user of its own.
         self.rounds = 3 if self.quick else 5
         self.seconds = 1.5 if self.quick else 5.0
         self.rows = []
