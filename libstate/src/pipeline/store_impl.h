@@ -2,6 +2,8 @@
 // query/store_reads.cpp, merging in merge/, upkeep in maintenance/.
 #pragma once
 
+#include <mutex>
+
 #include "pipeline/commands.h"
 #include "pipeline/commit_queue.h"
 #include "pipeline/committer.h"
@@ -35,6 +37,7 @@ class Store::Impl final : public RecordStore {
   pipeline::Notifier notifier;       // Outlives the queue: the last groups are told of.
   pipeline::Committer committer;
   pipeline::CommitQueue queue;
+  std::mutex gc_running;             // Held through a run of gc.
 };
 
 }  // namespace st8::state
