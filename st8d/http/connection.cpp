@@ -418,7 +418,7 @@ bool Connection::flush() {
     close_now();
     return false;
   }
-  if ((out_.bytes() > kBudgetGrain || held_bytes_ > 0) && !front_.budget.change(held_bytes_, out_.bytes())) {
+  if (!front_.budget.change(held_bytes_, out_.bytes())) {
     front_.counters.overloaded.add();
     close_now();
     return false;

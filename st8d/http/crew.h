@@ -63,7 +63,7 @@ class Crew {
   // the last call, nobody polls, and the work that promised to be short was not: another thread is set to poll.
   void relieve();
   // Whether nobody polls just now.
-  bool alone() const { return pollers_.load(std::memory_order_relaxed) == 0; }
+  bool alone() const { return pollers_.load() == 0; }
 
   CrewStats stats() const;
 

@@ -104,25 +104,27 @@ std::size_t RequestGatherer::feed_head(std::string_view bytes) {
       refuse(400, "a line of the request head does not end in CRLF");
       return bytes.size();
     }
-    const bool empty = newline - 1 == line_start_;
-    if (empty && lines_ > 0) {
+    const std::string_view line = window.substr(line_start_, newline - 1 - line_start_);
+    line_start_ = scanned_ = newline + 1;
+    if (line.empty() && lines_ > 0) {
       const std::size_t end = newline + 1;
       if (end > limits_->head_bytes) break;
-      parse_head(window.substr(begin_, end - begin_));
+      finish_head();
       head_.clear();
       return end - before;
     }
-    line_start_ = scanned_ = newline + 1;
-    if (empty) {
+    if (line.empty()) {
       // RFC 9112 section 2.2: one empty line before the request line is to be ignored; more is noise.
       if (begin_ > 0) {
         refuse(400, "empty lines stand before the request line");
         return bytes.size();
       }
       begin_ = newline + 1;
-    } else {
-      ++lines_;
+      continue;
     }
+    // Lines are read as they come, so that what is wrong is refused at once and however the head is cut.
+    if (!(lines_ == 0 ? parse_request_line(line) : parse_header(line))) return bytes.size();
+    ++lines_;
   }
 
   const std::string_view unfinished = window.substr(begin_);
@@ -147,16 +149,7 @@ std::size_t RequestGatherer::feed_head(std::string_view bytes) {
   return bytes.size();
 }
 
-void RequestGatherer::parse_head(std::string_view head) {
-  bool first = true;
-  while (true) {
-    const std::size_t end = head.find("\r\n");
-    const std::string_view line = head.substr(0, end);
-    if (line.empty()) break;
-    if (!(first ? parse_request_line(line) : parse_header(line))) return;
-    first = false;
-    head.remove_prefix(end + 2);
-  }
+void RequestGatherer::finish_head() {
   if (!settle_framing()) return;
   if (!chunked_ && remaining_ == 0) {
     expect_continue_ = false;

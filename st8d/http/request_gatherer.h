@@ -71,7 +71,7 @@ class RequestGatherer {
   std::size_t feed_body(std::string_view bytes);
   // Adds bytes to line_ up to CRLF; `complete` says that the line is whole, without its CRLF.
   std::size_t feed_line(std::string_view bytes, std::size_t limit, bool& complete);
-  void parse_head(std::string_view head);
+  void finish_head();
   bool parse_request_line(std::string_view line);
   bool parse_header(std::string_view line);
   bool settle_framing();

@@ -190,7 +190,7 @@ class Server::Impl {
   }
 
   void watch() {
-    if (watching_.exchange(true, std::memory_order_relaxed)) return;
+    if (watching_.exchange(true)) return;
     const std::lock_guard lock(time_mutex_);
     time_wake_.notify_all();
   }
@@ -211,7 +211,9 @@ class Server::Impl {
         front_.crew.relieve();
         if (now > watch_until) {
           watch_until = {};
-          watching_.store(false, std::memory_order_relaxed);
+          watching_.store(false);
+          // Whoever began in between saw the watch still kept, and called nobody.
+          if (front_.crew.alone()) watching_.store(true);
         }
       }
       if (now >= next_check) {

@@ -97,6 +97,9 @@ template <class... Cases>
 struct Overloaded : Cases... {
   using Cases::operator()...;
 };
+// Clang 14 does not deduce the arguments of an aggregate by itself.
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
 
 Result<RevisionPointer> resolve_base(const Lookup& lookup, std::string_view in_use, const Selector::Base& base) {
   return std::visit(
