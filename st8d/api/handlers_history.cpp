@@ -26,7 +26,8 @@ Status add_changes(Call& call, const state::NamespaceName& ns, const state::Revi
   Result<state::ChangePage> page = call.store().changes(ns, revision.number, state::DiffQuery{*prefix, "", kChangesPerLogEntryMax});
   if (!page) {
     if (page.error().code != ErrorCode::kGone) return fail(std::move(page).error());
-    entry.has_changes = mode != ChangesMode::kNone;  // gc has dropped them; the entry says so by `pruned`.
+    // gc has dropped what they are told from: this revision's documents, or its parent's.
+    entry.has_changes = entry.changes_truncated = mode != ChangesMode::kNone;
     return {};
   }
   if (!call.principal->all_keys() && !page->more) entry.change_count = page->changes.size();

@@ -58,7 +58,10 @@ Reply watch(Call& call) {
     }
     for (std::uint64_t number = request.after->value + 1; number <= last && number - request.after->value <= kLookAheadMax; ++number) {
       const Result<state::Revision> revision = call.store().revision(name_space, state::RevisionNumber{number});
-      if (revision && revision->pruned && (!request.branch || revision->branch == request.branch->view())) {
+      if (!revision || (request.branch && revision->branch != request.branch->view())) continue;
+      // What a revision changed is told from its own documents and its parent's.
+      const Result<state::Revision> parent = call.store().revision(name_space, revision->parent());
+      if (revision->pruned || (parent && parent->pruned)) {
         return problem(ErrorCode::kGone, "the changes behind revision " + std::to_string(request.after->value) + " were pruned by gc",
                        "Read the state again and watch from its revision.");
       }
