@@ -115,7 +115,7 @@ printf 'Ledger of the demo: %s%s%s\nInput: %s (%s)\n' "$bold" "$work" "$off" "$t
 chapter "A store: st8d over RocksDB"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 printf '   $ st8d --listen 127.0.0.1:%s --state-dir state &\n' "$port"
-st8d --listen "127.0.0.1:$port" --state-dir state 2>st8d.log &
+st8d --listen "127.0.0.1:$port" --state-dir state >st8d.log 2>&1 &
 daemon=$!
 export ST8CTL_SERVER=http://127.0.0.1:$port
 soon "it is ready (/readyz)" curl -fs "$ST8CTL_SERVER/readyz"
@@ -131,7 +131,7 @@ story() {
   says "Applied $files change(s) at revision 1." "$files files are revision 1, in $(($(milliseconds) - start)) ms"
   local sample
   sample=$(find tree -type f -size +0 -printf '%s %p\n' | sort -n | sed -n '$p' | cut -d' ' -f2-)
-  st8ctl get "$sample" >back
+  st8ctl get "${sample#tree/}" >back
   cmp -s back "$sample" || broken "$sample did not come back as it was"
   holds "the largest, $sample, is the same to the byte"
   run st8ctl apply -f tree
@@ -203,7 +203,7 @@ run st8ctl --namespace shop live
 chapter "A crash: st8d killed with SIGKILL, started again"
 kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null || true
-st8d --listen "127.0.0.1:$port" --state-dir state 2>>st8d.log &
+st8d --listen "127.0.0.1:$port" --state-dir state >>st8d.log 2>&1 &
 daemon=$!
 soon "ready again" curl -fs "$ST8CTL_SERVER/readyz"
 same "$(st8ctl get app/pool.json)" '{"min": 4, "max": 64}' "nothing acknowledged is lost"

@@ -17,32 +17,22 @@ std::string field(const wire::JsonValue& item, std::string_view name) {
   return value == nullptr ? std::string() : printable(value->text);
 }
 
-// Rows of the named fields, under their names in capitals. A list without rows says `none` on standard error.
-void print_rows(Context& context, const wire::JsonValue& answer, std::string_view list, const std::vector<std::string>& fields, const std::string& none) {
+// A line each: the first field as the name, the others as name=value. A list without items says `none` on standard error.
+void print_lines(Context& context, const wire::JsonValue& answer, std::string_view list, const std::vector<std::string>& fields, const std::string& none) {
   const wire::JsonValue* items = answer.find(list);
   if (items == nullptr || items->items.empty()) {
     context.notice(none);
     return;
   }
-  if (context.format() == OutputFormat::kName) {
-    for (const wire::JsonValue& item : items->items) context.out().line(field(item, fields.front()));
-    return;
-  }
-  std::vector<std::vector<std::string>> rows;
-  std::vector<std::string>& head = rows.emplace_back();
-  for (const std::string& name : fields) {
-    std::string title;
-    for (const char c : name) title += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-    head.push_back(std::move(title));
-  }
   for (const wire::JsonValue& item : items->items) {
-    std::vector<std::string>& row = rows.emplace_back();
-    for (const std::string& name : fields) {
-      std::string cell = field(item, name);
-      row.push_back(cell.empty() ? "-" : name == "hash" ? cell.substr(0, 12) : name == "since" ? short_time(cell) : std::move(cell));
+    std::string line = field(item, fields.front());
+    for (std::size_t i = 1; i < fields.size() && context.format() != OutputFormat::kName; ++i) {
+      const std::string value = field(item, fields[i]);
+      if (value.empty()) continue;
+      line += " " + fields[i] + "=" + (fields[i] == "hash" ? value.substr(0, 12) : fields[i] == "since" ? short_time(value) : value);
     }
+    context.out().line(line);
   }
-  context.out().write(table(rows));
 }
 
 // One thing, whole: YAML is what a person reads best of a nested answer.
@@ -65,7 +55,7 @@ Result<int> live(Context& context) {
   ST8_ASSIGN(const bool printed, context.print_document(response.body));
   if (printed) return 0;
   ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
-  print_rows(context, answer, "live", {"target", "namespace", "branch", "revision", "state", "since", "hash"}, "nothing of this branch is live on a target");
+  print_lines(context, answer, "live", {"target", "namespace", "branch", "revision", "state", "since", "hash"}, "nothing of this branch is live on a target");
   return 0;
 }
 
@@ -73,7 +63,7 @@ Result<int> list_targets(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
   ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/targets"), "targets", 0));
   ST8_ASSIGN(const bool printed, context.print_document(answer));
-  if (!printed) print_rows(context, answer, "targets", {"name", "kind", "env", "criticality"}, "there are no targets; they are documents targets/<name>.yaml in namespace st8/system");
+  if (!printed) print_lines(context, answer, "targets", {"name", "kind", "env", "criticality"}, "there are no targets; they are documents targets/<name>.yaml in namespace st8/system");
   return 0;
 }
 Result<int> show_target(Context& context) { return show(context, "/v1/targets/" + percent_encoded(context.arguments().positionals.front(), false)); }
@@ -82,7 +72,7 @@ Result<int> list_rollouts(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
   ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/rollouts", context.scope_query()), "rollouts", context.arguments().number("limit").value_or(20)));
   ST8_ASSIGN(const bool printed, context.print_document(answer));
-  if (!printed) print_rows(context, answer, "rollouts", {"id", "namespace", "branch", "revision", "phase"}, "there are no rollouts");
+  if (!printed) print_lines(context, answer, "rollouts", {"id", "namespace", "branch", "revision", "phase"}, "there are no rollouts");
   return 0;
 }
 Result<int> show_rollout(Context& context) { return show(context, "/v1/rollouts/" + percent_encoded(context.arguments().positionals.front(), false)); }

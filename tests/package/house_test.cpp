@@ -295,10 +295,11 @@ TEST(House, NoFileNamesTheMachineItWasWrittenOn) {
   }
 }
 
-// A test that asserts nothing cannot fail. Assertions may stand in a helper, which then has Expect, Check or Verify in its name.
+// A test that asserts nothing cannot fail. Assertions may stand in a helper, which then has Expect, Check or Verify in its name, or
+// whose outcome the test asks for with HasFailure().
 TEST(House, EveryTestAsserts) {
   static const std::regex begin(R"(^(TEST|TEST_F|TEST_P|TYPED_TEST)\s*\(([^)]*)\)\s*\{)");
-  static const std::regex asserts(R"(EXPECT_|ASSERT_|FAIL\(|[Ee]xpect|[Cc]heck|[Vv]erify)");
+  static const std::regex asserts(R"(EXPECT_|ASSERT_|FAIL\(|HasFailure\(|[Ee]xpect|[Cc]heck|[Vv]erify)");
   std::size_t tests = 0;
   for (const File& file : files_where([](const File& f) { return f.path.starts_with("tests/") && f.path.ends_with("_test.cpp"); })) {
     for (std::size_t i = 0; i < file.lines.size(); ++i) {
