@@ -80,6 +80,7 @@ Status serve(const Config& config) {
   options.auth.admin_token = config.token;
   options.auth.token_file = config.auth_config;
   options.version = ST8_VERSION;
+  options.rollouts = true;
   ST8_ASSIGN(const std::unique_ptr<api::Instance> instance, api::Instance::open(std::move(options), clock));
   for (const std::string& warning : instance->authenticator().warnings()) say("warning: " + warning);
   if (instance->authenticator().anonymous()) say("warning: there is no token: whoever reaches " + config.listen + " may do everything");

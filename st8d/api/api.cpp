@@ -87,6 +87,7 @@ Api::Api(state::Store& store, WatchHub& hub, const auth::Authenticator& authenti
                std::move(options.version),
                std::move(options.draining),
                std::move(options.pinned),
+               std::move(options.validate),
                clock.monotonic()} {
   add_health_routes(router_);
   add_apply_routes(router_);

@@ -18,6 +18,7 @@ struct ApiOptions {
   std::string version = "dev";
   std::function<bool()> draining;
   std::function<std::vector<std::pair<state::NamespaceName, state::RevisionNumber>>()> pinned;
+  std::function<Status(const state::NamespaceName&, const std::vector<state::Document>&)> validate;
   // Further routes (rollouts, targets, ...); each keeps what its handlers need.
   std::vector<std::function<void(Router&)>> extensions;
 };

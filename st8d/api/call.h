@@ -37,6 +37,8 @@ struct Context {
   std::function<bool()> draining;  // True: no new work, please. May be null.
   // Revisions that gc must keep beside its own rules: what is live on a target. May be null.
   std::function<std::vector<std::pair<state::NamespaceName, state::RevisionNumber>>()> pinned;
+  // Refuses documents that would not do what they are for: policies and targets. Asked before an apply. May be null.
+  std::function<Status(const state::NamespaceName&, const std::vector<state::Document>&)> validate;
   std::chrono::nanoseconds started{0};  // Of the clock's monotonic time.
 };
 

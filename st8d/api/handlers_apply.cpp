@@ -29,6 +29,7 @@ Reply run(Call& call, const Where& where, state::ApplyRequest request, ChangesMo
                     "the token of \"" + call.principal->name + "\" covers only keys that begin with \"" +
                         call.principal->allow.key_prefix + "\", and the prune reaches further"}));
   }
+  if (call.context.validate) ST8_API_TRY(call.context.validate(where.name_space, request.documents));
   std::size_t bytes = 0;
   for (const state::Document& document : request.documents) bytes += document.content.size();
   std::vector<state::Document> kept;

@@ -98,6 +98,7 @@ Outcome<std::vector<state::KeyCondition>> conditions_of(Call& call, const Target
 
 Reply write(Call& call, const Target& target, state::ApplyRequest request) {
   ST8_API_ASSIGN(request.conditions, conditions_of(call, target));
+  if (call.context.validate) ST8_API_TRY(call.context.validate(target.where.name_space, request.documents));
   const std::vector<state::Document> kept = request.documents;
   const std::optional<state::RevisionNumber> expected = request.context.expected_revision;
   Outcome<state::CommitResult> result;

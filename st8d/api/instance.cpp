@@ -1,5 +1,7 @@
 #include "api/instance.h"
 
+#include "api/handlers_rollouts.h"
+
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -37,15 +39,27 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
   ST8_ASSIGN(std::unique_ptr<state::Engine> engine, state::open_rocksdb_engine(options.engine));
   instance->hub_ = std::make_unique<WatchHub>();
   ST8_ASSIGN(instance->store_, state::Store::open(std::move(engine), clock, options.store));
+  target::ServiceOptions rollouts;
+  rollouts.passive = !options.rollouts;
+  instance->rollouts_ = std::make_unique<target::RolloutService>(*instance->store_, clock, rollouts);
+  instance->store_->set_guard(instance->rollouts_.get());
+  instance->store_->add_listener(instance->rollouts_.get());
   ApiOptions api;
   api.version = std::move(options.version);
   api.draining = [raw = instance.get()] { return raw->draining_.load(std::memory_order_relaxed); };
+  api.pinned = [raw = instance.get()] { return raw->rollouts_->pinned(); };
+  api.validate = [raw = instance.get()](const state::NamespaceName& name_space, const std::vector<state::Document>& documents) {
+    return raw->rollouts_->validate_documents(name_space, documents);
+  };
+  api.extensions.push_back([raw = instance.get()](Router& router) { add_rollout_routes(router, *raw->rollouts_); });
   instance->api_ = std::make_unique<Api>(*instance->store_, *instance->hub_, *instance->authenticator_, instance->metrics_, clock, std::move(api));
+  ST8_TRY(instance->rollouts_->start());
   return instance;
 }
 
 Instance::~Instance() {
   begin_drain();
+  if (rollouts_ != nullptr) rollouts_->stop();
   // Streams first, while the store that they read from is there.
   api_.reset();
   if (hub_ != nullptr) hub_->stop();

@@ -13,6 +13,7 @@
 #include "st8/state/clock.h"
 #include "st8/state/engine.h"
 #include "st8/state/store.h"
+#include "st8/target/service.h"
 
 namespace st8::api {
 
@@ -21,6 +22,9 @@ struct InstanceOptions {
   state::StoreOptions store;
   auth::Authenticator::Options auth;
   std::string version = "dev";
+  // Takes revisions live. Without it (a store that a command opens for a moment) what is live is shown, policies are
+  // checked and quarantine is held, and whoever serves the store next takes live what moved meanwhile.
+  bool rollouts = false;
 };
 
 class Instance {
@@ -35,6 +39,9 @@ class Instance {
   http::Metrics& metrics() { return metrics_; }
   auth::Authenticator& authenticator() { return *authenticator_; }
   state::Store& store() { return *store_; }
+  target::RolloutService& rollouts() { return *rollouts_; }
+  // Lets rollouts come to a place where they can be taken up again, and begins nothing new.
+  void stop_rollouts() { rollouts_->stop(); }
   // From now on /readyz says that no new work is wanted.
   void begin_drain() { draining_.store(true, std::memory_order_relaxed); }
 
@@ -46,6 +53,7 @@ class Instance {
   std::atomic<bool> draining_{false};
   std::unique_ptr<auth::Authenticator> authenticator_;
   std::unique_ptr<WatchHub> hub_;
+  std::unique_ptr<target::RolloutService> rollouts_;  // The store's listener: unmade after it, stopped before.
   std::unique_ptr<state::Store> store_;
   std::unique_ptr<Api> api_;
 };

@@ -131,6 +131,22 @@ TEST_F(ServiceTest, WithoutAPolicyNothingHappens) {
   EXPECT_EQ(page->rollouts.size(), 1u);
 }
 
+TEST_F(ServiceTest, APolicyMayComeBeforeItsTargetsAndMoreMayComeLater) {
+  const auto first = apply({{".st8/rollout.yaml", kPolicy}, {"a", "1"}});
+  ASSERT_TRUE(eventually([&] { return problem().find("chooses no target that exists") != std::string::npos; })) << problem();
+  add_targets({"web-1"});
+  expect_phase(first, RolloutPhase::kPromoted);
+  EXPECT_EQ(live("web-1", "a"), "1");
+  add_targets({"web-2"});
+  EXPECT_TRUE(eventually([&] { return live("web-2", "a") == "1"; }));
+  ASSERT_TRUE(eventually([&] {
+    const auto page = service_->list({});
+    return page && page->rollouts.size() == 2 && page->rollouts[0].phase == RolloutPhase::kPromoted;
+  }));
+  const auto page = service_->list({});
+  EXPECT_EQ(page->rollouts[0].targets, 1u) << "the first target is left alone";
+}
+
 TEST_F(ServiceTest, WhatMovedWhileTheDaemonWasAwayIsTakenLive) {
   add_targets({"web-1"});
   const auto first = apply({{".st8/rollout.yaml", kPolicy}, {"a", "1"}});

@@ -103,9 +103,7 @@ Result<std::unique_ptr<Coordinator::Active>> Coordinator::load(RolloutId id, Tim
   return active;
 }
 
-Status Coordinator::recover(Timestamp now) {
-  for (auto& [id, active] : active_) active->cancel_operations->store(true);
-  active_.clear();
+Status Coordinator::read_records() {
   leases_.clear();
   live_.clear();
   planned_.clear();
@@ -148,12 +146,41 @@ Status Coordinator::recover(Timestamp now) {
     const std::string scope = one.scope;
     freezes_[scope] = std::move(one);
   }
+  for (const auto& [branch, one] : promoted_) status_[branch].promoted = one.revision;
+  return {};
+}
+
+Status Coordinator::load_open(Timestamp now) {
+  for (auto& [id, active] : active_) active->cancel_operations->store(true);
+  active_.clear();
   ST8_ASSIGN(const auto open, scan_all(records_, records::kOpenPrefix));
   for (const state::Record& record : open) {
     const RolloutId id{hex_of(std::string_view(record.key).substr(records::kOpenPrefix.size()))};
     ST8_ASSIGN(auto active, load(id, now));
+    const Plan& plan = active->executor->plan();
+    BranchStatus& status = status_[{plan.name_space.str(), plan.branch.str()}];
+    status.rollout = id;
+    status.targets.clear();
+    for (const PlannedTarget& target : plan.targets) status.targets.push_back(target.target.name);
     active_[id] = std::move(active);
   }
+  return {};
+}
+
+Status Coordinator::read_only() {
+  ST8_TRY(read_records());
+  ST8_TRY(load_open({}));
+  for (auto& [branch, status] : status_) {
+    ST8_ASSIGN(const auto head, source_.head(branch));
+    if (head) status.desired = head->revision;
+  }
+  publish();
+  return {};
+}
+
+Status Coordinator::recover(Timestamp now) {
+  ST8_TRY(read_records());
+  ST8_TRY(load_open(now));
   // An effect of before the crash may still be on its way to its target: under a new token it comes too late.
   Group group;
   for (auto& [id, active] : active_) {
@@ -166,9 +193,6 @@ Status Coordinator::recover(Timestamp now) {
       active->token = lease->second.token = fence_;
       group.writes.push_back({records::lease(target.target.name), records::encode(lease->second)});
     }
-    const BranchId branch{active->executor->plan().name_space.str(), active->executor->plan().branch.str()};
-    status_[branch].rollout = id;
-    for (const PlannedTarget& target : active->executor->plan().targets) status_[branch].targets.push_back(target.target.name);
     collect(*active, group, now);
   }
   if (!group.writes.empty()) {
@@ -176,7 +200,6 @@ Status Coordinator::recover(Timestamp now) {
     ST8_TRY(records_.commit(std::move(group.writes)));
     for (auto& then : group.then) then();
   }
-  for (const auto& [branch, one] : promoted_) status_[branch].promoted = one.revision;
   ST8_TRY(all_moved());
   publish();
   return {};
@@ -246,11 +269,9 @@ std::optional<Timestamp> Coordinator::step(Timestamp now) {
       }
     }
     const std::size_t before = active_.size();
-    bool any = false;
     if (!flush(now)) return try_again_at_;
-    for (auto& [id, active] : active_) any = any || active->changed;
     publish();
-    busy = busy || active_.size() != before || (any && !dirty_.empty());
+    busy = busy || active_.size() != before || !dirty_.empty();
     if (!busy) break;
   }
   std::optional<Timestamp> wake = look_again_at_;
@@ -344,18 +365,22 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
     status_.erase(branch);
     return {};
   }
-  // Targets changed: branches that could not be planned may be now.
+  // Targets changed: branches that could not be planned may be now, and what is promoted may have to reach new ones.
   if (branch.first == kSystemNamespace && branch.second == "main") {
     for (const auto& [other, status] : status_) {
-      if (!status.problem.empty()) dirty_.insert(other);
+      dirty_.insert(other);
+      targets_changed_.insert(other);
     }
   }
+  const bool targets_changed = targets_changed_.erase(branch) > 0;
   Active* open = nullptr;
   for (auto& [id, active] : active_) {
     if (active->executor->plan().name_space.str() == branch.first && active->executor->plan().branch.str() == branch.second) open = active.get();
   }
   const auto planned = planned_.find(branch);
-  if (planned != planned_.end() && planned->second == head->revision) {
+  const bool reaches_new_targets = targets_changed && open == nullptr && planned != planned_.end() && planned->second == head->revision &&
+                                   promoted_.contains(branch) && promoted_[branch].revision == head->revision;
+  if (planned != planned_.end() && planned->second == head->revision && !reaches_new_targets) {
     if (auto status = status_.find(branch); status != status_.end()) status->second.desired = head->revision;
     return {};
   }
@@ -406,6 +431,7 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
     status.problem = std::move(why);
     return {};
   }
+  if (reaches_new_targets && plan->noop()) return {};
   const RolloutId id{sequence_ + 1};
   auto active = std::make_unique<Active>();
   active->id = id;

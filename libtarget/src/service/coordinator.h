@@ -29,6 +29,8 @@ class Coordinator {
 
   // Reads what was left behind, and takes up every rollout that is not over: its leases under new tokens, its effects again.
   Status recover(Timestamp now);
+  // Reads what was left behind, for readers alone: nothing is written, and step() must not be called.
+  Status read_only();
 
   void branch_moved(BranchId branch) { dirty_.insert(std::move(branch)); }
   Status all_moved();
@@ -82,6 +84,8 @@ class Coordinator {
     std::vector<std::function<void()>> then;
   };
 
+  Status read_records();
+  Status load_open(Timestamp now);
   Result<std::unique_ptr<Active>> load(RolloutId id, Timestamp now);
   void reload_all(Timestamp now);
   Status consider(const BranchId& branch, Timestamp now, Group& group);
@@ -117,6 +121,7 @@ class Coordinator {
   std::optional<Timestamp> try_again_at_;   // The records could not be written: read all again then.
   std::optional<Timestamp> look_again_at_;  // A branch could not be read.
   std::set<BranchId> unread_;
+  std::set<BranchId> targets_changed_;      // Branches to be planned anew though their heads did not move.
 
   mutable std::mutex published_mutex_;
   std::shared_ptr<const Published> published_ = std::make_shared<const Published>();

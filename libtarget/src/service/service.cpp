@@ -62,6 +62,7 @@ class RolloutService::Impl {
       const std::lock_guard lock(mutex_);
       if (running_) return {};
     }
+    if (options_.passive) return coordinator_.read_only();
     ST8_TRY(coordinator_.recover(clock_.now()));
     const std::lock_guard lock(mutex_);
     running_ = true;
@@ -105,6 +106,7 @@ class RolloutService::Impl {
   }
 
   void branch_moved(BranchId branch) {
+    if (options_.passive) return;
     const std::lock_guard lock(mutex_);
     moved_.insert(std::move(branch));
     settled_ = false;
@@ -125,6 +127,7 @@ class RolloutService::Impl {
     auto future = promise->get_future();
     {
       const std::lock_guard lock(mutex_);
+      if (!running_ && options_.passive) return fail(ErrorCode::kUnavailable, "rollouts are run by st8d, not by a store opened locally", "start st8d over the state directory");
       if (!running_) return fail(ErrorCode::kUnavailable, "rollouts are not running", "the daemon is starting or ending; try again");
       tasks_.push_back([promise, work = std::move(work)] { promise->set_value(work()); });
       settled_ = false;

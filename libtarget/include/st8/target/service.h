@@ -105,6 +105,7 @@ struct ServiceOptions {
   std::size_t effect_threads = 32;         // At most; they are made when needed.
   std::chrono::milliseconds drain{5'000};  // How long stop() waits for effects before it cancels them.
   const DriverFactory* drivers = nullptr;  // nullptr: builtin_drivers().
+  bool passive = false;                    // Reads what is recorded, guards and validates; takes nothing live, does no verbs.
   bool observe = true;                     // The loop that looks for drift.
 };
 

@@ -1,0 +1,540 @@
+#include "api/handlers_rollouts.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "api/access.h"
+#include "api/content.h"
+#include "api/paging.h"
+#include "wire/json.h"
+
+namespace st8::api {
+namespace {
+
+using target::RolloutService;
+using wire::JsonWriter;
+
+Reply object(const std::function<void(JsonWriter&)>& write) {
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object();
+  write(out);
+  out.end_object();
+  return json_response(std::move(body));
+}
+
+void time_field(JsonWriter& out, std::string_view name, Timestamp time) {
+  if (time.micros != 0) out.field(name, format_rfc3339(time));
+}
+
+const Where kSystem = {*state::NamespaceName::parse(target::kSystemNamespace), *state::BranchName::parse("main")};
+
+Where where_of(const target::Plan& plan) { return {plan.name_space, plan.branch}; }
+bool sees(const Call& call, const std::string& name_space, const std::string& branch) {
+  return auth::sees_branch(*call.principal, auth::Verb::kRead, name_space, branch);
+}
+// What tells of documents — paths, keys, words of programs — is for those who may see all keys.
+bool sees_documents(const Call& call) { return call.principal->all_keys(); }
+
+// A rollout is found by its id alone, so whoever may not see its branch is answered as if it were not there.
+Outcome<target::RolloutDetail> rollout_of(const Call& call, const RolloutService& rollouts, auth::Verb verb) {
+  ST8_API_ASSIGN(const target::RolloutId id, target::RolloutId::parse(call.parameter("id")));
+  auto detail = rollouts.get(id);
+  const auto hidden = [&] { return problem(ErrorCode::kNotFound, "there is no rollout " + id.str(), "`st8ctl rollout list` shows them"); };
+  if (!detail) {
+    if (detail.error().code == ErrorCode::kNotFound) return hidden();
+    return tl::unexpected<wire::Problem>(wire::Problem(std::move(detail).error()));
+  }
+  const target::Plan& plan = *detail->view.plan;
+  if (!sees(call, plan.name_space.str(), plan.branch.str())) return hidden();
+  ST8_API_TRY(allow(call, verb, where_of(plan)));
+  return std::move(*detail);
+}
+
+// ---- Writing ---------------------------------------------------------------------------------------------------------
+
+void write_live(JsonWriter& out, const target::LiveEntry& live, Timestamp now) {
+  out.begin_object()
+      .field("target", live.entry.target.str())
+      .field("namespace", live.entry.name_space)
+      .field("branch", live.entry.branch)
+      .field("revision", live.entry.revision.value)
+      .field("hash", live.entry.content.hex())
+      .field("since", format_rfc3339(live.entry.since))
+      .field("state", live.state)
+      .field("rollout", live.entry.rollout.str())
+      .field("desired_revision", live.desired.value);
+  if (live.entry.until) out.field("until", format_rfc3339(*live.entry.until));
+  if (live.observed_at) out.field("observed_age_ms", static_cast<std::int64_t>((now.micros - live.observed_at->micros) / 1000));
+  out.end_object();
+}
+
+void write_target(JsonWriter& out, const target::TargetView& view, Timestamp now) {
+  const target::Target& target = view.target;
+  out.begin_object().field("name", target.name.str()).field("kind", target.kind).field("env", target.env).field("criticality", target::criticality_name(target.criticality));
+  out.key("labels").begin_object();
+  for (const auto& [label, value] : target.labels) out.field(label, value);
+  out.end_object();
+  if (view.held_by.value != 0) out.field("held_by", view.held_by.str());
+  if (view.live) {
+    out.key("live");
+    write_live(out, *view.live, now);
+  }
+  out.key("problems").begin_array();
+  for (const target::DocumentProblem& one : view.problems) out.string(one.str());
+  out.end_array().end_object();
+}
+
+void write_summary(JsonWriter& out, const target::RolloutSummary& summary) {
+  out.field("id", summary.id.str())
+      .field("namespace", summary.name_space)
+      .field("branch", summary.branch)
+      .field("revision", summary.revision.value)
+      .field("phase", target::phase_name(summary.phase))
+      .field("reason", summary.reason)
+      .field("plan_hash", summary.plan.value.hex())
+      .field("targets_total", std::uint64_t{summary.targets})
+      .field("targets_activated", std::uint64_t{summary.targets_activated})
+      .field("targets_failed", std::uint64_t{summary.targets_failed})
+      .field("targets_touched", std::uint64_t{summary.targets_touched})
+      .field("waves_total", std::uint64_t{summary.waves})
+      .field("wave", std::uint64_t{summary.wave});
+  if (!summary.waiting_for.empty()) out.field("waiting_for", summary.waiting_for);
+  if (!summary.appended.is_root()) out.field("rollback_revision", summary.appended.value);
+  time_field(out, "created_at", summary.created_at);
+  time_field(out, "started_at", summary.started_at);
+  time_field(out, "ended_at", summary.ended_at);
+}
+
+void write_plan(JsonWriter& out, const target::Plan& plan, bool documents) {
+  out.begin_object()
+      .field("namespace", plan.name_space.str())
+      .field("branch", plan.branch.str())
+      .field("revision", plan.revision.value)
+      .field("promoted_revision", plan.promoted.value)
+      .field("hash", plan.hash.value.hex())
+      .field("strategy", plan.fast_path ? std::string_view("parallel") : target::strategy_name(plan.policy.strategy.kind))
+      .field("fast_path", plan.fast_path)
+      .field("needs_approval", plan.needs_approval)
+      .field("noop", plan.noop());
+  time_field(out, "created_at", plan.created_at);
+  time_field(out, "expires_at", plan.expires_at);
+  out.key("reasons").begin_array();
+  for (const std::string& reason : plan.reasons) out.string(reason);
+  out.end_array();
+  out.key("risk").begin_object().field("score", plan.risk.score).key("factors").begin_array();
+  for (const target::RiskFactor& factor : plan.risk.factors) {
+    out.begin_object().field("name", factor.name).field("weight", factor.weight).field("value", factor.value).field("because", factor.because).end_object();
+  }
+  out.end_array().end_object();
+  out.key("waves").begin_array();
+  for (const target::Wave& wave : plan.waves) {
+    out.begin_object().field("label", wave.label).field("weight", std::uint64_t{wave.weight}).key("targets").begin_array();
+    for (const std::uint32_t index : wave.targets) out.string(plan.targets[index].target.name.str());
+    out.end_array().key("gates").begin_array();
+    for (const target::Gate& gate : wave.gates) {
+      out.begin_object().field("kind", target::gate_kind_name(gate.kind));
+      if (gate.kind != target::Gate::Kind::kPause) out.field("duration", target::format_duration(gate.duration));
+      out.end_object();
+    }
+    out.end_array().end_object();
+  }
+  out.end_array();
+  out.key("operations").begin_array();
+  for (const target::PlannedOp& op : plan.ops) {
+    out.begin_object().field("kind", target::op_kind_name(op.kind));
+    if (op.kind == target::OpKind::kStep) out.field("name", plan.policy.steps[op.index].name);
+    if (op.kind == target::OpKind::kHealth) out.field("name", plan.policy.health[op.index].name);
+    out.end_object();
+  }
+  out.end_array();
+  out.key("targets").begin_array();
+  for (const target::PlannedTarget& one : plan.targets) {
+    out.begin_object()
+        .field("name", one.target.name.str())
+        .field("wave", std::uint64_t{one.switch_wave})
+        .field("reason", one.reason)
+        .field("content", plan.contents[one.content].hash.hex())
+        .field("from_revision", one.from_revision.value)
+        .field("from_content", one.from ? one.from->hex() : std::string());
+    if (documents) {
+      out.key("diff").begin_array();
+      for (const target::FileChange& change : plan.diffs[one.diff]) {
+        out.begin_object().field("path", change.path).field("type", state::change_type_name(change.type)).end_object();
+      }
+      out.end_array();
+    }
+    out.end_object();
+  }
+  out.end_array();
+  out.key("untouched").begin_array();
+  for (const target::UntouchedTarget& one : plan.untouched) out.begin_object().field("name", one.name.str()).field("reason", one.reason).end_object();
+  out.end_array().end_object();
+}
+
+void write_event(JsonWriter& out, const target::Plan& plan, const target::RolloutEvent& event, bool documents) {
+  using target::RolloutEvent;
+  out.begin_object().field("sequence", event.sequence).field("at", format_rfc3339(event.at)).field("kind", target::event_kind_name(event.kind));
+  if (event.target < plan.targets.size()) out.field("target", plan.targets[event.target].target.name.str());
+  if (event.op < plan.ops.size()) {
+    const target::PlannedOp& op = plan.ops[event.op];
+    out.field("operation", target::op_kind_name(op.kind));
+    if (op.kind == target::OpKind::kStep) out.field("name", plan.policy.steps[op.index].name);
+    if (op.kind == target::OpKind::kHealth) out.field("name", plan.policy.health[op.index].name);
+  }
+  if (event.wave != RolloutEvent::kNone) out.field("wave", std::uint64_t{event.wave});
+  if (event.gate != RolloutEvent::kNone) out.field("gate", std::uint64_t{event.gate});
+  if (event.attempt != 0) out.field("attempt", std::uint64_t{event.attempt});
+  if (event.retry_at) out.field("retry_at", format_rfc3339(*event.retry_at));
+  if (event.observation) out.field("read_back", event.observation->present ? event.observation->content.hex() : std::string("nothing"));
+  if (event.outcome) out.field("outcome", target::phase_name(*event.outcome));
+  if (!event.revision.is_root()) out.field("revision", event.revision.value);
+  if (!event.detail.empty() && documents) out.field("detail", event.detail);
+  if (!event.actor.empty()) out.field("actor", event.actor);
+  out.end_object();
+}
+
+Reply detail_reply(const Call& call, const target::RolloutDetail& detail) {
+  const target::Plan& plan = *detail.view.plan;
+  const bool documents = sees_documents(call);
+  return object([&](JsonWriter& out) {
+    target::RolloutSummary summary = detail.view.summary;
+    if (!documents) summary.reason.clear();
+    write_summary(out, summary);
+    out.key("targets").begin_array();
+    for (std::size_t i = 0; i < plan.targets.size(); ++i) {
+      const target::TargetProgress& progress = detail.view.state.targets[i];
+      out.begin_object()
+          .field("name", plan.targets[i].target.name.str())
+          .field("stage", target::stage_name(progress.stage))
+          .field("wave", std::uint64_t{plan.targets[i].switch_wave})
+          .field("touched", progress.touched)
+          .field("failed", progress.failed);
+      if (progress.running && progress.next_op < plan.ops.size()) out.field("running", target::op_kind_name(plan.ops[progress.next_op].kind));
+      if (progress.read_back) out.field("read_back", progress.read_back->present ? progress.read_back->content.hex() : std::string("nothing"));
+      if (!progress.error.empty() && documents) out.field("error", progress.error);
+      out.end_object();
+    }
+    out.end_array().key("plan");
+    write_plan(out, plan, documents);
+    out.key("events").begin_array();
+    for (const target::RolloutEvent& event : detail.events) write_event(out, plan, event, documents);
+    out.end_array();
+  });
+}
+
+// ---- Reads -----------------------------------------------------------------------------------------------------------
+
+Reply live(Call& call, const RolloutService& rollouts) {
+  Query query(call.request);
+  target::LiveQuery wanted;
+  wanted.name_space = query.text("namespace");
+  wanted.branch = query.text("branch");
+  wanted.target = query.text("target");
+  const std::string time = query.text("time");
+  ST8_API_TRY(query.finish());
+  if (!wanted.name_space.empty()) {
+    ST8_API_ASSIGN(const Where where, api::where_of(wanted.name_space, wanted.branch));
+    ST8_API_TRY(allow(call, auth::Verb::kRead, where));
+  }
+  const Timestamp now = call.context.clock.now();
+  if (!time.empty()) {
+    ST8_API_ASSIGN(const state::Selector selector, state::Selector::parse(time, now));
+    const auto* by_time = std::get_if<state::Selector::ByTime>(&selector.base);
+    if (by_time == nullptr || !by_time->branch.empty() || selector.ancestors != 0) {
+      return problem(ErrorCode::kInvalidArgument, "\"" + time + "\" is not a time", "times look like 2026-11-21T10:00:00Z or 2h-ago");
+    }
+    wanted.at = by_time->time;
+  }
+  ST8_API_ASSIGN(const std::vector<target::LiveEntry> entries, rollouts.live(wanted));
+  return object([&](JsonWriter& out) {
+    out.key("live").begin_array();
+    for (const target::LiveEntry& entry : entries) {
+      if (sees(call, entry.entry.name_space, entry.entry.branch)) write_live(out, entry, now);
+    }
+    out.end_array();
+  });
+}
+
+target::TargetView without_hidden(const Call& call, target::TargetView view) {
+  if (view.live && !sees(call, view.live->entry.name_space, view.live->entry.branch)) {
+    view.live.reset();
+    view.held_by = {};
+  }
+  return view;
+}
+
+Outcome<state::DocumentKey> document_of(const target::TargetName& name) {
+  ST8_API_ASSIGN(state::DocumentKey key, state::DocumentKey::parse(std::string(target::kTargetPrefix) + name.str() + ".yaml"));
+  return key;
+}
+
+Reply list_targets(Call& call, const RolloutService& rollouts) {
+  Query query(call.request);
+  const std::size_t limit = list_limit(query.number("limit", kListLimit));
+  const std::string after = query.text("after");
+  ST8_API_TRY(query.finish());
+  ST8_API_TRY(allow(call, auth::Verb::kRead, kSystem));
+  ST8_API_ASSIGN(std::vector<target::TargetView> views, rollouts.targets());
+  const Timestamp now = call.context.clock.now();
+  return object([&](JsonWriter& out) {
+    out.key("targets").begin_array();
+    std::size_t written = 0;
+    std::string last, next;
+    for (target::TargetView& view : views) {
+      const std::string name = view.target.name.str();
+      if (!after.empty() && name <= after) continue;
+      const auto key = document_of(view.target.name);
+      if (!key || !allow(call, auth::Verb::kRead, kSystem, *key)) continue;
+      if (written == limit) {
+        next = last;
+        break;
+      }
+      write_target(out, without_hidden(call, std::move(view)), now);
+      last = name;
+      ++written;
+    }
+    out.end_array();
+    if (!next.empty()) out.field("next_cursor", next);
+  });
+}
+
+Reply get_target(Call& call, const RolloutService& rollouts) {
+  Query query(call.request);
+  ST8_API_TRY(query.finish());
+  ST8_API_ASSIGN(const target::TargetName name, target::TargetName::parse(call.parameter("name")));
+  ST8_API_ASSIGN(const state::DocumentKey key, document_of(name));
+  ST8_API_TRY(allow(call, auth::Verb::kRead, kSystem, key));
+  ST8_API_ASSIGN(target::TargetView view, rollouts.target(name));
+  std::string body;
+  JsonWriter out(body);
+  write_target(out, without_hidden(call, std::move(view)), call.context.clock.now());
+  return json_response(std::move(body));
+}
+
+Reply list_rollouts(Call& call, const RolloutService& rollouts) {
+  Query query(call.request);
+  target::RolloutQuery wanted;
+  wanted.name_space = query.text("namespace");
+  wanted.branch = query.text("branch");
+  wanted.open_only = query.flag("open").value_or(false);
+  const std::size_t limit = list_limit(query.number("limit", kListLimit));
+  const std::string after = query.text("after");
+  ST8_API_TRY(query.finish());
+  if (!wanted.name_space.empty()) {
+    ST8_API_ASSIGN(const Where where, api::where_of(wanted.name_space, wanted.branch));
+    ST8_API_TRY(allow(call, auth::Verb::kRead, where));
+  }
+  if (!after.empty()) {
+    ST8_API_ASSIGN(const target::RolloutId id, target::RolloutId::parse(after));
+    wanted.before = id.value;
+  }
+  wanted.limit = 1000;
+  std::vector<target::RolloutSummary> found;
+  std::string next;
+  while (true) {
+    ST8_API_ASSIGN(target::RolloutPage page, rollouts.list(wanted));
+    for (target::RolloutSummary& summary : page.rollouts) {
+      if (!sees(call, summary.name_space, summary.branch)) continue;
+      if (found.size() == limit) {
+        next = found.back().id.str();
+        break;
+      }
+      if (!sees_documents(call)) summary.reason.clear();
+      found.push_back(std::move(summary));
+    }
+    if (!next.empty() || page.next == 0) break;
+    wanted.before = page.next;
+  }
+  return object([&](JsonWriter& out) {
+    out.key("rollouts").begin_array();
+    for (const target::RolloutSummary& summary : found) {
+      out.begin_object();
+      write_summary(out, summary);
+      out.end_object();
+    }
+    out.end_array();
+    if (!next.empty()) out.field("next_cursor", next);
+  });
+}
+
+Reply get_rollout(Call& call, const RolloutService& rollouts) {
+  Query query(call.request);
+  ST8_API_TRY(query.finish());
+  ST8_API_ASSIGN(const target::RolloutDetail detail, rollout_of(call, rollouts, auth::Verb::kRead));
+  return detail_reply(call, detail);
+}
+
+Reply plan(Call& call, const RolloutService& rollouts) {
+  Query query(call.request);
+  const std::string ns = query.text("namespace");
+  const std::string branch = query.text("branch");
+  const std::string at = query.text("at");
+  ST8_API_TRY(query.finish());
+  ST8_API_ASSIGN(const Where where, api::where_of(ns, branch));
+  ST8_API_TRY(allow(call, auth::Verb::kRead, where));
+  std::optional<state::RevisionNumber> revision;
+  if (!at.empty()) {
+    ST8_API_ASSIGN(const state::Selector selector, parse_selector(call, at));
+    ST8_API_ASSIGN(const state::Revision resolved, resolve_allowed(call, auth::Verb::kRead, where, selector));
+    revision = resolved.number;
+  }
+  ST8_API_ASSIGN(const target::Plan planned, rollouts.plan(where.name_space, where.branch, revision));
+  std::string body;
+  JsonWriter out(body);
+  write_plan(out, planned, sees_documents(call));
+  return json_response(std::move(body));
+}
+
+// ---- Verbs -----------------------------------------------------------------------------------------------------------
+
+struct ActionBody {
+  std::string reason;
+  std::string plan;
+  std::string name_space;
+  std::string key;
+  bool full = false;
+};
+Result<ActionBody> parse_action(const Call& call, std::initializer_list<std::string_view> takes) {
+  ActionBody body;
+  if (call.request.body.empty()) return body;
+  ST8_ASSIGN(const wire::JsonValue json, wire::parse_json(call.request.body));
+  wire::Fields fields(json, "", wire::Fields::Unknown::kRefuse);
+  for (const std::string_view name : takes) {
+    if (name == "reason") body.reason = fields.text("reason");
+    if (name == "plan") body.plan = fields.text("plan");
+    if (name == "namespace") body.name_space = fields.text("namespace");
+    if (name == "key") body.key = fields.text("key");
+    if (name == "full") body.full = fields.flag("full").value_or(false);
+  }
+  ST8_TRY(fields.finish());
+  if (body.reason.size() > state::Limits::kMessageBytesMax) return fail(ErrorCode::kTooLarge, "the reason is longer than a message may be", "");
+  return body;
+}
+
+Reply act(Call& call, RolloutService& rollouts) {
+  Query query(call.request);
+  ST8_API_TRY(query.finish());
+  using Kind = target::RolloutAction::Kind;
+  static constexpr std::pair<std::string_view, Kind> kVerbs[] = {{"pause", Kind::kPause}, {"resume", Kind::kResume}, {"promote", Kind::kPromote}, {"abort", Kind::kAbort},
+                                                               {"retry", Kind::kRetry}, {"approve", Kind::kApprove}, {"reject", Kind::kReject}};
+  const std::string_view verb = call.parameter("verb");
+  const auto* found = std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const auto& one) { return one.first == verb; });
+  if (found == std::end(kVerbs)) {
+    return problem(ErrorCode::kNotFound, "there is no \"" + std::string(verb.substr(0, 80)) + "\" of a rollout", "there are pause, resume, promote, abort, retry, approve and reject");
+  }
+  ST8_API_ASSIGN(const target::RolloutDetail detail, rollout_of(call, rollouts, auth::Verb::kWrite));
+  target::RolloutAction action{found->second, call.principal->name, "", {}};
+  ST8_API_ASSIGN(const ActionBody body, found->second == Kind::kPromote   ? parse_action(call, {"full"})
+                                        : found->second == Kind::kApprove ? parse_action(call, {"plan", "reason"})
+                                                                          : parse_action(call, {"reason"}));
+  action.reason = body.reason;
+  if (action.kind == Kind::kPromote && body.full) action.kind = Kind::kPromoteFull;
+  if (action.kind == Kind::kApprove) {
+    const auto hash = Hash::from_hex(body.plan);
+    if (!hash) return problem(ErrorCode::kInvalidArgument, "an approval names the plan that it is for", "give `plan`: the plan_hash that GET /v1/rollouts/{id} answers");
+    action.plan.value = *hash;
+  }
+  ST8_API_ASSIGN(const target::RolloutSummary summary, rollouts.act(detail.view.summary.id, action));
+  return object([&](JsonWriter& out) { write_summary(out, summary); });
+}
+
+Checked allow_scope(const Call& call, auth::Verb verb, const std::string& scope) {
+  if (scope == "*") {
+    if (call.principal->has(verb) && call.principal->all_namespaces()) return {};
+    return tl::unexpected<wire::Problem>(problem_of({verb, "*", "", "", "the token of \"" + call.principal->name + "\" does not cover every namespace"}));
+  }
+  ST8_API_ASSIGN(const state::NamespaceName name, namespace_of(scope));
+  return allow_all_branches(call, verb, name, "a freeze");
+}
+
+Reply list_freezes(Call& call, const RolloutService& rollouts) {
+  Query query(call.request);
+  ST8_API_TRY(query.finish());
+  return object([&](JsonWriter& out) {
+    out.key("freezes").begin_array();
+    for (const target::Freeze& freeze : rollouts.freezes()) {
+      if (freeze.scope != "*" && !auth::sees_namespace(*call.principal, auth::Verb::kRead, freeze.scope)) continue;
+      out.begin_object().field("namespace", freeze.scope).field("actor", freeze.actor).field("reason", freeze.reason).field("since", format_rfc3339(freeze.since)).end_object();
+    }
+    out.end_array();
+  });
+}
+
+Reply freeze(Call& call, RolloutService& rollouts, bool on) {
+  Query query(call.request);
+  ST8_API_TRY(query.finish());
+  ST8_API_ASSIGN(const ActionBody body, on ? parse_action(call, {"namespace", "reason"}) : parse_action(call, {"namespace"}));
+  const std::string scope = body.name_space.empty() ? "*" : body.name_space;
+  ST8_API_TRY(allow_scope(call, auth::Verb::kAdmin, scope));
+  if (on) {
+    ST8_API_TRY(rollouts.freeze(scope, call.principal->name, body.reason));
+  } else {
+    ST8_API_TRY(rollouts.unfreeze(scope));
+  }
+  return object([&](JsonWriter& out) { out.field("namespace", scope).field("frozen", on); });
+}
+
+Reply list_quarantine(Call& call, const RolloutService& rollouts) {
+  Query query(call.request);
+  const std::string ns = query.text("namespace");
+  query.text("branch");
+  ST8_API_TRY(query.finish());
+  if (!ns.empty()) {
+    ST8_API_ASSIGN(const state::NamespaceName name, namespace_of(ns));
+    ST8_API_TRY(allow(call, auth::Verb::kRead, name));
+  }
+  return object([&](JsonWriter& out) {
+    out.key("quarantine").begin_array();
+    for (const target::Quarantine& one : rollouts.quarantined()) {
+      if (!ns.empty() && one.name_space != ns) continue;
+      if (!sees(call, one.name_space, one.branch) || !one.key.starts_with(call.principal->allow.key_prefix)) continue;
+      out.begin_object().field("namespace", one.name_space).field("branch", one.branch).field("key", one.key).field("change", one.after ? "write" : "delete");
+      if (one.after) out.field("hash", one.after->hex());
+      out.field("rollout", one.rollout.str()).field("at", format_rfc3339(one.at));
+      if (sees_documents(call)) out.field("reason", one.reason);
+      out.key("targets").begin_array();
+      for (const target::TargetName& name : one.targets) out.string(name.str());
+      out.end_array().end_object();
+    }
+    out.end_array();
+  });
+}
+
+Reply release(Call& call, RolloutService& rollouts) {
+  Query query(call.request);
+  ST8_API_TRY(query.finish());
+  ST8_API_ASSIGN(const ActionBody body, parse_action(call, {"namespace", "key"}));
+  ST8_API_ASSIGN(const state::NamespaceName name, namespace_of(body.name_space));
+  if (body.key.empty()) return problem(ErrorCode::kInvalidArgument, "nothing to release is named", "give `key`: a key, or a rollout's id");
+  // Every branch on which it failed must be the caller's, and the keys too.
+  for (const target::Quarantine& one : rollouts.quarantined()) {
+    if (one.name_space != name.str() || (one.key != body.key && one.rollout.str() != body.key)) continue;
+    ST8_API_ASSIGN(const Where where, api::where_of(one.name_space, one.branch));
+    ST8_API_ASSIGN(const state::DocumentKey key, state::DocumentKey::parse(one.key));
+    ST8_API_TRY(allow(call, auth::Verb::kWrite, where, key));
+  }
+  ST8_API_TRY(allow(call, auth::Verb::kWrite, name));
+  ST8_API_ASSIGN(const std::size_t released, rollouts.release(name.str(), body.key));
+  return object([&](JsonWriter& out) { out.field("released", std::uint64_t{released}); });
+}
+
+}  // namespace
+
+void add_rollout_routes(Router& router, target::RolloutService& rollouts) {
+  const auto with = [&rollouts](auto handler) -> HandlerFunction { return [&rollouts, handler](Call& call) { return handler(call, rollouts); }; };
+  router.add({"GET", "/v1/live", Access::kRead, BodyKind::kNone, "live", with(live)});
+  router.add({"GET", "/v1/targets", Access::kRead, BodyKind::kNone, "targets", with(list_targets)});
+  router.add({"GET", "/v1/targets/{name}", Access::kRead, BodyKind::kNone, "targets", with(get_target)});
+  router.add({"GET", "/v1/rollouts", Access::kRead, BodyKind::kNone, "rollouts", with(list_rollouts)});
+  router.add({"GET", "/v1/rollouts/{id}", Access::kRead, BodyKind::kNone, "rollouts", with(get_rollout)});
+  router.add({"POST", "/v1/rollouts/{id}/{verb}", Access::kWrite, BodyKind::kJson, "rollout", with(act)});
+  router.add({"GET", "/v1/plan", Access::kRead, BodyKind::kNone, "plan", with(plan)});
+  router.add({"GET", "/v1/freezes", Access::kAnyToken, BodyKind::kNone, "freezes", with(list_freezes)});
+  router.add({"POST", "/v1/freeze", Access::kAdmin, BodyKind::kJson, "freeze", with([](Call& call, RolloutService& service) { return freeze(call, service, true); })});
+  router.add({"POST", "/v1/unfreeze", Access::kAdmin, BodyKind::kJson, "unfreeze", with([](Call& call, RolloutService& service) { return freeze(call, service, false); })});
+  router.add({"GET", "/v1/quarantine", Access::kRead, BodyKind::kNone, "quarantine", with(list_quarantine)});
+  router.add({"POST", "/v1/quarantine/release", Access::kWrite, BodyKind::kJson, "quarantine", with(release)});
+}
+
+}  // namespace st8::api

@@ -1,0 +1,159 @@
+// The routes of rollouts over a real store, directories and service: what they answer, and to whom.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "api/instance.h"
+#include "server/api_fixture.h"
+#include "support/eventually.h"
+#include "support/temp_directory.h"
+
+namespace st8::api {
+namespace {
+
+using test::Json;
+using ::testing::HasSubstr;
+
+constexpr const char* kTokens = R"(
+tokens:
+  - {token: root-token-with-enough-bytes, name: root, allow: {namespaces: ["*"], branches: ["*"], verbs: [read, write, admin]}}
+  - {token: shop-token-with-enough-bytes, name: shop, allow: {namespaces: [shop], branches: [main], verbs: [read, write]}}
+  - {token: look-token-with-enough-bytes, name: look, allow: {namespaces: [shop], branches: [main], verbs: [read]}}
+  - {token: bank-token-with-enough-bytes, name: bank, allow: {namespaces: [bank], branches: ["*"], verbs: [read, write, admin]}}
+  - {token: part-token-with-enough-bytes, name: part, allow: {namespaces: [shop], branches: [main], key_prefix: pub/, verbs: [read, write]}}
+)";
+
+class RolloutRoutes : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto tokens = directory_.path() / "tokens.yaml";
+    std::ofstream(tokens) << kTokens;
+    InstanceOptions options;
+    options.engine.directory = (directory_.path() / "state").string();
+    options.auth.token_file = tokens.string();
+    options.rollouts = true;
+    auto opened = Instance::open(std::move(options), system_clock());
+    ASSERT_TRUE(opened) << opened.error().message;
+    instance_ = std::move(*opened);
+    put("st8/system", {{"targets/web-1.yaml", "kind: file\nspec: {root: " + (directory_.path() / "web-1").string() + "}\n"}});
+    put("shop", {{".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-1]}\napproval: {required: true}\n"}, {"pub/a", "1"}, {"private/secret-name", "2"}});
+    ASSERT_TRUE(st8::test::eventually([&] { return get("root", "/v1/rollouts").json["rollouts"].size() == 1; }));
+  }
+
+  struct Reply {
+    int status = 0;
+    std::string body;
+    Json json;
+  };
+  Reply send(const std::string& token, const std::string& method, const std::string& target, const std::string& body = "") {
+    http::Request request;
+    request.method = method;
+    test::set_target(request, target);
+    request.body = body;
+    if (!token.empty()) request.headers.emplace_back("authorization", "Bearer " + token + "-token-with-enough-bytes");
+    if (method != "GET") request.headers.emplace_back("content-type", "application/json");
+    request.remote_address = "127.0.0.1:1";
+    const http::Response response = instance_->handler().handle(request);
+    return {response.status, response.body, Json::parse(response.body, nullptr, false)};
+  }
+  Reply get(const std::string& token, const std::string& target) { return send(token, "GET", target); }
+  Reply post(const std::string& token, const std::string& target, const Json& body = Json::object()) { return send(token, "POST", target, body.dump()); }
+  void put(const std::string& ns, const std::vector<std::pair<std::string, std::string>>& documents) {
+    Json body = {{"scope", {{"namespace", ns}, {"branch", "main"}}}, {"documents", Json::array()}};
+    for (const auto& [key, content] : documents) body["documents"].push_back({{"key", key}, {"content", content}});
+    const Reply reply = post("root", "/v1/apply", body);
+    ASSERT_EQ(reply.status, 200) << reply.body;
+  }
+  void approve() {
+    const std::string hash = get("root", "/v1/rollouts/r-1").json["plan_hash"];
+    const Reply reply = post("shop", "/v1/rollouts/r-1/approve", {{"plan", hash}});
+    ASSERT_EQ(reply.status, 200) << reply.body;
+    ASSERT_TRUE(st8::test::eventually([&] { return get("root", "/v1/rollouts/r-1").json["phase"] == "promoted"; }));
+  }
+
+  st8::test::TempDirectory directory_;
+  std::unique_ptr<Instance> instance_;
+};
+
+TEST_F(RolloutRoutes, ShowTheWayOfARevisionToItsTarget) {
+  EXPECT_EQ(get("root", "/v1/rollouts/r-1").json["waiting_for"], "an approval");
+  EXPECT_TRUE(get("root", "/v1/live").json["live"].empty());
+  EXPECT_EQ(post("shop", "/v1/rollouts/r-1/approve", {{"plan", std::string(64, '0')}}).status, 412);
+  EXPECT_EQ(post("shop", "/v1/rollouts/r-1/approve").status, 400);
+  approve();
+  const Json live = get("root", "/v1/live?namespace=shop").json["live"];
+  ASSERT_EQ(live.size(), 1u);
+  EXPECT_EQ(live[0]["target"], "web-1");
+  EXPECT_EQ(live[0]["revision"], 1);
+  EXPECT_EQ(live[0]["desired_revision"], 1);
+  EXPECT_EQ(live[0]["state"], "promoted");
+  EXPECT_TRUE(get("root", "/v1/live?namespace=shop&time=1h-ago").json["live"].empty());
+  EXPECT_EQ(get("root", "/v1/live?time=yesterday").status, 400);
+  const Json detail = get("root", "/v1/rollouts/1").json;
+  EXPECT_EQ(detail["targets"][0]["stage"], "promoted");
+  EXPECT_EQ(detail["targets"][0]["read_back"], live[0]["hash"]);
+  EXPECT_EQ(detail["events"].front()["kind"], "created");
+  EXPECT_EQ(detail["events"].back()["outcome"], "promoted");
+  EXPECT_EQ(detail["plan"]["targets"][0]["diff"][0]["type"], "create");
+  EXPECT_EQ(get("root", "/v1/targets").json["targets"][0]["live"]["revision"], 1);
+  EXPECT_EQ(get("root", "/v1/targets/web-1").json["kind"], "file");
+  const Reply near = get("root", "/v1/targets/wbe-1");
+  EXPECT_EQ(near.status, 404);
+  EXPECT_THAT(near.body, HasSubstr("did you mean"));
+  EXPECT_EQ(post("root", "/v1/rollouts/r-1/abort").status, 409);
+  EXPECT_EQ(post("root", "/v1/rollouts/r-1/explode").status, 404);
+  EXPECT_EQ(post("root", "/v1/rollouts/r-1/abort", {{"raeson", "x"}}).status, 400);
+  EXPECT_EQ(get("root", "/v1/rollouts/r-99").status, 404);
+  EXPECT_EQ(get("root", "/v1/rollouts/nonsense").status, 400);
+  EXPECT_EQ(get("root", "/v1/plan?namespace=shop").json["noop"], true);
+}
+
+TEST_F(RolloutRoutes, AnswerOnlyWhoMaySeeTheBranch) {
+  approve();
+  for (const char* path : {"/v1/rollouts/r-1", "/v1/live?namespace=shop", "/v1/rollouts?namespace=shop", "/v1/plan?namespace=shop", "/v1/targets", "/v1/targets/web-1"}) {
+    EXPECT_EQ(get("", path).status, 401) << path;
+    const int status = get("bank", path).status;
+    EXPECT_TRUE(status == 403 || status == 404) << path << " " << status;
+  }
+  EXPECT_TRUE(get("bank", "/v1/live").json["live"].empty());
+  EXPECT_TRUE(get("bank", "/v1/rollouts").json["rollouts"].empty());
+  EXPECT_EQ(get("look", "/v1/rollouts/r-1").status, 200);
+  for (const char* verb : {"pause", "resume", "promote", "abort", "retry", "approve", "reject"}) {
+    EXPECT_EQ(post("look", std::string("/v1/rollouts/r-1/") + verb).status, 403) << verb;
+    EXPECT_EQ(post("bank", std::string("/v1/rollouts/r-1/") + verb).status, 404) << verb;
+  }
+  EXPECT_EQ(post("shop", "/v1/freeze", {{"namespace", "shop"}, {"reason", "x"}}).status, 403);
+  EXPECT_EQ(post("bank", "/v1/freeze", {{"namespace", "shop"}, {"reason", "x"}}).status, 403);
+  EXPECT_EQ(post("bank", "/v1/freeze", {{"reason", "x"}}).status, 403);
+  EXPECT_EQ(post("root", "/v1/freeze", {{"reason", "x"}}).status, 200);
+  EXPECT_EQ(get("root", "/v1/freezes").json["freezes"][0]["namespace"], "*");
+  EXPECT_EQ(post("root", "/v1/unfreeze").status, 200);
+  EXPECT_EQ(post("bank", "/v1/quarantine/release", {{"namespace", "shop"}, {"key", "x"}}).status, 403);
+}
+
+TEST_F(RolloutRoutes, TellNothingOfKeysOutsideThePrefix) {
+  approve();
+  for (const char* path : {"/v1/rollouts/r-1", "/v1/rollouts", "/v1/plan?namespace=shop", "/v1/live?namespace=shop", "/v1/quarantine?namespace=shop"}) {
+    const Reply reply = get("part", path);
+    EXPECT_EQ(reply.status, 200) << path << reply.body;
+    EXPECT_EQ(reply.body.find("secret-name"), std::string::npos) << path;
+  }
+}
+
+TEST_F(RolloutRoutes, RefuseABadPolicyBeforeARevisionIsMade) {
+  const auto apply = [&](const std::string& ns, const std::string& key, const std::string& content) {
+    return post("root", "/v1/apply", {{"scope", {{"namespace", ns}}}, {"documents", {{{"key", key}, {"content", content}}}}});
+  };
+  const Reply policy = apply("shop", ".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-2]}\n");
+  EXPECT_EQ(policy.status, 422) << policy.body;
+  EXPECT_THAT(policy.json["detail"].get<std::string>(), HasSubstr(".st8/rollout.yaml:2"));
+  EXPECT_THAT(policy.json["hint"].get<std::string>(), HasSubstr("web-1"));
+  EXPECT_EQ(apply("st8/system", "targets/x.yaml", "kind: file\nspec: {}\n").status, 422);
+  EXPECT_EQ(send("root", "PUT", "/v1/documents/.st8/rollout.yaml?namespace=shop", "nonsense: 1\n").status, 422);
+  EXPECT_EQ(get("root", "/v1/log?namespace=shop").json["entries"].size(), 1u);
+}
+
+}  // namespace
+}  // namespace st8::api
