@@ -9,6 +9,7 @@ namespace {
 Reply run(Call& call, const Where& where, const state::BranchName& source_branch, state::Selector source, state::Cause cause,
           const wire::WriteFields& fields, ChangesMode mode) {
   ST8_API_ASSIGN(state::WriteContext context, write_context(call, fields, state::cause_name(cause)));
+  const std::string named = source.text;  // As the caller put it; the number stands in the revision anyway.
   // A write on the branch covers its own past; another branch's documents have to be readable.
   const auth::Verb source_verb = source_branch == where.branch ? auth::Verb::kWrite : auth::Verb::kRead;
   // What the caller may see was decided for one revision: the copy takes that one, wherever the name points by then. A caller
@@ -22,7 +23,7 @@ Reply run(Call& call, const Where& where, const state::BranchName& source_branch
   }
   const std::optional<state::RevisionNumber> expected = context.expected_revision;
   const Outcome<state::CommitResult> result = guarded_write(call, where, std::move(context), [&](const state::WriteContext& with) {
-    return call.store().copy(state::CopyRequest{where.name_space, where.branch, source, source_branch, cause, "", with});
+    return call.store().copy(state::CopyRequest{where.name_space, where.branch, source, source_branch, cause, named, with});
   });
   return write_reply(call, where, result, mode, nullptr, expected);
 }
