@@ -25,6 +25,8 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdarg>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
@@ -34,6 +36,7 @@
 
 #include "engine/keyspace.h"
 #include "engine/log_file.h"
+#include "st8/state/clock.h"
 #include "st8/state/engine.h"
 #include "st8/state/failpoint.h"
 #include "st8/state/text.h"
@@ -105,65 +108,162 @@ Status make_directory(const std::filesystem::path& directory) {
   return {};
 }
 
-rocksdb::IOStatus to_io_status(int error, const std::string& doing) {
-  if (error == 0) return rocksdb::IOStatus::OK();
-  std::string text = std::generic_category().message(error);
-  return error == ENOSPC || error == EDQUOT ? rocksdb::IOStatus::NoSpace(doing, text) : rocksdb::IOStatus::IOError(doing, text);
-}
+// What became of the log files of one store: whether a write reached them, and the first error that one met.
+class LogHealth {
+ public:
+  void count_append() { appends_.fetch_add(1, std::memory_order_relaxed); }
+  std::uint64_t appends() const { return appends_.load(std::memory_order_relaxed); }
+  void fail(std::string error) {
+    const std::lock_guard lock(mutex_);
+    if (!failed_.load(std::memory_order_relaxed)) error_ = std::move(error);
+    failed_.store(true, std::memory_order_release);
+  }
+  bool failed() const { return failed_.load(std::memory_order_acquire); }
+  std::string error() const {
+    const std::lock_guard lock(mutex_);
+    return error_;
+  }
 
-// LogFile, as RocksDB wants its files.
+ private:
+  std::atomic<std::uint64_t> appends_{0};
+  std::atomic<bool> failed_{false};
+  mutable std::mutex mutex_;
+  std::string error_;
+};
+
+// LogFile, as RocksDB wants its files. An error of append or sync is kept in LogHealth, which commit() asks, and hidden
+// from RocksDB: it would go on to use the file, and its debug assertions, which Debian's build has switched on, take that for
+// a bug and end the process. Behind an error the file takes nothing more, so what was synced stays readable.
 class RocksLogFile final : public rocksdb::FSWritableFile {
  public:
-  explicit RocksLogFile(std::string path) : path_(std::move(path)) {}
-  rocksdb::IOStatus open() { return to_io_status(file_.open(path_), "open " + path_); }
+  RocksLogFile(std::string path, std::shared_ptr<LogHealth> health) : path_(std::move(path)), health_(std::move(health)) {}
+  rocksdb::IOStatus open() {
+    const int error = file_.open(path_);
+    if (error == 0) return rocksdb::IOStatus::OK();
+    const std::string text = std::generic_category().message(error);
+    return error == ENOSPC || error == EDQUOT ? rocksdb::IOStatus::NoSpace(path_, text) : rocksdb::IOStatus::IOError(path_, text);
+  }
 
   using rocksdb::FSWritableFile::Append;
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    return to_io_status(file_.append(to_view(data)), "append to " + path_);
+    health_->count_append();
+    size_ += data.size();
+    if (!health_->failed()) note(file_.append(to_view(data)), "append to");
+    return rocksdb::IOStatus::OK();
   }
   rocksdb::IOStatus Truncate(std::uint64_t size, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    return to_io_status(file_.truncate(size), "truncate " + path_);
+    size_ = size;
+    if (!health_->failed()) note(file_.truncate(size), "truncate");
+    return rocksdb::IOStatus::OK();
   }
   rocksdb::IOStatus Close(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    return to_io_status(file_.close(), "close " + path_);
+    // What had to be durable was synced before; a close that fails takes nothing of it back.
+    static_cast<void>(file_.close());
+    return rocksdb::IOStatus::OK();
   }
   rocksdb::IOStatus Flush(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override { return rocksdb::IOStatus::OK(); }
   rocksdb::IOStatus Sync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    return to_io_status(file_.sync(), "sync " + path_);
+    if (!health_->failed()) note(file_.sync(), "sync");
+    return rocksdb::IOStatus::OK();
   }
   bool IsSyncThreadSafe() const override { return true; }
-  std::uint64_t GetFileSize(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override { return file_.size(); }
+  std::uint64_t GetFileSize(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override { return size_; }
   // It prepares its blocks itself.
   void PrepareWrite(std::size_t, std::size_t, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {}
 
  private:
+  void note(int error, const char* doing) {
+    if (error != 0) health_->fail(std::string("cannot ") + doing + " " + path_ + ": " + std::generic_category().message(error));
+  }
+
   std::string path_;
+  std::shared_ptr<LogHealth> health_;
   LogFile file_;
+  std::uint64_t size_ = 0;  // As RocksDB believes.
 };
 
 // The machine's files, with logs of our own.
 class FileSystem final : public rocksdb::FileSystemWrapper {
  public:
-  FileSystem() : rocksdb::FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  explicit FileSystem(std::shared_ptr<LogHealth> health)
+      : rocksdb::FileSystemWrapper(rocksdb::FileSystem::Default()), health_(std::move(health)) {}
   const char* Name() const override { return "st8"; }
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* file, rocksdb::IODebugContext* debug) override {
     if (!path.ends_with(".log")) return target()->NewWritableFile(path, options, file, debug);
-    auto log = std::make_unique<RocksLogFile>(path);
+    auto log = std::make_unique<RocksLogFile>(path, health_);
     rocksdb::IOStatus status = log->open();
     if (status.ok()) *file = std::move(log);
     return status;
   }
+
+ private:
+  std::shared_ptr<LogHealth> health_;
 };
 
-// Hears of errors that RocksDB meets on its own threads, and tells those that leave a write in doubt from the others.
+// RocksDB's own messages, in the file LOG of the store's directory and one older file beside it. RocksDB's logger would end
+// the process when the disk is full (see RocksLogFile); here a line that cannot be written is dropped.
+class InfoLog final : public rocksdb::Logger {
+ public:
+  static constexpr std::size_t kFileBytesMax = 1u << 20;
+
+  explicit InfoLog(std::string directory) : rocksdb::Logger(rocksdb::WARN_LEVEL), path_(std::move(directory) + "/LOG") {}
+  ~InfoLog() override {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list arguments) override { write_line("INFO", format, arguments); }
+  void Logv(rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
+    if (level < GetInfoLogLevel() || level == rocksdb::HEADER_LEVEL) return;
+    write_line(level >= rocksdb::ERROR_LEVEL ? "ERROR" : "WARN", format, arguments);
+  }
+  void LogHeader(const char*, va_list) override {}
+
+ private:
+  [[gnu::format(printf, 3, 0)]] void write_line(const char* level, const char* format, va_list arguments) {
+    std::array<char, 2048> text;
+    const int length = std::vsnprintf(text.data(), text.size(), format, arguments);
+    if (length < 0) return;
+    std::string line = format_rfc3339(system_clock().now());
+    line += ' ';
+    line += level;
+    line += ' ';
+    line.append(text.data(), std::min(static_cast<std::size_t>(length), text.size() - 1));
+    while (line.ends_with('\n')) line.pop_back();
+    line += '\n';
+    const std::lock_guard lock(mutex_);
+    if (fd_ >= 0 && bytes_ + line.size() > kFileBytesMax) {
+      ::close(fd_);
+      fd_ = -1;
+      ::rename(path_.c_str(), (path_ + ".old").c_str());
+    }
+    if (fd_ < 0) {
+      fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+      struct stat info {};
+      bytes_ = fd_ >= 0 && ::fstat(fd_, &info) == 0 ? static_cast<std::size_t>(info.st_size) : 0;
+    }
+    if (fd_ >= 0 && ::write(fd_, line.data(), line.size()) > 0) bytes_ += line.size();
+  }
+
+  std::string path_;
+  std::mutex mutex_;
+  int fd_ = -1;
+  std::size_t bytes_ = 0;
+};
+
+// Drops every message: for a store that is only read, whose directory may not be writable.
+class NoLog final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+// Hears of errors that RocksDB meets on its own threads: it then takes no writes until it has recovered by itself.
 class ErrorListener final : public rocksdb::EventListener {
  public:
-  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override {
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override {
     const std::lock_guard lock(mutex_);
-    if (reason == rocksdb::BackgroundErrorReason::kWriteCallback || reason == rocksdb::BackgroundErrorReason::kMemTable) {
-      write_in_doubt_ = true;
-    }
     error_ = status->ToString();
     stopped_ = true;
   }
@@ -171,34 +271,31 @@ class ErrorListener final : public rocksdb::EventListener {
     const std::lock_guard lock(mutex_);
     if (info.new_bg_error.ok()) stopped_ = false;
   }
-  struct State {
-    bool stopped = false;
-    bool write_in_doubt = false;
-    std::string error;
-  };
-  State state() const {
+  // The error that writing is stopped by; nullopt: none.
+  std::optional<std::string> stopped_by() const {
     const std::lock_guard lock(mutex_);
-    return {stopped_, write_in_doubt_, error_};
+    return stopped_ ? std::optional(error_) : std::nullopt;
   }
 
  private:
   mutable std::mutex mutex_;
   bool stopped_ = false;
-  bool write_in_doubt_ = false;
   std::string error_;
 };
 
+using SnapshotPtr = std::shared_ptr<const rocksdb::Snapshot>;
+
+SnapshotPtr take_snapshot(rocksdb::DB& db) {
+  return {db.GetSnapshot(), [&db](const rocksdb::Snapshot* snapshot) { db.ReleaseSnapshot(snapshot); }};
+}
+
 class RocksSnapshot final : public EngineSnapshot {
  public:
-  explicit RocksSnapshot(rocksdb::DB& db) : db_(db), snapshot_(db.GetSnapshot()) {}
-  ~RocksSnapshot() override { db_.ReleaseSnapshot(snapshot_); }
-  RocksSnapshot(const RocksSnapshot&) = delete;
-  RocksSnapshot& operator=(const RocksSnapshot&) = delete;
-  const rocksdb::Snapshot* get() const { return snapshot_; }
+  explicit RocksSnapshot(SnapshotPtr snapshot) : snapshot_(std::move(snapshot)) {}
+  const rocksdb::Snapshot* get() const { return snapshot_.get(); }
 
  private:
-  rocksdb::DB& db_;
-  const rocksdb::Snapshot* snapshot_;
+  SnapshotPtr snapshot_;
 };
 
 const rocksdb::Snapshot* to_rocks(const EngineSnapshot* snapshot) {
@@ -263,11 +360,12 @@ class RocksCursor final : public Cursor {
 class RocksEngine final : public Engine {
  public:
   RocksEngine(std::string directory, bool read_only, std::unique_ptr<rocksdb::Env> environment,
-              std::shared_ptr<ErrorListener> listener, std::shared_ptr<rocksdb::Cache> cache, std::shared_ptr<rocksdb::Statistics> statistics,
+              std::shared_ptr<LogHealth> health, std::shared_ptr<ErrorListener> listener, std::shared_ptr<rocksdb::Cache> cache, std::shared_ptr<rocksdb::Statistics> statistics,
               std::unique_ptr<rocksdb::DB> db, rocksdb::ColumnFamilyHandle* records, rocksdb::ColumnFamilyHandle* bodies)
       : directory_(std::move(directory)),
         read_only_(read_only),
         environment_(std::move(environment)),
+        health_(std::move(health)),
         listener_(std::move(listener)),
         cache_(std::move(cache)),
         statistics_(std::move(statistics)),
@@ -277,6 +375,7 @@ class RocksEngine final : public Engine {
   ~RocksEngine() override {
     closing_.store(true);
     rocksdb::CancelAllBackgroundWork(db_.get(), /*wait=*/true);
+    before_write_.reset();
     for (rocksdb::ColumnFamilyHandle* family : families_) db_->DestroyColumnFamilyHandle(family);
   }
   RocksEngine(const RocksEngine&) = delete;
@@ -286,23 +385,32 @@ class RocksEngine final : public Engine {
     gets_.fetch_add(1, std::memory_order_relaxed);
     ST8_FAILPOINT("engine.get");
     rocksdb::PinnableSlice value;
-    ST8_ASSIGN(const bool found, read(key, to_rocks(snapshot), value));
+    ST8_ASSIGN(bool found, read(key, to_rocks(snapshot), value));
+    if (snapshot == nullptr && health_->failed()) [[unlikely]] {
+      value.Reset();
+      ST8_ASSIGN(found, read(key, before_failure().get(), value));
+    }
     if (!found) return std::optional<std::string>{};
     return std::optional<std::string>{std::in_place, value.data(), value.size()};
   }
 
   std::unique_ptr<Cursor> scan(KeyRange range, const EngineSnapshot* snapshot) const override {
     scans_.fetch_add(1, std::memory_order_relaxed);
-    // Two iterators see one instant only through a snapshot; one iterator has an instant of its own.
     std::span<rocksdb::ColumnFamilyHandle* const> families = families_;
     if (const auto one = family_of_range(range)) families = families.subspan(*one, 1);
     std::unique_ptr<EngineSnapshot> own;
-    if (snapshot == nullptr && families.size() > 1) own = this->snapshot();
+    if (snapshot == nullptr) own = this->snapshot();
     const rocksdb::Snapshot* at = to_rocks(snapshot != nullptr ? snapshot : own.get());
     return std::make_unique<RocksCursor>(*db_, families, std::move(range), std::move(own), at);
   }
 
-  std::unique_ptr<EngineSnapshot> snapshot() const override { return std::make_unique<RocksSnapshot>(*db_); }
+  std::unique_ptr<EngineSnapshot> snapshot() const override {
+    SnapshotPtr now = take_snapshot(*db_);
+    if (health_->failed()) [[unlikely]] {
+      if (SnapshotPtr before = before_failure()) now = std::move(before);
+    }
+    return std::make_unique<RocksSnapshot>(std::move(now));
+  }
 
   Status commit(const Batch& batch, std::span<const Expectation> expectations, Durability durability) override {
     if (read_only_) {
@@ -324,8 +432,11 @@ class RocksEngine final : public Engine {
     ST8_TRY(check_expectations(expectations));
     ST8_TRY(check_space(batch));
     ST8_FAILPOINT("engine.before_write");
+    const std::uint64_t appends_before = health_->appends();
+    remember(take_snapshot(*db_));
     const rocksdb::Status written = db_->Write(options, &writes);
-    if (!written.ok()) return judge_failed_write(written);
+    if (!written.ok() || health_->failed()) return judge_failed_write(written, health_->appends() != appends_before);
+    remember(nullptr);
     commits_.fetch_add(1, std::memory_order_relaxed);
     if (options.sync) syncs_.fetch_add(1, std::memory_order_relaxed);
     bytes_written_.fetch_add(batch.bytes(), std::memory_order_relaxed);
@@ -431,18 +542,19 @@ class RocksEngine final : public Engine {
   }
 
   // Holds commit_mutex_.
-  Status check_writable() {
-    if (failed_) {
+  Status check_writable() const {
+    if (in_doubt_ || health_->failed()) {
       return fail(ErrorCode::kUnavailable,
-                  "the store accepts no writes since one failed with an unknown outcome (" + failure_ + ")",
+                  "the store accepts no writes since one failed with an unknown outcome (" + failure_text() + ")",
                   "Look at the disk, then restart: what is on disk decides whether that write happened.");
     }
-    if (const ErrorListener::State state = listener_->state(); state.stopped) {
-      return fail(ErrorCode::kUnavailable, "the store's engine has stopped writing: " + state.error,
+    if (const auto error = listener_->stopped_by()) {
+      return fail(ErrorCode::kUnavailable, "the store's engine has stopped writing: " + *error,
                   "Free disk space or mend the disk; it resumes by itself when it can, else restart.");
     }
     return {};
   }
+  std::string failure_text() const { return health_->failed() ? health_->error() : in_doubt_text_; }
 
   Status check_expectations(std::span<const Expectation> expectations) const {
     for (const Expectation& expected : expectations) {
@@ -472,17 +584,28 @@ class RocksEngine final : public Engine {
                 "Free disk space, or run gc; nothing was written.");
   }
 
-  // Holds commit_mutex_.
-  Status judge_failed_write(const rocksdb::Status& status) {
-    const ErrorListener::State state = listener_->state();
-    if (state.stopped && !state.write_in_doubt) {
-      // Stopped by a flush or a compaction before this write reached the log.
+  // Holds commit_mutex_. `reached_log`: something of the write was handed to the log.
+  Status judge_failed_write(const rocksdb::Status& status, bool reached_log) {
+    if (!reached_log && !health_->failed()) {
+      remember(nullptr);
       return fail(to_error(status, "cannot write to the store"));
     }
-    failed_ = true;
-    failure_ = status.ToString();
-    return fail(ErrorCode::kOutcomeUnknown, "the write or its sync failed (" + failure_ + "): it may be there after a restart",
+    in_doubt_ = true;
+    in_doubt_text_ = status.ToString();
+    return fail(ErrorCode::kOutcomeUnknown, "the write or its sync failed (" + failure_text() + "): it may be there after a restart",
                 "Look at the disk and restart, then read before you retry.");
+  }
+
+  // The state before the write in progress. A write that fails in the log is applied in memory none the less (LogHealth hides
+  // the error from RocksDB), so that it could be read; from then on every read stands on the state before it. The failure
+  // is known before the write is applied, so a reader that finds no failure behind its read has seen nothing of it.
+  void remember(SnapshotPtr before) {
+    const std::lock_guard lock(before_mutex_);
+    before_write_.swap(before);
+  }
+  SnapshotPtr before_failure() const {
+    const std::lock_guard lock(before_mutex_);
+    return before_write_;
   }
 
   std::uint64_t property(const char* name, rocksdb::ColumnFamilyHandle* family) const {
@@ -510,6 +633,7 @@ class RocksEngine final : public Engine {
   std::string directory_;
   bool read_only_;
   std::unique_ptr<rocksdb::Env> environment_;  // Before the database, so that it outlives it.
+  std::shared_ptr<LogHealth> health_;
   std::shared_ptr<ErrorListener> listener_;
   std::shared_ptr<rocksdb::Cache> cache_;
   std::shared_ptr<rocksdb::Statistics> statistics_;
@@ -518,8 +642,10 @@ class RocksEngine final : public Engine {
   std::atomic<bool> closing_{false};
 
   std::mutex commit_mutex_;
-  bool failed_ = false;  // Guarded by commit_mutex_. Never turns back: only a restart knows what is on disk.
-  std::string failure_;
+  bool in_doubt_ = false;  // Guarded by commit_mutex_. Never turns back: only a restart knows what is on disk.
+  std::string in_doubt_text_;
+  mutable std::mutex before_mutex_;
+  SnapshotPtr before_write_;  // Guarded by before_mutex_.
 
   mutable std::atomic<std::uint64_t> gets_{0}, scans_{0};
   std::atomic<std::uint64_t> commits_{0}, syncs_{0}, bytes_written_{0};
@@ -587,8 +713,11 @@ rocksdb::DBOptions database_options(const RocksDbOptions& options, std::shared_p
   db.bytes_per_sync = 1u << 20;  // Tables go to disk as they are written, not in one burst that a commit's sync waits behind.
   db.paranoid_checks = true;
   db.info_log_level = rocksdb::WARN_LEVEL;
-  db.keep_log_file_num = 2;
-  db.max_log_file_size = 1u << 20;
+  if (options.read_only) {
+    db.info_log = std::make_shared<NoLog>();
+  } else {
+    db.info_log = std::make_shared<InfoLog>(options.directory);
+  }
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   db.skip_stats_update_on_db_open = true;
@@ -635,7 +764,8 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
                                     /*high_pri_pool_ratio=*/0.5);
   auto statistics = rocksdb::CreateDBStatistics();
   statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
-  std::unique_ptr<rocksdb::Env> environment = rocksdb::NewCompositeEnv(std::make_shared<FileSystem>());
+  auto health = std::make_shared<LogHealth>();
+  std::unique_ptr<rocksdb::Env> environment = rocksdb::NewCompositeEnv(std::make_shared<FileSystem>(health));
   rocksdb::DBOptions db_options = database_options(options, listener, statistics);
   db_options.env = environment.get();
   const std::vector<rocksdb::ColumnFamilyDescriptor> families{
@@ -648,8 +778,8 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
                                      ? rocksdb::DB::OpenForReadOnly(db_options, options.directory, families, &handles, &raw)
                                      : rocksdb::DB::Open(db_options, options.directory, families, &handles, &raw);
   if (!status.ok()) return fail(open_error(status, options.directory));
-  return std::make_unique<RocksEngine>(options.directory, options.read_only, std::move(environment), std::move(listener),
-                                       std::move(cache), std::move(statistics), std::unique_ptr<rocksdb::DB>(raw), handles[0], handles[1]);
+  return std::make_unique<RocksEngine>(options.directory, options.read_only, std::move(environment), std::move(health),
+                                       std::move(listener), std::move(cache), std::move(statistics), std::unique_ptr<rocksdb::DB>(raw), handles[0], handles[1]);
 }
 
 }  // namespace

@@ -1,0 +1,18 @@
+#include "crash/engine_power_loss.h"
+
+#ifdef ST8_SYNC_FAULT_LIBRARY
+
+namespace st8::test {
+namespace {
+
+TEST(EnginePowerLossEverySync, LosesNothingAcknowledged) { lose_power_at_every_sync("", 200, 1); }
+TEST(EnginePowerLossEverySync, LosesNothingAcknowledgedThoughNamesAreLostToo) { lose_power_at_every_sync("names,", 200, 1); }
+
+TEST(EngineBackgroundFailureEverywhere, NeverLosesNorEndsTheProcess) {
+  fail_in_the_background({".sst", "MANIFEST", "CURRENT", "OPTIONS", "LOG", ""}, {"1+", "2", "5+", "9", "14+", "22", "30", "60+"});
+}
+
+}  // namespace
+}  // namespace st8::test
+
+#endif  // ST8_SYNC_FAULT_LIBRARY
