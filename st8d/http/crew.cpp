@@ -81,7 +81,10 @@ bool Crew::admit(bool may_block) {
     return true;
   }
   const std::lock_guard lock(mutex_);
-  return pollers_.load() > 0 || call_up(true);
+  // Two, so that a burst of work is met by twice as many threads at each step, and not by one after the other.
+  if (pollers_.load() == 0) call_up(true);
+  if (pollers_.load() == 1) call_up(true);
+  return pollers_.load() > 0;
 }
 
 bool Crew::enqueue(std::function<void()> work) {

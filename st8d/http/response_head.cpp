@@ -1,5 +1,6 @@
 #include "http/response_head.h"
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 
@@ -35,10 +36,18 @@ std::string_view http_date() {
   return {text, length};
 }
 
+bool plain_in_field(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+}
+
 void append_field(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    out.push_back(byte == '\t' || (byte >= 0x20 && byte != 0x7f) ? c : '?');
+  const std::size_t from = out.size();
+  out += text;
+  // Almost never is there anything to replace: one pass that only looks.
+  if (std::all_of(text.begin(), text.end(), plain_in_field)) return;
+  for (std::size_t i = from; i < out.size(); ++i) {
+    if (!plain_in_field(out[i])) out[i] = '?';
   }
 }
 
