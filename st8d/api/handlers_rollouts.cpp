@@ -441,11 +441,14 @@ Reply act(Call& call, RolloutService& rollouts) {
 
 Checked allow_scope(const Call& call, auth::Verb verb, const std::string& scope) {
   if (scope == "*") {
-    if (call.principal->has(verb) && call.principal->all_namespaces()) return {};
-    return tl::unexpected<wire::Problem>(problem_of({verb, "*", "", "", "the token of \"" + call.principal->name + "\" does not cover every namespace"}));
+    const auth::Principal& who = *call.principal;
+    if (who.has(verb) && who.all_namespaces() && who.all_branches() && who.all_keys()) return {};
+    return tl::unexpected<wire::Problem>(problem_of({verb, "*", "", "", "the token of \"" + call.principal->name + "\" does not cover everything, and a freeze without a namespace holds everything"}));
   }
   ST8_API_ASSIGN(const state::NamespaceName name, namespace_of(scope));
-  return allow_all_branches(call, verb, name, "a freeze");
+  ST8_API_TRY(allow_all_branches(call, verb, name, "a freeze"));
+  ST8_API_ASSIGN(const Where whole, api::where_of(scope, ""));
+  return allow_all_keys(call, verb, whole, "a freeze");
 }
 
 Reply list_freezes(Call& call, const RolloutService& rollouts) {

@@ -15,12 +15,14 @@
 #include <vector>
 
 #include "api/api.h"
+#include "api/handlers_rollouts.h"
 #include "api/watch_hub.h"
 #include "auth/authenticator.h"
 #include "http/exchange.h"
 #include "http/metrics.h"
 #include "st8/state/engine.h"
 #include "st8/state/store.h"
+#include "st8/target/service.h"
 #include "support/manual_clock.h"
 
 namespace st8::api::test {
@@ -151,18 +153,39 @@ class TestChannel : public http::Channel {
   bool holding_ = false;
 };
 
-// A server: hub, store, tokens, API.
+enum class Rollouts { kWithout, kWith };
+
+// A server: hub, store, tokens, API; with rollouts it takes revisions live, by the machine's clock.
 class Server {
  public:
-  explicit Server(std::string_view tokens = {}, WatchHubOptions hub = {}, ApiOptions options = {}) : hub_(hub) {
-    auto store = state::Store::open(state::make_memory_engine(), clock_);
+  explicit Server(std::string_view tokens = {}, WatchHubOptions hub = {}, ApiOptions options = {}, Rollouts rollouts = Rollouts::kWithout)
+      : hub_(hub) {
+    const Clock& clock = rollouts == Rollouts::kWith ? system_clock() : clock_;
+    auto store = state::Store::open(state::make_memory_engine(), clock);
     if (!store) throw std::runtime_error(store.error().message);
     store_ = std::move(*store);
     auto authenticator = tokens.empty() ? auth::Authenticator::create({}) : auth::Authenticator::from_yaml(tokens);
     if (!authenticator) throw std::runtime_error(authenticator.error().message);
     authenticator_ = std::move(*authenticator);
     options.version = "test";
-    api_ = std::make_unique<Api>(*store_, hub_, *authenticator_, metrics_, clock_, std::move(options));
+    if (rollouts == Rollouts::kWith) {
+      rollouts_ = std::make_unique<target::RolloutService>(*store_, clock, target::ServiceOptions{});
+      store_->set_guard(rollouts_.get());
+      store_->add_listener(rollouts_.get());
+      options.validate = [this](const state::NamespaceName& ns, const std::vector<state::Document>& documents) {
+        return rollouts_->validate_documents(ns, documents);
+      };
+      options.extensions.push_back([this](Router& router) { add_rollout_routes(router, *rollouts_); });
+    }
+    api_ = std::make_unique<Api>(*store_, hub_, *authenticator_, metrics_, clock, std::move(options));
+    if (rollouts_ != nullptr) {
+      if (const Status started = rollouts_->start(); !started) throw std::runtime_error(started.error().message);
+    }
+  }
+  ~Server() {
+    if (rollouts_ != nullptr) rollouts_->stop();
+    api_.reset();
+    store_.reset();  // Before its listeners.
   }
 
   http::Request request(std::string method, std::string_view target, std::string body = {}, Headers headers = {}) const {
@@ -240,6 +263,7 @@ class Server {
   http::Metrics metrics_;
   WatchHub hub_;
   std::unique_ptr<state::Store> store_;
+  std::unique_ptr<target::RolloutService> rollouts_;
   std::unique_ptr<auth::Authenticator> authenticator_;
   std::unique_ptr<Api> api_;
   std::string token_;
