@@ -8,6 +8,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "http/listener.h"
+#include "wire/text.h"
+
 namespace st8::daemon {
 namespace {
 
@@ -46,6 +49,14 @@ Status set_count(std::size_t& to, const std::string& text, std::size_t least, st
   return {};
 }
 
+Status set_listen(std::string& to, const std::string& text) {
+  if (!http::parse_listen_address(text)) {
+    return fail(ErrorCode::kInvalidArgument, "is HOST:PORT, [IPv6]:PORT or :PORT, not \"" + text + "\"");
+  }
+  to = text;
+  return {};
+}
+
 Status set_log_format(http::LogFormat& to, const std::string& text) {
   if (text == "json") to = http::LogFormat::kJson;
   else if (text == "text") to = http::LogFormat::kText;
@@ -54,32 +65,11 @@ Status set_log_format(http::LogFormat& to, const std::string& text) {
   return {};
 }
 
-// How unlike two names are: insertions, deletions and substitutions.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 std::string nearest_field(const std::string& typed) {
-  std::string best;
-  std::size_t least = 4;
-  for (const Setting& setting : settings()) {
-    if (const std::size_t away = distance(typed, setting.field()); away < least) {
-      least = away;
-      best = setting.field();
-    }
-  }
-  return best;
+  std::vector<std::string> names;
+  for (const Setting& setting : settings()) names.push_back(setting.field());
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  return std::string(wire::nearest(typed, views));
 }
 
 std::string place(const std::string& file, const YAML::Mark& mark) {
@@ -141,7 +131,7 @@ std::string Setting::field() const {
 const std::vector<Setting>& settings() {
   static const std::vector<Setting> all = {
       {"listen", "ADDRESS", "Where to listen: HOST:PORT, [IPv6]:PORT, :PORT for every interface; port 0 picks one (default :8748)",
-       [](Config& c, const std::string& t) { return set_text(c.listen, t); }},
+       [](Config& c, const std::string& t) { return set_listen(c.listen, t); }},
       {"state-dir", "DIR", "The state directory, made when missing (default .st8d)", [](Config& c, const std::string& t) { return set_text(c.state_dir, t); }},
       {"token", "TOKEN", "An admin token; ST8D_TOKEN keeps it off the command line", [](Config& c, const std::string& t) { return set_text(c.token, t); }},
       {"auth-config", "FILE", "Tokens and what each may do (YAML); read again on SIGHUP", [](Config& c, const std::string& t) { return set_text(c.auth_config, t); }},
@@ -154,7 +144,7 @@ const std::vector<Setting>& settings() {
       {"tls-key", "FILE", "Its private key (PEM)", [](Config& c, const std::string& t) { return set_text(c.tls_key, t); }},
       {"tls-client-ca", "FILE", "Require client certificates signed by these (PEM)", [](Config& c, const std::string& t) { return set_text(c.tls_client_ca, t); }},
       {"max-body", "SIZE", "Largest request body, e.g. 20MiB (the default and the most)", [](Config& c, const std::string& t) { return set_size(c.max_body_bytes, t, 1024, 20u << 20); }},
-      {"workers", "N", "Requests that may wait for the store at once (default 256)", [](Config& c, const std::string& t) { return set_count(c.workers, t, 1, 4096); }},
+      {"workers", "N", "Requests that may wait for the store at once (default 256)", [](Config& c, const std::string& t) { return set_count(c.workers, t, 2, 4096); }},
       {"block-cache", "SIZE", "Memory for blocks of the store's files (default 32MiB)",
        [](Config& c, const std::string& t) { return set_size(c.block_cache_bytes, t, 1u << 20, std::size_t{1} << 40); }},
       {"log-format", "FORMAT", "Access log on standard error: json, text or none (default json)", [](Config& c, const std::string& t) { return set_log_format(c.log_format, t); }},

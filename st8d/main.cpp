@@ -7,12 +7,15 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "auth/authenticator.h"
 #include "config.h"
 #include "serve.h"
 #include "st8/state/error_code.h"
 #include "upkeep.h"
+#include "wire/text.h"
 
 #ifndef ST8_VERSION
 #define ST8_VERSION "dev"
@@ -43,6 +46,15 @@ st8::Status generate_token() {
   return {};
 }
 
+// What was probably meant by the first argument that nobody knows.
+std::string suggestion(const std::vector<std::string>& unknown) {
+  std::vector<std::string> flags{"--config", "--help", "--version"};
+  for (const auto& setting : st8::daemon::settings()) flags.push_back("--" + setting.name);
+  const std::vector<std::string_view> names(flags.begin(), flags.end());
+  const std::string_view near = unknown.empty() ? std::string_view() : st8::wire::nearest(unknown.front(), names);
+  return near.empty() ? "see `st8d --help`" : "did you mean " + std::string(near) + "?";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -62,6 +74,7 @@ int main(int argc, char** argv) {
     options[setting.name] = setting.placeholder.empty()
                                 ? app.add_flag("--" + setting.name, switches[setting.name], setting.help)
                                 : app.add_option("--" + setting.name, texts[setting.name], setting.help)->type_name(setting.placeholder);
+    options[setting.name]->take_last();  // As shells and wrapper scripts expect: what is said last holds.
   }
   app.add_subcommand("serve", "Serve the state directory (what st8d does without a command)");
   CLI::App* const fsck = app.add_subcommand("fsck", "Prove that a state directory is whole; st8d must not be running over it");
@@ -77,6 +90,8 @@ int main(int argc, char** argv) {
   CLI::App* const version = app.add_subcommand("version", "Print the version");
   try {
     app.parse(argc, argv);
+  } catch (const CLI::ExtrasError& error) {
+    return report(st8::fail(st8::ErrorCode::kInvalidArgument, error.what(), suggestion(app.remaining(true))));
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : st8::traits_of(st8::ErrorCode::kInvalidArgument).exit_code;

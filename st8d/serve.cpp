@@ -1,5 +1,6 @@
 #include "serve.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -9,9 +10,11 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "api/instance.h"
 #include "http/server.h"
+#include "journal.h"
 #include "st8/state/clock.h"
 
 #ifndef ST8_VERSION
@@ -20,8 +23,6 @@
 
 namespace st8::daemon {
 namespace {
-
-void say(const std::string& text) { std::fprintf(stderr, "st8d: %s\n", text.c_str()); }
 
 // Connections that wait are cheap here, and descriptors are what they need.
 void raise_open_files() {
@@ -50,14 +51,25 @@ Status write_ready_file(const std::string& path, const std::string& url) {
   return {};
 }
 
-void reload(api::Instance& instance, http::Server& server) {
+void reload(const Journal& journal, api::Instance& instance, http::Server& server) {
   if (const Status tokens = instance.authenticator().reload(); !tokens) {
-    say("the tokens stay as they were: " + tokens.error().message);
+    journal.error("the tokens stay as they were", tokens.error());
   } else {
-    say("tokens read again");
-    for (const std::string& warning : instance.authenticator().warnings()) say("warning: " + warning);
+    journal.info("tokens read again");
+    for (const std::string& warning : instance.authenticator().warnings()) journal.warning(warning);
   }
-  if (const Status tls = server.reload_tls(); !tls) say("the certificates stay as they were: " + tls.error().message);
+  if (const Status tls = server.reload_tls(); !tls) journal.error("the certificates stay as they were", tls.error());
+}
+
+// Whoever asks twice does not want to wait: what is acknowledged is durable, and nothing else is owed.
+void end_at_the_second_signal(const Journal& journal, const sigset_t& awaited) {
+  std::thread([journal, awaited] {
+    int number = 0;
+    while (::sigwait(&awaited, &number) != 0 || number == SIGHUP) {
+    }
+    journal.warning("signalled again: ending without waiting for what runs");
+    ::_exit(128 + number);
+  }).detach();
 }
 
 }  // namespace
@@ -65,7 +77,10 @@ void reload(api::Instance& instance, http::Server& server) {
 Status serve(const Config& config) {
   ST8_ASSIGN(http::ListenAddress address, http::parse_listen_address(config.listen));
   ST8_TRY(check_anonymous(config, address));
+  const Journal journal(config.log_format);
   raise_open_files();
+  // Hundreds of threads with an arena each would keep memory that nobody uses.
+  ::mallopt(M_ARENA_MAX, 8);
 
   // Threads made from here on leave these signals to this one, which waits for them.
   sigset_t awaited;
@@ -82,8 +97,10 @@ Status serve(const Config& config) {
   options.version = ST8_VERSION;
   options.rollouts = true;
   ST8_ASSIGN(const std::unique_ptr<api::Instance> instance, api::Instance::open(std::move(options), clock));
-  for (const std::string& warning : instance->authenticator().warnings()) say("warning: " + warning);
-  if (instance->authenticator().anonymous()) say("warning: there is no token: whoever reaches " + config.listen + " may do everything");
+  for (const std::string& warning : instance->authenticator().warnings()) journal.warning(warning);
+  if (instance->authenticator().anonymous()) {
+    journal.warning("there is no token: whoever reaches " + config.listen + " may do everything");
+  }
 
   http::AccessLog log(config.log_format, STDERR_FILENO, clock);
   http::ServerOptions front;
@@ -105,11 +122,12 @@ Status serve(const Config& config) {
     int number = 0;
     if (::sigwait(&awaited, &number) != 0) continue;
     if (number != SIGHUP) break;
-    reload(*instance, *server);
+    reload(journal, *instance, *server);
   }
-  say("draining");
+  journal.info("draining");
+  end_at_the_second_signal(journal, awaited);
   instance->begin_drain();
-  if (!server->drain(config.drain_timeout)) say("some requests were cut at the drain deadline");
+  if (!server->drain(config.drain_timeout)) journal.warning("some requests were cut at the drain deadline");
   return {};
 }
 
