@@ -15,9 +15,6 @@ struct Line {
   bool content = false;                      // Neither blank nor a comment.
 };
 
-// Thrown away with the scan: the document is not of the part that is taken apart.
-struct Unsupported {};
-
 class Scanner {
  public:
   explicit Scanner(std::string_view text) : text_(text) {}
@@ -210,9 +207,9 @@ class Scanner {
   std::vector<Line> lines_;
 };
 
-// What yaml-cpp reads, as one string that is equal for equal values.
-void append_token(const YAML::Node& node, std::string& out, std::size_t depth) {
-  if (depth > kDepthMax) throw Unsupported{};
+// What yaml-cpp reads, as one string that is equal for equal values. False: too deep.
+bool append_token(const YAML::Node& node, std::string& out, std::size_t depth) {
+  if (depth > kDepthMax) return false;
   const auto text = [&out](const std::string& part) { out.append(std::to_string(part.size())).append(1, ':').append(part); };
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
@@ -224,21 +221,23 @@ void append_token(const YAML::Node& node, std::string& out, std::size_t depth) {
       break;
     case YAML::NodeType::Sequence:
       out += '[';
-      for (const auto& item : node) append_token(item, out, depth + 1);
+      for (const auto& item : node) {
+        if (!append_token(item, out, depth + 1)) return false;
+      }
       out += ']';
       break;
     case YAML::NodeType::Map:
       out += '{';
       for (const auto& pair : node) {
-        append_token(pair.first, out, depth + 1);
-        append_token(pair.second, out, depth + 1);
+        if (!append_token(pair.first, out, depth + 1) || !append_token(pair.second, out, depth + 1)) return false;
       }
       out += '}';
       break;
   }
+  return true;
 }
 
-// Gives keys and tokens to what the scanner found, and checks that yaml-cpp finds the same. Throws Unsupported.
+// Gives keys and tokens to what the scanner found, and checks that yaml-cpp finds the same.
 class Reader {
  public:
   explicit Reader(std::string_view text) : text_(text) {
@@ -247,33 +246,36 @@ class Reader {
     }
   }
 
-  void read(Value& value, const YAML::Node& node, std::size_t depth) const {
+  bool read(Value& value, const YAML::Node& node, std::size_t depth) const {
     switch (value.shape) {
       case Shape::kScalar:
-        append_token(node, value.token, depth);
+        if (!append_token(node, value.token, depth)) return false;
         // Empty flow collections are containers without members, so that members can be added to them.
         if (node.IsMap() && node.size() == 0) value.shape = Shape::kMap;
         if (node.IsSequence() && node.size() == 0) value.shape = Shape::kList;
         if (value.shape != Shape::kScalar) value.token.clear();
         break;
       case Shape::kList: {
-        if (!node.IsSequence() || node.size() != value.members.size()) throw Unsupported{};
+        if (!node.IsSequence() || node.size() != value.members.size()) return false;
         std::size_t at = 0;
-        for (const auto& item : node) read(value.members[at++].value, item, depth + 1);
+        for (const auto& item : node) {
+          if (!read(value.members[at++].value, item, depth + 1)) return false;
+        }
         break;
       }
       case Shape::kMap: {
-        if (!node.IsMap() || node.size() != value.members.size()) throw Unsupported{};
+        if (!node.IsMap() || node.size() != value.members.size()) return false;
         std::size_t at = 0;
         for (const auto& pair : node) {
           Member& member = value.members[at++];
-          if (!pair.first.IsScalar() || !stands_at(pair.first, member.begin)) throw Unsupported{};
+          if (!pair.first.IsScalar() || !stands_at(pair.first, member.begin)) return false;
           member.key = pair.first.Scalar();
-          read(member.value, pair.second, depth + 1);
+          if (!read(member.value, pair.second, depth + 1)) return false;
         }
       }
     }
     seal(value);
+    return true;
   }
 
  private:
@@ -295,10 +297,8 @@ std::optional<Value> scan_yaml(std::string_view text) {
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
     if (documents.size() != 1) return std::nullopt;
-    Reader(text).read(*root, documents.front(), 0);
+    if (!Reader(text).read(*root, documents.front(), 0)) return std::nullopt;
   } catch (const YAML::Exception&) {
-    return std::nullopt;
-  } catch (const Unsupported&) {
     return std::nullopt;
   }
   return root;

@@ -45,13 +45,13 @@ NamespaceInfo to_info(const NamespaceName& name, const NamespaceEntry& entry, co
   return NamespaceInfo{name, RevisionNumber{counters.last_revision}, counters.branch_count, counters.checkpoint_count, entry.created_at};
 }
 
-namespace {
-
 Status check_is_commit(const IdempotencyRecord& record, IdempotencyRecord::Kind kind) {
   if (record.kind == kind) return {};
   // The request's hash agreed, so this is damage or a caller that hashes too little.
   return fail(ErrorCode::kConflict, "the idempotency key was used for another kind of request", "Use a new key for a new request.");
 }
+
+namespace {
 
 CommitResult result_of(const Revision& revision) {
   CommitResult result;
@@ -61,7 +61,8 @@ CommitResult result_of(const Revision& revision) {
   return result;
 }
 
-// The answer of a commit that changes nothing; recorded all the same when asked for, so that its retry says the same.
+}  // namespace
+
 void answer_noop(Committer& committer, const NamespaceDraft& ns, const RevisionPointer& head, const WriteContext& context,
                  CommitAnswer& answer) {
   answer.result = result_of(head->revision);
@@ -74,7 +75,6 @@ void answer_noop(Committer& committer, const NamespaceDraft& ns, const RevisionP
   committer.record_answer(ns.id(), context, std::move(record));
 }
 
-// The last steps of every commit: the guard, the record, and unless it is a dry run, the staging.
 Status finish_commit(Committer& committer, NamespaceDraft& ns, const BranchName& name, BranchDraft& branch,
                      const RevisionDraft& draft, std::vector<Change> changes, std::vector<StagedBlob> blobs,
                      const WriteContext& context, CommitAnswer& answer) {
@@ -90,8 +90,6 @@ Status finish_commit(Committer& committer, NamespaceDraft& ns, const BranchName&
   committer.record_answer(ns.id(), context, std::move(record));
   return {};
 }
-
-}  // namespace
 
 // Apply -----------------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,17 @@ struct CommitAnswer {
   std::optional<codec::IdempotencyRecord> replay;
 };
 
+// Steps that the commands which append a revision share.
+// That the record found under the idempotency key is of this kind of request. Errors: kConflict.
+Status check_is_commit(const codec::IdempotencyRecord& record, codec::IdempotencyRecord::Kind kind);
+// The answer of a commit that changes nothing; recorded all the same when asked for, so that its retry says the same.
+void answer_noop(Committer& committer, const NamespaceDraft& ns, const RevisionPointer& head, const WriteContext& context,
+                 CommitAnswer& answer);
+// The last steps of every commit: the guard, the record, and unless it is a dry run, the staging.
+Status finish_commit(Committer& committer, NamespaceDraft& ns, const BranchName& name, BranchDraft& branch,
+                     const RevisionDraft& draft, std::vector<Change> changes, std::vector<StagedBlob> blobs,
+                     const WriteContext& context, CommitAnswer& answer);
+
 class ApplyCommand final : public Command {
  public:
   explicit ApplyCommand(const ApplyRequest& request) : request_(request) {}
