@@ -104,7 +104,7 @@ const std::vector<Probe>& probes() {
       {"POST", "/v1/rollback", "/v1/rollback", "{" + kScope + R"(,"revision_id":3,"dry_run":true})", "write", true, true},
       {"POST", "/v1/restore", "/v1/restore", "{" + kScope + R"(,"from_revision":3,"dry_run":true})", "write", true, true},
       {"POST", "/v1/merge", "/v1/merge", "{" + kScope + R"(,"at":"1","dry_run":true})", "write", true, false},
-      {"POST", "/v1/cherry-pick", "/v1/cherry-pick", "{" + kScope + R"(,"at":"3","dry_run":true})", "write", true, false},
+      {"POST", "/v1/cherry-pick", "/v1/cherry-pick", "{" + kScope + R"(,"at":"3","dry_run":true})", "write", true, true},
       {"POST", "/v1/revert", "/v1/revert", "{" + kScope + R"(,"at":"3","dry_run":true})", "write", true, true},
       {"GET", "/v1/branches", "/v1/branches?namespace=team/app", "", "read", false, false},
       {"POST", "/v1/branches", "/v1/branches", "{" + kScope + R"(,"name":"main2","dry_run":true})", "write", true, false},
