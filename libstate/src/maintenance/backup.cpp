@@ -4,6 +4,7 @@
 
 #include "base/sha256_stream.h"
 #include "engine/keyspace.h"
+#include "maintenance/fsck.h"
 #include "st8/state/failpoint.h"
 #include "st8/state/hash.h"
 
@@ -178,6 +179,17 @@ Status check_empty(const Engine& engine) {
   return fail(ErrorCode::kConflict, "the store to restore into is not empty", "Restore into a directory that does not exist yet.");
 }
 
+// The stream is what was written; that what was written is a sound store, fsck says.
+Status prove_restored(const Engine& engine) {
+  ST8_ASSIGN(const FsckReport report, fsck_engine(engine, {}));
+  if (report.clean()) return {};
+  const FsckProblem& first = report.problems.front();
+  return fail(ErrorCode::kCorrupt,
+              "the backup is whole, and the store in it was damaged when it was made: " + std::to_string(report.problem_count) +
+                  " problem(s), the first in namespace " + first.name_space + ", " + first.object + ": " + first.problem,
+              "Use an older backup; what was restored from this one must not be used.");
+}
+
 Result<BackupReport> read_stream(Restorer& restorer, StreamReader& reader) {
   ST8_ASSIGN(const std::string_view magic, reader.read(kMagic.size()));
   if (magic != kMagic) return damaged(0, "this is no st8 backup");
@@ -274,6 +286,7 @@ Result<BackupReport> restore_backup(Engine& engine, const std::function<Result<s
   StreamReader reader(source);
   ST8_ASSIGN(BackupReport report, read_stream(restorer, reader));
   ST8_TRY(restorer.flush(Durability::kSynced));
+  ST8_TRY(prove_restored(engine));
 
   Batch unmark;
   unmark.erase(restoring_key());

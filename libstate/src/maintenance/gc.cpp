@@ -29,6 +29,10 @@ using keyspace::Table;
 
 constexpr std::size_t kMarksPerCommit = 512;    // Revisions marked by one command: a writer beside waits for one.
 constexpr std::size_t kErasesPerCommit = 512;
+// Space is given back by rewriting what stays, so that is only asked for when enough goes: this part of what lies there, or so
+// much. Less is given back by the engine's own compactions, in time.
+constexpr std::uint64_t kReclaimPart = 16;
+constexpr std::uint64_t kReclaimBytes = 64u << 20;
 
 // Marks revisions pruned, unless a branch or a checkpoint has come to point there since they were chosen.
 class PruneCommand final : public pipeline::Command {
@@ -204,7 +208,7 @@ class NamespaceGc {
   template <class IsDead>
   Status sweep_table(Table table, const IsDead& is_dead, std::uint64_t& deleted) {
     const KeyRange range = KeyRange::prefix(keyspace::table_key(table, entry_->id));
-    const std::uint64_t deleted_before = deleted;
+    std::uint64_t bytes_met = 0, bytes_gone = 0;
     Batch batch;
     batch.set_frees_space(true);
     const auto flush = [&]() -> Status {
@@ -218,11 +222,14 @@ class NamespaceGc {
     const auto cursor = core_.engine->scan(range);
     for (; cursor->valid(); cursor->next()) {
       const std::string_view key = cursor->key();
+      const std::uint64_t bytes = key.size() + cursor->value().size();
+      bytes_met += bytes;
       if (key.size() < 13) continue;  // Not a body's key; fsck names it.
       const std::uint64_t written_at = keyspace::read_u64(key.substr(key.size() - 8));
       if (written_at > horizon_ || !is_dead(key, cursor->value(), written_at)) continue;
       ++deleted;
-      report_.bytes_deleted += key.size() + cursor->value().size();
+      bytes_gone += bytes;
+      report_.bytes_deleted += bytes;
       if (request_.dry_run) continue;
       batch.erase(std::string(key));
       if (batch.writes().size() >= kErasesPerCommit) {
@@ -232,8 +239,9 @@ class NamespaceGc {
     }
     ST8_TRY(cursor->status());
     ST8_TRY(flush());
-    if (!request_.dry_run && deleted > deleted_before) ST8_TRY(core_.engine->reclaim(range));
-    return {};
+    if (request_.dry_run || bytes_gone == 0) return {};
+    if (bytes_gone < kReclaimBytes && bytes_gone < bytes_met / kReclaimPart) return {};
+    return core_.engine->reclaim(range);
   }
 
   // Each record of a table of this namespace: its key behind the table and the namespace, and its value.

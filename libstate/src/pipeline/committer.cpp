@@ -180,6 +180,8 @@ Status Committer::write_group() {
   }
   if (batch_.empty()) return {};
   stage_idempotency_expiry();
+  // gc and deletions must get through on a full disk; what stands in their group comes along, a few MiB at most.
+  batch_.set_frees_space(!pruned_.empty() || !deleted_.empty());
 
   begin_publish();
   const auto write = [this]() -> Status {

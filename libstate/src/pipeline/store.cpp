@@ -1,5 +1,6 @@
 #include "st8/state/store.h"
 
+#include "maintenance/backup.h"
 #include "pipeline/store_impl.h"
 #include "query/chain.h"
 #include "query/resolve.h"
@@ -15,6 +16,10 @@ std::string meta_key(std::string_view name) { return std::string(1, static_cast<
 
 // Refuses a store of another format; marks a new one. The first write of all, so that nothing lies unmarked.
 Status check_format(Engine& engine) {
+  ST8_ASSIGN(const std::optional<std::string> restoring, engine.get(maintenance::restoring_key()));
+  if (restoring) {
+    return fail(ErrorCode::kCorrupt, "the store holds a restore that did not end well", "Delete the directory and restore again, from a backup that is whole.");
+  }
   const std::string key = meta_key("format");
   ST8_ASSIGN(const std::optional<std::string> stored, engine.get(key));
   if (stored) {
