@@ -34,7 +34,7 @@ daemon='' web=''
 # Ends only what was started here, by its process id.
 cleanup() {
   local pid
-  for pid in $daemon $web; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
+  for pid in $daemon $web; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
   rm -rf "$work"
 }
 trap cleanup EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A small web server that answers with the greeting of the configuration that is live.
 
-    server.py DIRECTORY [PORT]
+    server.py DIRECTORY [127.0.0.1:PORT]
 
 It reads DIRECTORY/current/app/greeting.json for every request: `current` is the link that st8 moves atomically, so each answer comes from
 one whole revision, the old or the new, never from something between. With port 0 the system chooses; the first line printed names it.
@@ -33,7 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def main():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2]) if len(sys.argv) > 2 else 0), Handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2].rpartition(":")[2]) if len(sys.argv) > 2 else 0), Handler)
     server.directory = pathlib.Path(sys.argv[1])
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()

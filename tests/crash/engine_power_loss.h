@@ -86,7 +86,7 @@ inline std::uint64_t check_recovered(const std::filesystem::path& directory, std
 }
 
 // Power is lost at every `step`th sync, on one directory that lives through all of it, until a run meets no fault.
-inline void lose_power_at_every_sync(const std::string& more, int commits, int step) {
+inline void expect_survives_power_loss_at_every_sync(const std::string& more, int commits, int step) {
   TempDirectory temp;
   const auto directory = temp.path() / "db";
   std::uint64_t acked = 0, rounds = 0;
@@ -106,7 +106,7 @@ inline void lose_power_at_every_sync(const std::string& more, int commits, int s
 }
 
 // Tables, the manifest and the rest are written behind commits: an error there may refuse commits, or be passed over.
-inline void fail_in_the_background(std::initializer_list<const char*> matches, std::initializer_list<const char*> hits) {
+inline void expect_survives_failures_in_the_background(std::initializer_list<const char*> matches, std::initializer_list<const char*> hits) {
   for (const char* match : matches) {
     for (const char* kind : {"fail", "nospace"}) {
       for (const char* at : hits) {

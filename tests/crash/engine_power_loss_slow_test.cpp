@@ -5,11 +5,11 @@
 namespace st8::test {
 namespace {
 
-TEST(EnginePowerLossEverySync, LosesNothingAcknowledged) { lose_power_at_every_sync("", 200, 1); }
-TEST(EnginePowerLossEverySync, LosesNothingAcknowledgedThoughNamesAreLostToo) { lose_power_at_every_sync("names,", 200, 1); }
+TEST(EnginePowerLossEverySync, LosesNothingAcknowledged) { expect_survives_power_loss_at_every_sync("", 200, 1); }
+TEST(EnginePowerLossEverySync, LosesNothingAcknowledgedThoughNamesAreLostToo) { expect_survives_power_loss_at_every_sync("names,", 200, 1); }
 
 TEST(EngineBackgroundFailureEverywhere, NeverLosesNorEndsTheProcess) {
-  fail_in_the_background({".sst", "MANIFEST", "CURRENT", "OPTIONS", "LOG", ""}, {"1+", "2", "5+", "9", "14+", "22", "30", "60+"});
+  expect_survives_failures_in_the_background({".sst", "MANIFEST", "CURRENT", "OPTIONS", "LOG", ""}, {"1+", "2", "5+", "9", "14+", "22", "30", "60+"});
 }
 
 }  // namespace

@@ -221,7 +221,7 @@ class InfoLog final : public rocksdb::Logger {
   void LogHeader(const char*, va_list) override {}
 
  private:
-  [[gnu::format(printf, 3, 0)]] void write_line(const char* level, const char* format, va_list arguments) {
+  [[gnu::format(__printf__, 3, 0)]] void write_line(const char* level, const char* format, va_list arguments) {
     std::array<char, 2048> text;
     const int length = std::vsnprintf(text.data(), text.size(), format, arguments);
     if (length < 0) return;
