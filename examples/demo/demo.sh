@@ -34,7 +34,10 @@ daemon='' web=''
 # Ends only what was started here, by its process id.
 cleanup() {
   local pid
-  for pid in $daemon $web; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+  for pid in $daemon $web; do
+    kill "$pid" 2>/dev/null || continue
+    wait "$pid" 2>/dev/null || true
+  done
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -92,12 +95,12 @@ same() {
   [ "$1" = "$2" ] || broken "$3: \"$1\" is not \"$2\""
   holds "$3"
 }
-# soon explanation command...: the command succeeds within ten seconds.
+# soon explanation command...: the command succeeds within thirty seconds.
 soon() {
-  local explanation=$1 deadline=$((SECONDS + 10))
+  local explanation=$1 deadline=$((SECONDS + 30))
   shift
   until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$deadline" ] || broken "$explanation: not within ten seconds"
+    [ "$SECONDS" -lt "$deadline" ] || broken "$explanation: not within thirty seconds"
     sleep 0.05
   done
   holds "$explanation"
