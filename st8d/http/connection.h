@@ -61,7 +61,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Moves on until there is something to wait for.
   void advance(Lock& lock);
-  bool read_request();                      // False: waiting.
+  bool read_request();  // False: waiting.
+  void wait_for_rest();
   bool take_bytes(std::string_view bytes);  // To the gatherer; true when it has a request or a refusal.
   bool run_request(Lock& lock);             // False: queued for a thread.
   void serve(Lock& lock);                   // Runs the handler.

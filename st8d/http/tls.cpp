@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
 #include <sys/socket.h>
@@ -172,6 +174,11 @@ bool Transport::holds_input() const { return ssl_ != nullptr && SSL_has_pending(
 bool Transport::socket_has_input() const {
   char byte = 0;
   return socket_ && ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+void Transport::acknowledge() {
+  const int on = 1;
+  ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
 void Transport::shutdown_write() {

@@ -60,6 +60,8 @@ class Transport {
   bool holds_input() const;
   // Whether bytes lie in the socket unread. Cost: a system call.
   bool socket_has_input() const;
+  // Acknowledges at once what has arrived, instead of waiting for something to send along.
+  void acknowledge();
   // Tells the other side that nothing more comes; reading goes on.
   void shutdown_write();
   // Subject of the client's verified certificate (RFC 2253); empty when there is none.
