@@ -83,7 +83,7 @@ try() {
   output=$("$@" 2>&1) || status=$?
   local lines
   lines=$(printf '%s' "$output" | grep -c '' || true)
-  printf '%s\n' "$output" | head -n 8 | cut -c1-140 | sed 's/^/     /'
+  printf '%s\n' "$output" | sed -n '1,8p' | cut -c1-140 | sed 's/^/     /'
   [ "$lines" -le 8 ] || printf '     %s... %d lines more%s\n' "$dim" "$((lines - 8))" "$off"
 }
 # says text explanation: the output of the last command has that text.
