@@ -71,11 +71,11 @@ class NamespaceFsck {
   Status run() {
     ST8_TRY(read_counters());
     ST8_TRY(check_revisions());
-    check_last_revision();
-    ST8_TRY(check_hash_index());
-    ST8_TRY(check_pointers());
-    ST8_TRY(check_operations());
-    ST8_TRY(check_answers());
+    if (!cancelled_) check_last_revision();
+    if (!cancelled_) ST8_TRY(check_hash_index());
+    if (!cancelled_) ST8_TRY(check_pointers());
+    if (!cancelled_) ST8_TRY(check_operations());
+    if (!cancelled_) ST8_TRY(check_answers());
     publish_damage();
     return {};
   }
@@ -96,7 +96,11 @@ class NamespaceFsck {
     std::uint64_t first = 0, last = 0, count = 0;
   };
 
-  bool cancelled() const { return request_.cancelled && request_.cancelled(); }
+  // Once told to end, it has: what was not looked at must not be held against what was.
+  bool cancelled() {
+    cancelled_ = cancelled_ || (request_.cancelled && request_.cancelled());
+    return cancelled_;
+  }
   void problem(std::string object, std::string what, std::string affects) {
     problems_.add(name_, std::move(object), std::move(what), std::move(affects));
   }
@@ -428,7 +432,7 @@ class NamespaceFsck {
                  }
                  return {};
                }));
-    if (!counters_ || cancelled()) return {};
+    if (!counters_ || cancelled_) return {};
     if (branches_whole && branches != counters_->branch_count) {
       problem("counters", "they say " + std::to_string(counters_->branch_count) + " branches, and there are " + std::to_string(branches), "the count shown");
     }
@@ -456,7 +460,7 @@ class NamespaceFsck {
                  next = last + 1;
                  return {};
                }));
-    if (whole && counters_ && !cancelled() && next != counters_->last_operation + 1) {
+    if (whole && counters_ && !cancelled_ && next != counters_->last_operation + 1) {
       problem("operation " + std::to_string(next), "its record is missing", "the audit log");
     }
     return {};
@@ -482,6 +486,7 @@ class NamespaceFsck {
   tree::NodeCache cache_;
   const tree::StoredNodes nodes_;
 
+  bool cancelled_ = false;
   std::uint64_t met_ = 0;       // The last revision number met.
   std::uint64_t checking_ = 0;  // The revision whose tree is walked.
   std::optional<codec::Counters> counters_;
