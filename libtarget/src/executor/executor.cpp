@@ -363,6 +363,18 @@ Status Executor::retry(const std::string& actor, Timestamp now) {
 
 void Executor::begin_rollback(RolloutPhase outcome, const std::string& why, const std::string& actor, Timestamp now) {
   probes_.clear();
+  // What was decided in this turn and is not begun yet will not be.
+  for (const Effect& effect : std::exchange(effects_, {})) {
+    if (effect.kind == Effect::Kind::kRestore || effect.kind == Effect::Kind::kAppend) {
+      effects_.push_back(effect);
+      continue;
+    }
+    in_flight_.erase(effect);
+    if (effect.kind != Effect::Kind::kOp) continue;
+    RolloutEvent event = about(EventKind::kOpInterrupted, effect.target);
+    event.op = effect.op;
+    emit(std::move(event), now);
+  }
   // A health gate is a row of probes and nothing at the target: it just ends.
   for (std::uint32_t i = 0; i < state_.targets.size(); ++i) {
     const TargetProgress& progress = state_.targets[i];
