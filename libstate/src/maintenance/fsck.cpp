@@ -277,10 +277,11 @@ class NamespaceFsck {
   Status check_tree(const Revision& revision) {
     checking_ = revision.number.value;
     const TreeRoot& root = revision.tree;
-    const StoredNode id = stored_node(root.hash, root.written_at);
-    if (sound_nodes_.count(id) > 0) return {};
+    // Loaded though it be known: where it lies is said by the revision's record, beside what is hashed there.
     const auto node = tree::load_root(nodes_, root);
     if (!node) return node_damage(root.level, root.first_key, root.written_at, node.error());
+    const StoredNode id = stored_node(root.hash, root.written_at);
+    if (sound_nodes_.count(id) > 0) return {};
     ST8_ASSIGN(const bool sound, check_node(**node));
     if (sound) {
       sound_nodes_.insert(id);
