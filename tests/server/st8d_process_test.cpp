@@ -369,6 +369,16 @@ TEST_F(St8d, TellsItsVersionAndSettings) {
         "token",           "version",         "serve"}) {
     EXPECT_NE(help.output.find(flag), std::string::npos) << flag;
   }
+  // The manual knows every flag that the program knows.
+  const std::string manual = read_file(fs::path(ST8_SOURCE_DIR) / "docs/operating.md");
+  int flags = 0;
+  for (std::size_t at = help.output.find("  --"); at != std::string::npos; at = help.output.find("  --", at + 1)) {
+    const std::string flag = help.output.substr(at + 2, help.output.find_first_of(" \n", at + 2) - at - 2);
+    if (flag == "--version") continue;
+    ++flags;
+    EXPECT_NE(manual.find("`" + flag + "`"), std::string::npos) << flag << " is not in docs/operating.md";
+  }
+  EXPECT_GE(flags, 17);
 }
 
 }  // namespace
