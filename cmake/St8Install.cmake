@@ -8,10 +8,12 @@ foreach(program st8d st8ctl)
     install(TARGETS ${program} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT runtime)
   endif()
 endforeach()
-# What `st8ctl --local` loads.
-if(TARGET st8_local)
-  install(TARGETS st8_local LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/st8" COMPONENT runtime)
-endif()
+# What st8ctl loads for `--local` and for https.
+foreach(module st8_local st8_tls)
+  if(TARGET ${module})
+    install(TARGETS ${module} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/st8" COMPONENT runtime)
+  endif()
+endforeach()
 install(FILES README.md CHANGELOG.md DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT runtime)
 
 foreach(library state target)

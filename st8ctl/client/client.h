@@ -38,6 +38,7 @@ class Client {
 
   // The last error that the server answered, whole.
   const std::optional<wire::Problem>& problem() const { return problem_; }
+  void set_problem(std::optional<wire::Problem> problem) { problem_ = std::move(problem); }
   std::string address() const { return transport_->address(); }
 
  private:

@@ -87,6 +87,7 @@ Result<int> set_protection(Context& context, bool protect) {
 Result<int> protect(Context& context) { return set_protection(context, true); }
 Result<int> unprotect(Context& context) { return set_protection(context, false); }
 
+constexpr Command kList{"list", "List the branches", "", "st8ctl branch list", kListFlags, {}, {}, list};
 constexpr Command kCreate{"create",
                           "Create a branch",
                           "A pointer to the head of --branch, or to what a selector names: it costs nothing, and copies nothing.",
@@ -101,7 +102,7 @@ constexpr Command kDelete{"delete", "Delete a branch", "Its revisions stay until
 constexpr Command kRename{"rename", "Rename a branch", "", "st8ctl branch rename canary blue", kDryRunFlag, kRenamed, {}, rename};
 constexpr Command kProtect{"protect", "Protect a branch from deletion and renaming", "", "st8ctl branch protect main", kDryRunFlag, kOld, {}, protect};
 constexpr Command kUnprotect{"unprotect", "Lift a branch's protection", "", "st8ctl branch unprotect main", kDryRunFlag, kOld, {}, unprotect};
-constexpr const Command* kChildren[] = {&kCreate, &kDelete, &kRename, &kProtect, &kUnprotect};
+constexpr const Command* kChildren[] = {&kList, &kCreate, &kDelete, &kRename, &kProtect, &kUnprotect};
 
 }  // namespace
 

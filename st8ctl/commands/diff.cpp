@@ -1,6 +1,11 @@
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "commands/commands.h"
+#include "commands/staged.h"
 
 namespace st8::ctl {
 namespace {
@@ -52,9 +57,42 @@ Result<wire::DiffResultBody> fetch(Context& context, wire::DiffBody body) {
     if (!body.from.empty()) {
       body.from = std::to_string(page.from_revision);
       body.to = std::to_string(page.to_revision);
+    } else {
+      body.at = std::to_string(page.from_revision);
     }
     body.after = page.next_cursor;
   }
+}
+
+// As fetch(), for more documents than one request holds: no key is in two parts, so their changes together are the whole's.
+Result<wire::DiffResultBody> fetch_parts(Context& context, wire::DiffBody body) {
+  ST8_ASSIGN(Client* const client, context.client());
+  // All parts against one state, whatever is written meanwhile.
+  Query query = context.scope_query();
+  query.emplace_back("at", body.at);
+  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/resolve", std::move(query))));
+  ST8_ASSIGN(const wire::ResolveBody base, wire::parse_resolve(response.body));
+  body.at = std::to_string(base.revision);
+  if (const auto prefix = std::exchange(body.prune, std::nullopt)) {
+    ST8_ASSIGN(body.unset, keys_to_prune(context, body.at, *prefix, body.documents));
+  }
+  DocumentParts parts = split_documents(std::exchange(body.documents, {}));
+  if (!parts.large.empty()) {
+    return fail(ErrorCode::kTooLarge, "the document " + quote(parts.large.front().key) + " is too large to be compared by the server",
+                "compare it here: st8ctl get KEY | cmp - FILE");
+  }
+  wire::DiffResultBody whole;
+  for (auto& documents : parts.small) {
+    wire::DiffBody part = body;
+    part.documents = std::move(documents);
+    body.unset.clear();
+    ST8_ASSIGN(wire::DiffResultBody page, fetch(context, std::move(part)));
+    whole.from_revision = page.from_revision;
+    whole.to_revision = page.to_revision;
+    whole.changes.insert(whole.changes.end(), std::make_move_iterator(page.changes.begin()), std::make_move_iterator(page.changes.end()));
+  }
+  std::sort(whole.changes.begin(), whole.changes.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+  return whole;
 }
 
 void print_stat(Context& context, const std::vector<wire::ChangeBody>& changes) {
@@ -106,7 +144,11 @@ Result<int> run(Context& context) {
                   "st8ctl diff -f app.json; st8ctl diff main~2 main; st8ctl diff --revision 3");
     }
   }
-  Result<wire::DiffResultBody> fetched = fetch(context, std::move(body));
+  std::size_t bytes = 0;
+  for (const wire::DocumentBody& document : body.documents) bytes += document.content.size();
+  // Encoding it only to measure it is worth the time where it may not fit: escapes make text at most six times as large.
+  const bool in_parts = bytes > kBodyBytesMax / 8 && wire::to_json(body).size() > kBodyBytesMax;
+  Result<wire::DiffResultBody> fetched = in_parts ? fetch_parts(context, std::move(body)) : fetch(context, std::move(body));
   if (!fetched) {
     Error error = fetched.error();
     if (error.code == ErrorCode::kNotFound && sides.selectors.size() == 1 && sides.selectors.front().find_first_of("./") != std::string::npos && error.hint.empty()) {

@@ -100,7 +100,7 @@ Result<int> write_files(Context& context, const std::string& at, const std::stri
     for (const auto& [key, content] : state.objects) {
       // A server is believed about contents, not about paths: a key that is none would leave the directory.
       ST8_ASSIGN(const state::DocumentKey checked, state::DocumentKey::parse(key));
-      ST8_TRY(write_file_atomically(directory + "/" + checked.str(), content, 0666, 0777));
+      ST8_TRY(write_file_atomically(directory + "/" + checked.str(), content, 0666, 0777, WriteManner::kMasked));
       progress.set(++files);
     }
     if (state.next_cursor.empty()) break;

@@ -5,7 +5,7 @@ namespace st8::ctl {
 namespace {
 
 constexpr Flag kTarget_{"target", 0, FlagKind::kText, "NAME", "Only this target", Completes::kTargets};
-constexpr Flag kTime{"at-time", 0, FlagKind::kText, "TIME", "What was live then: 2026-11-21T10:00:00Z, 2h-ago"};
+constexpr Flag kTime{"at", 0, FlagKind::kText, "TIME", "What was live then: 2026-11-21T10:00:00Z, 2h-ago"};
 constexpr Flag kLimit{"limit", 0, FlagKind::kNumber, "N", "At most this many (default 20; 0: all)"};
 constexpr const Flag* kLiveFlags[] = {&kTarget_, &kTime};
 constexpr const Flag* kListFlags[] = {&kLimit};
@@ -50,7 +50,7 @@ Result<int> live(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
   Query query = context.scope_query();
   query.emplace_back("target", context.arguments().text_or("target", ""));
-  query.emplace_back("time", context.arguments().text_or("at-time", ""));
+  query.emplace_back("time", context.arguments().text_or("at", ""));
   ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/live", std::move(query))));
   ST8_ASSIGN(const bool printed, context.print_document(response.body));
   if (printed) return 0;
@@ -90,12 +90,12 @@ const Command kLive{"live",
                     "Show what is live on which target",
                     "As read back from each target, never as it was sent.",
                     "st8ctl live\n"
-                    "st8ctl live --target web-1 --at-time 2h-ago",
+                    "st8ctl live --target web-1 --at 2h-ago",
                     kLiveFlags,
                     {},
                     {},
                     live};
-const Command kTarget{"target", "List or show targets", "", "st8ctl target list", {}, {}, kTargetChildren, nullptr};
-const Command kRollout{"rollout", "List or show rollouts", "", "st8ctl rollout list", {}, {}, kRolloutChildren, nullptr};
+const Command kTarget{"target", "List or show targets", "", "st8ctl target list\nst8ctl target show web-1", {}, {}, kTargetChildren, list_targets};
+const Command kRollout{"rollout", "List or show rollouts", "", "st8ctl rollout list\nst8ctl rollout get 12", kListFlags, {}, kRolloutChildren, list_rollouts};
 
 }  // namespace st8::ctl

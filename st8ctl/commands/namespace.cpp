@@ -52,6 +52,6 @@ constexpr const Command* kChildren[] = {&kList, &kDelete};
 
 }  // namespace
 
-const Command kNamespaceCommand{"namespace", "List or delete namespaces", "", "st8ctl namespace list", {}, {}, kChildren, nullptr};
+const Command kNamespaceCommand{"namespace", "List or delete namespaces", "", "st8ctl namespace\nst8ctl namespace delete scratch", kListFlags, {}, kChildren, list};
 
 }  // namespace st8::ctl

@@ -1,6 +1,8 @@
 // status, resolve, version, login.
+#include <termios.h>
 #include <unistd.h>
 
+#include "client/http_transport.h"
 #include "commands/commands.h"
 #include "config/files.h"
 
@@ -57,24 +59,65 @@ Result<int> version(Context& context) {
   return 0;
 }
 
+// One line of standard input; at a terminal it is asked for and not shown.
+std::string read_token(Context& context) {
+  termios before{};
+  const bool asked = ::isatty(STDIN_FILENO) == 1 && ::tcgetattr(STDIN_FILENO, &before) == 0;
+  if (asked) {
+    context.err().write("Token: ");
+    context.err().flush();
+    termios silent = before;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+  }
+  std::string token;
+  char c = 0;
+  while (token.size() < 4096 && ::read(STDIN_FILENO, &c, 1) == 1 && c != '\n') token += c;
+  if (asked) {
+    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    context.err().write("\n");
+    context.err().flush();
+  }
+  while (!token.empty() && (token.back() == '\r' || token.back() == ' ')) token.pop_back();
+  return token;
+}
+
+// Asks the server who the token is. A server that cannot be reached is no reason to keep a token from being stored; one that refuses it is.
+Status check_token(Context& context, const std::string& url, const std::string& token, std::string& name) {
+  HttpOptions options;
+  options.url = url;
+  options.tls = {context.settings().ca_cert, context.settings().client_cert, context.settings().client_key};
+  options.timeout_ms = context.settings().timeout_ms;
+  ST8_ASSIGN(std::unique_ptr<Transport> transport, make_http_transport(std::move(options)));
+  Client client(std::move(transport), token);
+  const Result<HttpResponse> response = client.call(get("/v1/status"));
+  if (!response) {
+    if (response.error().code != ErrorCode::kUnavailable) return fail(response.error());
+    context.notice("the token is not checked: " + response.error().message);
+    return {};
+  }
+  if (const auto answer = parse_answer(response->body)) {
+    if (const wire::JsonValue* whoami = answer->find("whoami")) name = printable(text_of(whoami->find("name")));
+  }
+  return {};
+}
+
 Result<int> login(Context& context) {
   const auto& words = context.arguments().positionals;
-  const std::string url = words.empty() ? (context.settings().server_is_default ? std::string() : context.settings().server) : words.front();
-  std::string token = context.settings().token;
-  if (!context.arguments().given("token")) {
-    if (::isatty(STDIN_FILENO) == 1) {
-      context.err().write("Token: ");
-      context.err().flush();
-    }
-    // On one line of standard input, so that it stands in no history and no process list.
-    token.clear();
-    char c = 0;
-    while (token.size() < 4096 && ::read(STDIN_FILENO, &c, 1) == 1 && c != '\n') token += c;
-    while (!token.empty() && (token.back() == '\r' || token.back() == ' ')) token.pop_back();
-  }
+  if (context.settings().local) return fail(ErrorCode::kInvalidArgument, "a local store needs no token", "name a server: st8ctl login https://st8.example.com");
+  const std::string url = words.empty() ? context.settings().server : words.front();
+  const std::string token = context.arguments().given("token") ? context.arguments().text_or("token", "") : read_token(context);
   if (token.empty()) return fail(ErrorCode::kInvalidArgument, "no token was given", "pipe it in: st8ctl login < token-file");
-  ST8_TRY(store_login(context.settings().config_path, url, token));
-  context.out().line("Stored the token in " + context.settings().config_path + ".");
+  std::string name;
+  ST8_TRY(check_token(context, url, token, name));
+  const bool keep_url = words.empty() && context.settings().server_is_default;
+  ST8_TRY(store_login(context.settings().config_path, keep_url ? "" : url, token));
+  std::string json;
+  wire::JsonWriter(json).begin_object().field("config", context.settings().config_path).field("server", url).field("name", name).end_object();
+  ST8_ASSIGN(const bool printed, context.print_document(json));
+  if (!printed) {
+    context.out().line((name.empty() ? "Stored the token for " : "Logged in as " + name + " at ") + url + ", in " + context.settings().config_path + ".");
+  }
   return 0;
 }
 
@@ -93,7 +136,8 @@ const Command kResolve{"resolve",
 const Command kVersion{"version", "Print st8ctl's version", "", "st8ctl version", {}, {}, {}, version};
 const Command kLogin{"login",
                      "Store a server and a token",
-                     "Reads the token from standard input and writes it into the configuration file, readable by you alone.",
+                     "Reads the token from standard input (at a terminal it is asked for, and not shown), asks the server whose it is, and writes both into the "
+                     "configuration file, readable by you alone. What else stands in the file stays as it is.",
                      "st8ctl login https://st8.example.com < token-file",
                      {},
                      kUrl,

@@ -65,7 +65,8 @@ Status make_directories(const std::string& path, mode_t mode) {
   return fail(system_error("make the directory", path, errno));
 }
 
-Status write_file_atomically(const std::string& path, std::string_view content, mode_t mode, mode_t directory_mode) {
+Status write_file_atomically(const std::string& path, std::string_view content, mode_t mode, mode_t directory_mode,
+                             WriteManner manner) {
   const std::size_t slash = path.find_last_of('/');
   if (slash != std::string::npos && slash > 0) ST8_TRY(make_directories(path.substr(0, slash), directory_mode));
   // A link keeps being a link: the file it points to is replaced.
@@ -78,15 +79,16 @@ Status write_file_atomically(const std::string& path, std::string_view content, 
   const int descriptor = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
   if (descriptor < 0) return fail(system_error("write", beside, errno));
   int number = 0;
+  const bool exact = manner == WriteManner::kSyncExact;
   // The mode again, for a umask that is wider and a leftover that is looser.
-  if (::fchmod(descriptor, mode) != 0) number = errno;
+  if (exact && ::fchmod(descriptor, mode) != 0) number = errno;
   while (number == 0 && !content.empty()) {
     const ssize_t put = ::write(descriptor, content.data(), content.size());
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) number = errno;
     else content.remove_prefix(static_cast<std::size_t>(put));
   }
-  if (number == 0 && ::fsync(descriptor) != 0) number = errno;
+  if (exact && number == 0 && ::fsync(descriptor) != 0) number = errno;
   if (::close(descriptor) != 0 && number == 0) number = errno;
   if (number == 0 && ::rename(beside.c_str(), target.c_str()) != 0) number = errno;
   if (number != 0) {

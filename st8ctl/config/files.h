@@ -14,8 +14,11 @@ namespace st8::ctl {
 Result<std::string> read_whole_file(const std::string& path, std::size_t bytes_max = std::string::npos);
 Result<std::string> read_whole_descriptor(int descriptor, const std::string& shown, std::size_t bytes_max = std::string::npos);
 
-// Writes beside `path`, syncs, renames over it: a reader sees the old or the new file. Makes missing directories.
-Status write_file_atomically(const std::string& path, std::string_view content, mode_t mode, mode_t directory_mode);
+// Writes beside `path` and renames over it: a reader sees the old or the new file; with kSyncExact so does who
+// looks after a crash, and the mode is set whatever the umask; kMasked obeys it. Makes missing directories.
+enum class WriteManner : unsigned char { kSyncExact, kMasked };
+Status write_file_atomically(const std::string& path, std::string_view content, mode_t mode, mode_t directory_mode,
+                             WriteManner manner = WriteManner::kSyncExact);
 Status make_directories(const std::string& path, mode_t mode);
 
 // An errno as an Error: `cannot <verb> <path>: <reason>`.
