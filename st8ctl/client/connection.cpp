@@ -129,13 +129,15 @@ class TlsConnection : public Connection {
   Result<std::optional<std::size_t>> read(char* into, std::size_t size) override {
     std::size_t moved = 0;
     char error[512] = "";
-    return result_of(module_.read(handle_, into, size, &moved, error, sizeof error), moved, error, read_wants_write_);
+    const int outcome = module_.read(handle_, into, size, &moved, error, sizeof error);
+    return result_of(outcome, moved, error, read_wants_write_);
   }
   Result<std::optional<std::size_t>> write(std::string_view bytes) override {
     std::size_t moved = 0;
     char error[512] = "";
     bool wants_write = false;
-    auto result = result_of(module_.write(handle_, bytes.data(), bytes.size(), &moved, error, sizeof error), moved, error, wants_write);
+    const int outcome = module_.write(handle_, bytes.data(), bytes.size(), &moved, error, sizeof error);
+    auto result = result_of(outcome, moved, error, wants_write);
     write_wants_read_ = result && !*result && !wants_write;
     return result;
   }

@@ -84,7 +84,7 @@ Result<bool> HttpResponseParser::parse_head() {
     }
     if (!whole) {
       if (pending_.size() > kHeadBytesMax) return malformed("its head is longer than " + human_bytes(kHeadBytesMax));
-      if (pending_.size() >= 5 && !pending_.starts_with("HTTP/")) return malformed("it begins with " + quote(pending_.substr(0, 16)));
+      if (!std::string_view("HTTP/").starts_with(std::string_view(pending_).substr(0, 5))) return malformed("it begins with " + quote(pending_.substr(0, 16)));
       return false;
     }
     if (at > kHeadBytesMax) return malformed("its head is longer than " + human_bytes(kHeadBytesMax));

@@ -4,14 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <thread>
 #include <type_traits>
 #include <utility>
 
 #include "client/module.h"
+#include "config/files.h"
 #include "local/abi.h"
 
 namespace st8::ctl {
@@ -50,11 +51,28 @@ Error error_of(const St8LocalError& error) {
 
 St8LocalText text_of(std::string_view text) { return {text.data(), text.size()}; }
 
+// Who keeps a write lock on the file; process 0 for nobody.
+LockHolder holder_of(int descriptor) {
+  LockHolder holder;
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (::fcntl(descriptor, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return holder;
+  holder.process = lock.l_pid;
+  holder.name = "another process";
+  if (Result<std::string> name = read_whole_file("/proc/" + std::to_string(lock.l_pid) + "/comm"); name && !name->empty()) {
+    if (name->back() == '\n') name->pop_back();
+    holder.name = std::move(*name);
+  }
+  return holder;
+}
+
 class LocalTransport : public Transport {
  public:
   explicit LocalTransport(LocalOptions options) : options_(std::move(options)) {}
   ~LocalTransport() override {
     if (handle_ != nullptr) module_.close(handle_);
+    if (turn_ >= 0) ::close(turn_);
   }
   LocalTransport(const LocalTransport&) = delete;
   LocalTransport& operator=(const LocalTransport&) = delete;
@@ -103,62 +121,78 @@ class LocalTransport : public Transport {
     }
   };
 
-  Status open() {
-    ST8_ASSIGN(module_, load_local());
-    const auto begun = Clock::now();
-    std::int64_t told = 0;
-    std::chrono::milliseconds pause{2};
+  // One st8ctl at a time is between looking at the store's lock and holding it: RocksDB renames its log before it asks for its
+  // own lock, so two that open at once can trip over each other. Also what makes a queue of them.
+  Status take_turn() {
+    ST8_TRY(make_directories(options_.state_dir, 0777));
+    const std::string path = options_.state_dir + "/st8ctl.lock";
+    turn_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (turn_ < 0) return fail(system_error("open", path, errno));
+    return wait_until([&]() -> Result<LockHolder> {
+      struct flock lock {};
+      lock.l_type = F_WRLCK;
+      lock.l_whence = SEEK_SET;
+      if (::fcntl(turn_, F_SETLK, &lock) == 0) return LockHolder{};
+      if (errno != EACCES && errno != EAGAIN) return fail(system_error("lock", path, errno));
+      return holder_of(turn_);
+    });
+  }
+
+  // Asks `who` again and again until nobody is in the way.
+  template <class Who>
+  Status wait_until(const Who& who) {
+    std::chrono::milliseconds pause{1};
     while (true) {
-      // Asked before opening: closing any descriptor of the lock file would let go of a lock that this process holds.
-      const LockHolder holder = store_lock_holder(options_.state_dir);
-      if (holder.process == 0) {
-        St8LocalError error{};
-        handle_ = module_.open(options_.state_dir.c_str(), &error);
-        if (handle_ != nullptr) return {};
-        // Somebody was quicker; anything else is an answer.
-        const LockHolder now = store_lock_holder(options_.state_dir);
-        if (now.process == 0) return fail(error_of(error));
-        continue;
-      }
+      ST8_ASSIGN(const LockHolder holder, who());
+      if (holder.process == 0) return {};
       const std::string held = options_.state_dir + " is held by " + holder.name + " (process " + std::to_string(holder.process) + ")";
       if (holder.name == "st8d") {
         return fail(ErrorCode::kUnavailable, held, "a server is running over it: leave out --local and name the server with --server");
       }
-      if (options_.timeout_ms > 0 && Clock::now() - begun >= std::chrono::milliseconds(options_.timeout_ms)) {
+      const auto waited = Clock::now() - begun_;
+      if (options_.timeout_ms > 0 && waited >= std::chrono::milliseconds(options_.timeout_ms)) {
         return fail(ErrorCode::kUnavailable, held + ", and did not let go within " + std::to_string(options_.timeout_ms) + " ms",
                     "wait for it, or give more time with --timeout");
       }
       // A moment's wait needs no word.
-      if (told != holder.process && options_.notice && Clock::now() - begun >= std::chrono::milliseconds(300)) {
+      if (told_ != holder.process && options_.notice && waited >= std::chrono::milliseconds(300)) {
         options_.notice(held + "; waiting for it");
-        told = holder.process;
+        told_ = holder.process;
       }
       std::this_thread::sleep_for(pause);
-      pause = std::min(pause * 2, std::chrono::milliseconds(25));
+      pause = std::min(pause * 2, std::chrono::milliseconds(20));
+    }
+  }
+
+  Status open() {
+    ST8_ASSIGN(module_, load_local());
+    begun_ = Clock::now();
+    ST8_TRY(take_turn());
+    while (true) {
+      // Asked before opening: closing any descriptor of the lock file would let go of a lock that this process holds.
+      ST8_TRY(wait_until([&]() -> Result<LockHolder> { return store_lock_holder(options_.state_dir); }));
+      St8LocalError error{};
+      handle_ = module_.open(options_.state_dir.c_str(), &error);
+      if (handle_ != nullptr) return {};
+      // A server was quicker; anything else is the answer.
+      if (store_lock_holder(options_.state_dir).process == 0) return fail(error_of(error));
     }
   }
 
   LocalOptions options_;
   LocalModule module_;
   void* handle_ = nullptr;
+  int turn_ = -1;
+  Clock::time_point begun_;
+  std::int64_t told_ = 0;
 };
 
 }  // namespace
 
 LockHolder store_lock_holder(const std::string& state_dir) {
-  LockHolder holder;
   const int descriptor = ::open((state_dir + "/LOCK").c_str(), O_RDWR | O_CLOEXEC);
-  if (descriptor < 0) return holder;
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  if (::fcntl(descriptor, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
-    holder.process = lock.l_pid;
-    holder.name = "another process";
-    std::ifstream comm("/proc/" + std::to_string(lock.l_pid) + "/comm");
-    std::string name;
-    if (std::getline(comm, name) && !name.empty()) holder.name = name;
-  }
+  if (descriptor < 0) return {};
+  const LockHolder holder = holder_of(descriptor);
   ::close(descriptor);
   return holder;
 }

@@ -4,6 +4,9 @@
 namespace st8::ctl {
 namespace {
 
+// A shell that hangs at a key is worse than one that completes nothing.
+constexpr std::int64_t kPatienceMs = 1500;
+
 constexpr Positional kShell[] = {{"shell", "bash, zsh or fish", true, false, Completes::kNothing}};
 constexpr Positional kWords[] = {{"words", "The words so far, the last one unfinished", false, true, Completes::kNothing}};
 
@@ -86,7 +89,6 @@ void values(Context& context, Completes kind, const Command* at) {
     case Completes::kKeys: {
       Query query = context.scope_query();
       query.emplace_back("values", "false");
-      query.emplace_back("limit", "500");
       names(context, "/v1/state", "keys", "key", std::move(query));
       break;
     }
@@ -99,21 +101,28 @@ void values(Context& context, Completes kind, const Command* at) {
   }
 }
 
-Result<int> complete(Context& context) {
-  std::vector<std::string> words = context.arguments().positionals;
+Result<int> complete(Context& outer) {
+  std::vector<std::string> words = outer.arguments().positionals;
   const std::string current = words.empty() ? std::string() : words.back();
   if (!words.empty()) words.pop_back();
-  // The command so far, and the flag whose value is being typed.
+  // The command so far, the flags given, and the one whose value is being typed.
+  Arguments given = outer.arguments();
   const Command* command = nullptr;
   const Flag* open = nullptr;
   std::size_t arguments = 0;
   for (const std::string& word : words) {
     if (open != nullptr) {
+      given.add(open, word);
       open = nullptr;
     } else if (word.size() > 1 && word.front() == '-') {
       const Flag* flag = nullptr;
       if (word.starts_with("--")) {
-        if (word.find('=') == std::string::npos) flag = find_flag(command, std::string_view(word).substr(2));
+        const std::size_t equals = word.find('=');
+        flag = find_flag(command, std::string_view(word).substr(2, equals == std::string::npos ? equals : equals - 2));
+        if (flag != nullptr && (equals != std::string::npos || flag->kind == FlagKind::kBool)) {
+          given.add(flag, equals != std::string::npos ? word.substr(equals + 1) : "true");
+          continue;
+        }
       } else if (word.size() == 2) {
         for (const Flag* known : global_flags()) flag = known->letter == word[1] ? known : flag;
         for (const Flag* known : command == nullptr ? std::span<const Flag* const>() : command->flags) flag = known->letter == word[1] ? known : flag;
@@ -125,6 +134,11 @@ Result<int> complete(Context& context) {
       ++arguments;
     }
   }
+  // What is asked of the server is asked as the command itself would: its namespace, branch and server.
+  Result<Settings> settings = load_settings(given);
+  if (!settings) return 0;
+  if (settings->timeout_ms == 0) settings->timeout_ms = kPatienceMs;
+  Context context(given, std::move(*settings), outer.out(), outer.err());
   if (open != nullptr) {
     for (std::size_t begin = 0; !open->choices.empty() && begin <= open->choices.size();) {
       const std::size_t end = std::min(open->choices.find('|', begin), open->choices.size());

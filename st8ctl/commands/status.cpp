@@ -64,11 +64,12 @@ std::string read_token(Context& context) {
   termios before{};
   const bool asked = ::isatty(STDIN_FILENO) == 1 && ::tcgetattr(STDIN_FILENO, &before) == 0;
   if (asked) {
-    context.err().write("Token: ");
-    context.err().flush();
     termios silent = before;
     silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    // Behind the change: what is typed at the prompt is not shown.
+    context.err().write("Token: ");
+    context.err().flush();
   }
   std::string token;
   char c = 0;

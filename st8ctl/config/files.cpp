@@ -18,18 +18,20 @@ Error system_error(std::string_view verb, const std::string& path, int number) {
 }
 
 Result<std::string> read_whole_descriptor(int descriptor, const std::string& shown, std::size_t bytes_max) {
+  const auto too_large = [&] {
+    return fail(ErrorCode::kTooLarge, shown + " is larger than " + std::to_string(bytes_max) + " bytes, the most that is taken");
+  };
   std::string content;
   struct stat status {};
   std::size_t step = 1u << 16;
   if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
+    if (static_cast<std::size_t>(status.st_size) > bytes_max) return too_large();
     // One byte more, so that a file that has not grown ends with the second read.
     step = static_cast<std::size_t>(status.st_size) + 1;
   }
   std::size_t size = 0;
   while (true) {
-    if (size > bytes_max) {
-      return fail(ErrorCode::kTooLarge, shown + " is larger than " + std::to_string(bytes_max) + " bytes, the most a document holds");
-    }
+    if (size > bytes_max) return too_large();
     if (size == content.size()) content.resize(size + step);
     const ssize_t got = ::read(descriptor, content.data() + size, content.size() - size);
     if (got < 0 && errno == EINTR) continue;

@@ -126,9 +126,10 @@ class Loader {
   Status load_value(const std::string& value) {
     const std::size_t equals = value.find('=');
     if (equals == std::string::npos) {
-      return fail(ErrorCode::kInvalidArgument, "the value " + quote(value) + " has no '='", "write it as key=value; a file is given with -f");
+      return fail(ErrorCode::kInvalidArgument, "the value " + quote(value.substr(0, 100)) + " has no '='", "write it as key=value; a file is given with -f");
     }
-    return add(under_ + value.substr(0, equals), value.substr(equals + 1), "--value " + value.substr(0, equals));
+    const std::string key = value.substr(0, equals);
+    return add(under_ + key, value.substr(equals + 1), "--value " + (key.size() <= 100 ? key : key.substr(0, 100) + "..."));
   }
 
   Status add(const std::string& key_text, std::string content, const std::string& source) {
@@ -140,6 +141,9 @@ class Loader {
       }
       if (source != key_text) error.message = source + ": " + error.message;
       return fail(std::move(error));
+    }
+    if (!key->view().starts_with(under_)) {
+      return fail(ErrorCode::kInvalidArgument, source + ": the key " + quote(key->str()) + " is not below --under " + quote(under_), "leave \"..\" out of it");
     }
     const auto [entry, fresh] = sources_.emplace(key->str(), source);
     if (!fresh) {

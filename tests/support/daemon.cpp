@@ -1,5 +1,6 @@
 #include "support/daemon.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -18,8 +19,11 @@ namespace st8::test {
 
 Daemon::Daemon(DaemonOptions options) : options_(std::move(options)), ready_file_(options_.state_dir + ".ready") {
   std::filesystem::remove(ready_file_);
-  std::vector<std::string> words = {std::string(ST8_BIN_DIR) + "/st8d", "--listen", "127.0.0.1:0", "--state-dir", options_.state_dir,
-                                    "--ready-file", ready_file_, "--log-format", "none"};
+  std::vector<std::string> words = {std::string(ST8_BIN_DIR) + "/st8d", "--state-dir", options_.state_dir, "--ready-file", ready_file_,
+                                    "--log-format", "none"};
+  if (std::find(options_.arguments.begin(), options_.arguments.end(), "--listen") == options_.arguments.end()) {
+    words.insert(words.end(), {"--listen", "127.0.0.1:0"});
+  }
   words.insert(words.end(), options_.arguments.begin(), options_.arguments.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -44,7 +48,8 @@ bool Daemon::wait_ready(int seconds) {
   while (pid_ > 0 && std::chrono::steady_clock::now() < deadline) {
     std::ifstream in(ready_file_);
     std::string url;
-    if (std::getline(in, url)) {
+    if (std::getline(in, url) && !in.eof()) {
+      url_ = url;
       port_ = static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
       return true;
     }

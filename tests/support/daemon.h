@@ -12,7 +12,7 @@ namespace st8::test {
 
 struct DaemonOptions {
   std::string state_dir;
-  std::vector<std::string> arguments{};   // Beside --listen, --state-dir and --ready-file.
+  std::vector<std::string> arguments{};   // Beside --listen (unless it is among them), --state-dir and --ready-file.
   std::vector<std::string> environment{}; // "NAME=value", beside ours.
 };
 
@@ -27,7 +27,7 @@ class Daemon {
   // False when it ended, or did not answer within the time.
   bool wait_ready(int seconds = 30);
   std::uint16_t port() const { return port_; }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  const std::string& url() const { return url_; }  // "http://127.0.0.1:41234", or https; empty until ready.
   pid_t pid() const { return pid_; }
   std::string log() const;
 
@@ -42,6 +42,7 @@ class Daemon {
   std::string ready_file_;
   pid_t pid_ = -1;
   std::uint16_t port_ = 0;
+  std::string url_;
 };
 
 }  // namespace st8::test

@@ -23,6 +23,7 @@ struct RunOptions {
   std::map<std::string, std::string> environment;  // Nothing else but PATH is passed on.
   std::string directory;                           // Empty: the test's own.
   std::string input;                               // Standard input, closed behind it.
+  std::string prompt;                              // The input is given once this has come out; empty: at once.
   bool terminal = false;                           // All three are one terminal; its output is in `out`.
   bool close_out = false;                          // Nobody reads standard output: the pipe's far end is closed.
   std::chrono::milliseconds timeout = std::chrono::seconds(60);  // Then it is killed.
@@ -40,9 +41,9 @@ namespace process_detail {
 
 inline std::vector<std::string> environment_of(const RunOptions& options) {
   std::vector<std::string> entries;
-  if (const char* path = std::getenv("PATH")) entries.push_back(std::string("PATH=") + path);
-  // Sanitizers take their options from here.
-  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"}) {
+  // Sanitizers take their options from the environment.
+  for (const char* name : {"PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"}) {
+    if (options.environment.contains(name)) continue;
     if (const char* value = std::getenv(name)) entries.push_back(std::string(name) + "=" + value);
   }
   for (const auto& [name, value] : options.environment) entries.push_back(name + "=" + value);
@@ -67,7 +68,7 @@ inline std::vector<char*> pointers(std::vector<std::string>& texts) {
 }  // namespace process_detail
 
 // Runs `words` (a full path first) to its end.
-inline RunResult run_program(std::vector<std::string> words, const RunOptions& options = {}) {
+inline RunResult run_process(std::vector<std::string> words, const RunOptions& options = {}) {
   RunResult result;
   std::vector<std::string> entries = process_detail::environment_of(options);
   const std::vector<char*> environment = process_detail::pointers(entries);
@@ -116,7 +117,8 @@ inline RunResult run_program(std::vector<std::string> words, const RunOptions& o
       ::close(in);
       in = -1;
     }
-    pollfd entries_of_poll[3] = {{in >= 0 && !input.empty() ? in : -1, POLLOUT, 0}, {out, POLLIN, 0}, {err, POLLIN, 0}};
+    const bool prompted = result.out.find(options.prompt) != std::string::npos;
+    pollfd entries_of_poll[3] = {{in >= 0 && !input.empty() && prompted ? in : -1, POLLOUT, 0}, {out, POLLIN, 0}, {err, POLLIN, 0}};
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     if (left <= 0) {
       result.timed_out = true;
