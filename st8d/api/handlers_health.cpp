@@ -17,10 +17,10 @@ http::Response text_response(std::string body, int status = 200) {
 
 Reply healthz(Call&) { return text_response("ok\n"); }
 
-// True and O(1): it looks at two flags, and does no work that could itself be what is slow.
+// True and O(1): it looks at two flags, and does no work that could itself be what is slow. Statistics take the engine's lock.
 Reply readyz(Call& call) {
   if (call.context.draining && call.context.draining()) return text_response("draining\n", 503);
-  if (!call.store().stats().writable) return text_response("the store takes no writes: a write or a sync failed; restart st8d\n", 503);
+  if (!call.store().writable()) return text_response("the store takes no writes: a write or a sync failed; restart st8d\n", 503);
   return text_response("ok\n");
 }
 

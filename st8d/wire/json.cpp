@@ -1,10 +1,10 @@
 #include "wire/json.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <cstring>
 #include <unordered_set>
 
 #include "wire/text.h"
@@ -12,145 +12,351 @@
 namespace st8::wire {
 namespace {
 
-// Strips the library's own prefix ("[json.exception.parse_error.101] parse error at ") and what follows "; last read": the
-// bytes it quotes may be anything.
-std::string clean_message(std::string_view what) {
-  if (const std::size_t bracket = what.find("] "); what.starts_with('[') && bracket != std::string_view::npos) {
-    what.remove_prefix(bracket + 2);
-  }
-  if (what.starts_with("parse error at ")) what.remove_prefix(std::string_view("parse error at ").size());
-  if (what.starts_with("parse error: ")) what.remove_prefix(std::string_view("parse error: ").size());
-  std::string_view expected;
-  if (const std::size_t at = what.rfind("; expected "); at != std::string_view::npos) expected = what.substr(at);
-  std::string_view quoted;
-  if (const std::size_t at = what.find("; last read: "); at != std::string_view::npos) {
-    quoted = what.substr(at, std::min(what.size() - at, std::string_view::npos));
-    if (!expected.empty() && quoted.size() >= expected.size()) quoted.remove_suffix(expected.size());
-    what = what.substr(0, at);
-  }
-  std::string out = printable(what, 400);
-  if (!quoted.empty()) {
-    // Only the end of what was read says where it went wrong.
-    constexpr std::string_view kLead = "; last read: ";
-    std::string_view token = quoted.substr(kLead.size());
-    if (token.size() > 48) token = token.substr(token.size() - 48);
-    out += " after " + printable(token, 64);
-  }
-  if (!expected.empty()) out += printable(expected, 100);
+// Bytes of a string that stand for themselves.
+constexpr std::array<bool, 256> make_plain() {
+  std::array<bool, 256> plain{};
+  for (std::size_t byte = 0x20; byte < 256; ++byte) plain[byte] = byte != '"' && byte != '\\';
+  return plain;
+}
+constexpr std::array<bool, 256> kPlain = make_plain();
+
+// What stands for itself or a control character behind a backslash; 0: something else.
+constexpr std::array<char, 256> make_simple_escapes() {
+  std::array<char, 256> out{};
+  out['"'] = '"';
+  out['\\'] = '\\';
+  out['/'] = '/';
+  out['b'] = '\b';
+  out['f'] = '\f';
+  out['n'] = '\n';
+  out['r'] = '\r';
+  out['t'] = '\t';
   return out;
 }
+constexpr std::array<char, 256> kSimpleEscapes = make_simple_escapes();
 
-// Receives the library's events. With a root it builds the value; without, it only checks.
-class Builder {
+// How many bytes a byte takes within quotes.
+constexpr std::array<std::uint8_t, 256> make_quoted_sizes() {
+  std::array<std::uint8_t, 256> sizes{};
+  for (std::size_t byte = 0; byte < 256; ++byte) sizes[byte] = byte < 0x20 ? 6 : 1;
+  for (const char c : {'"', '\\', '\n', '\r', '\t'}) sizes[static_cast<std::uint8_t>(c)] = 2;
+  return sizes;
+}
+constexpr std::array<std::uint8_t, 256> kQuotedSizes = make_quoted_sizes();
+
+// A strict parser of RFC 8259 in one pass over the text. It is our own because requests spend their time here: general
+// parsers copy every byte of a string several times, this one looks for the next byte that matters, eight at a time, and
+// copies runs. tests/server/json_parser_test.cpp holds it against nlohmann/json on random and damaged input.
+class Parser {
  public:
-  Builder(JsonValue* root, const JsonLimits& limits) : root_(root), limits_(limits) {}
+  Parser(std::string_view text, const JsonLimits& limits) : begin_(text.data()), at_(text.data()), end_(text.data() + text.size()), limits_(limits) {}
 
-  const std::optional<Error>& error() const { return error_; }
-
-  bool null() { return place(JsonValue::Kind::kNull) != nullptr; }
-  bool boolean(bool value) {
-    JsonValue* slot = place(JsonValue::Kind::kBool);
-    if (slot != nullptr) slot->boolean = value;
-    return slot != nullptr;
-  }
-  bool number_integer(std::int64_t value) { return number(std::to_string(value)); }
-  bool number_unsigned(std::uint64_t value) { return number(std::to_string(value)); }
-  bool number_float(double, const std::string& literal) { return number(literal); }
-  bool string(std::string& value) {
-    JsonValue* slot = place(JsonValue::Kind::kString);
-    if (slot != nullptr) slot->text = std::move(value);
-    return slot != nullptr;
-  }
-  bool binary(nlohmann::json::binary_t&) { return refuse(ErrorCode::kInvalidArgument, "binary is not JSON"); }
-
-  bool start_object(std::size_t) { return descend(JsonValue::Kind::kObject); }
-  bool start_array(std::size_t) { return descend(JsonValue::Kind::kArray); }
-  bool end_object() { return ascend(); }
-  bool end_array() { return ascend(); }
-
-  bool key(std::string& name) {
-    if (root_ == nullptr) return true;
-    Level& level = levels_.back();
-    std::vector<JsonMember>& members = level.value->members;
-    // Few members are compared one by one; many through a set.
-    bool twice = false;
-    if (members.size() < kSetFrom) {
-      for (const JsonMember& member : members) twice = twice || member.name == name;
-    } else {
-      if (level.names.empty()) {
-        for (const JsonMember& member : members) level.names.insert(member.name);
-      }
-      twice = !level.names.insert(name).second;
-    }
-    if (twice) return refuse(ErrorCode::kInvalidArgument, "the key \"" + printable(name) + "\" stands twice in one object");
-    members.push_back(JsonMember{std::move(name), {}});
-    return true;
-  }
-
-  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& failure) {
-    return refuse(ErrorCode::kInvalidArgument, clean_message(failure.what()));
+  // Parses the one value that the text is; with no root it only checks.
+  Status run(JsonValue* root) {
+    skip_space();
+    ST8_TRY(value(root, 0));
+    skip_space();
+    if (at_ != end_) return wrong("more follows after the value");
+    return {};
   }
 
  private:
   static constexpr std::size_t kSetFrom = 16;
-  struct Level {
-    JsonValue* value = nullptr;
-    std::unordered_set<std::string> names;
-  };
 
-  bool refuse(ErrorCode code, std::string message) {
-    if (!error_) error_ = Error{code, "the body is not acceptable JSON: " + std::move(message), {}};
-    return false;
+  void skip_space() {
+    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
+  }
+  bool next_is(char c) {
+    if (at_ == end_ || *at_ != c) return false;
+    ++at_;
+    return true;
   }
 
-  bool number(std::string literal) {
-    JsonValue* slot = place(JsonValue::Kind::kNumber);
-    if (slot != nullptr) slot->text = std::move(literal);
-    return slot != nullptr;
-  }
-
-  // Where the next value belongs; nullptr ends the parse.
-  JsonValue* place(JsonValue::Kind kind) {
-    if (++values_ > limits_.values_max) {
-      refuse(ErrorCode::kTooLarge, "it holds more than " + std::to_string(limits_.values_max) + " values");
-      return nullptr;
-    }
-    if (root_ == nullptr) return &scratch_;
-    JsonValue* slot = root_;
-    if (!levels_.empty()) {
-      JsonValue& parent = *levels_.back().value;
-      if (parent.kind == JsonValue::Kind::kArray) {
-        slot = &parent.items.emplace_back();
-      } else {
-        slot = &parent.members.back().value;
+  // What is wrong at the position that the parser has reached.
+  tl::unexpected<Error> wrong(std::string_view what, ErrorCode code = ErrorCode::kInvalidArgument) const {
+    std::size_t line = 1;
+    const char* line_start = begin_;
+    for (const char* p = begin_; p != at_; ++p) {
+      if (*p == '\n') {
+        ++line;
+        line_start = p + 1;
       }
     }
-    slot->kind = kind;
-    return slot;
-  }
-
-  bool descend(JsonValue::Kind kind) {
-    if (++depth_ > limits_.depth_max) {
-      return refuse(ErrorCode::kInvalidArgument, "it is nested deeper than " + std::to_string(limits_.depth_max) + " levels");
+    std::string message = "the body is not acceptable JSON: line " + std::to_string(line) + ", column " + std::to_string(at_ - line_start + 1) + ": " + std::string(what);
+    if (code == ErrorCode::kInvalidArgument && at_ != end_) {
+      message += ", at \"" + printable(std::string_view(at_, static_cast<std::size_t>(std::min<std::ptrdiff_t>(end_ - at_, 24))), 32) + "\"";
     }
-    JsonValue* slot = place(kind);
-    if (slot == nullptr) return false;
-    if (root_ != nullptr) levels_.push_back(Level{slot, {}});
-    return true;
-  }
-  bool ascend() {
-    --depth_;
-    if (root_ != nullptr) levels_.pop_back();
-    return true;
+    return fail(code, std::move(message));
   }
 
-  JsonValue* root_;
-  JsonLimits limits_;
-  JsonValue scratch_;
-  std::vector<Level> levels_;  // Pointers stay valid: a parent's vector does not grow while a child is open.
-  std::size_t depth_ = 0;
+  Status value(JsonValue* out, std::size_t depth) {
+    if (++values_ > limits_.values_max) {
+      return wrong("it holds more than " + std::to_string(limits_.values_max) + " values", ErrorCode::kTooLarge);
+    }
+    if (at_ == end_) return wrong("it ends where a value should stand");
+    switch (*at_) {
+      case '{': return object(out, depth + 1);
+      case '[': return array(out, depth + 1);
+      case '"':
+        if (out != nullptr) out->kind = JsonValue::Kind::kString;
+        return string(out == nullptr ? nullptr : &out->text);
+      case 't': return word("true", out, JsonValue::Kind::kBool, true);
+      case 'f': return word("false", out, JsonValue::Kind::kBool, false);
+      case 'n': return word("null", out, JsonValue::Kind::kNull, false);
+      default: return number(out);
+    }
+  }
+
+  Status word(std::string_view wanted, JsonValue* out, JsonValue::Kind kind, bool boolean) {
+    if (std::string_view(at_, static_cast<std::size_t>(end_ - at_)).substr(0, wanted.size()) != wanted) return wrong("this is no value");
+    at_ += wanted.size();
+    if (out != nullptr) {
+      out->kind = kind;
+      out->boolean = boolean;
+    }
+    return {};
+  }
+
+  Status number(JsonValue* out) {
+    const char* const start = at_;
+    const auto digits = [this] {
+      const char* const first = at_;
+      while (at_ != end_ && *at_ >= '0' && *at_ <= '9') ++at_;
+      return at_ != first;
+    };
+    next_is('-');
+    if (next_is('0')) {
+      if (at_ != end_ && *at_ >= '0' && *at_ <= '9') return wrong("a number does not begin with 0");
+    } else if (!digits()) {
+      at_ = start;
+      return wrong("this is no value");
+    }
+    if (next_is('.') && !digits()) return wrong("digits are missing behind the point");
+    if (at_ != end_ && (*at_ == 'e' || *at_ == 'E')) {
+      ++at_;
+      if (!next_is('+')) next_is('-');
+      if (!digits()) return wrong("digits are missing in the exponent");
+    }
+    if (out != nullptr) {
+      out->kind = JsonValue::Kind::kNumber;
+      out->text.assign(start, at_);
+    }
+    return {};
+  }
+
+  // The byte that ends a run of plain characters: a quote, a backslash or a control character; or the end.
+  const char* run_end(const char* from) const {
+    while (end_ - from >= 8) {
+      std::uint64_t word;
+      std::memcpy(&word, from, sizeof word);
+      constexpr std::uint64_t kOnes = 0x0101010101010101u, kHighs = 0x8080808080808080u;
+      const auto zero_bytes = [](std::uint64_t w) { return (w - kOnes) & ~w & kHighs; };
+      // Exact as "is there one?", which is all that is asked.
+      const std::uint64_t hit = zero_bytes(word ^ (kOnes * '"')) | zero_bytes(word ^ (kOnes * '\\')) | ((word - kOnes * 0x20) & ~word & kHighs);
+      if (hit != 0) break;
+      from += 8;
+    }
+    while (from != end_ && *from != '"' && *from != '\\' && static_cast<std::uint8_t>(*from) >= 0x20) ++from;
+    return from;
+  }
+
+  Status string(std::string* out) {
+    ++at_;  // The quote.
+    const char* const start = at_;
+    const char* const stop = run_end(at_);
+    if (stop != end_ && *stop == '"') {
+      const std::string_view run(start, static_cast<std::size_t>(stop - start));
+      if (!is_utf8(run)) return not_utf8(run);
+      if (out != nullptr) out->assign(run);
+      at_ = stop + 1;
+      return {};
+    }
+    // With escapes: text that is itself JSON or code has one every few bytes, so it goes byte by byte through a small buffer.
+    if (out == nullptr) out = &scratch_;
+    out->assign(start, stop);
+    at_ = stop;
+    std::array<char, 256> buffer;
+    std::size_t held = 0;
+    while (true) {
+      if (held == buffer.size()) {
+        out->append(buffer.data(), held);
+        held = 0;
+      }
+      if (at_ == end_) return wrong("it ends within a string");
+      const auto byte = static_cast<std::uint8_t>(*at_);
+      if (kPlain[byte]) {
+        buffer[held++] = *at_++;
+        continue;
+      }
+      if (byte == '\\' && end_ - at_ >= 2 && kSimpleEscapes[static_cast<std::uint8_t>(at_[1])] != 0) {
+        buffer[held++] = kSimpleEscapes[static_cast<std::uint8_t>(at_[1])];
+        at_ += 2;
+        continue;
+      }
+      out->append(buffer.data(), held);
+      held = 0;
+      if (byte == '"') break;
+      if (byte < 0x20) return wrong("a control character must be written as an escape");
+      ST8_TRY(unicode_escape(*out));
+    }
+    // An escape makes whole characters, so that what was not UTF-8 is still not.
+    if (!is_utf8(*out)) return not_utf8(std::string_view(start, static_cast<std::size_t>(at_ - start)));
+    ++at_;
+    return {};
+  }
+
+  tl::unexpected<Error> not_utf8(std::string_view run) {
+    // Find the place, for the message.
+    at_ = run.data();
+    while (!run.empty()) {
+      std::size_t good = 1;
+      while (good <= 4 && good <= run.size() && !is_utf8(run.substr(0, good))) ++good;
+      if (good > 4 || good > run.size()) break;
+      run.remove_prefix(good);
+      at_ += good;
+    }
+    return wrong("these bytes are not UTF-8");
+  }
+
+  Result<std::uint32_t> four_digits() {
+    std::uint32_t unit = 0;
+    for (int i = 0; i < 4; ++i) {
+      if (at_ == end_) return wrong("it ends within an escape");
+      const char c = *at_;
+      std::uint32_t digit = 0;
+      if (c >= '0' && c <= '9') {
+        digit = static_cast<std::uint32_t>(c - '0');
+      } else if (c >= 'a' && c <= 'f') {
+        digit = static_cast<std::uint32_t>(c - 'a' + 10);
+      } else if (c >= 'A' && c <= 'F') {
+        digit = static_cast<std::uint32_t>(c - 'A' + 10);
+      } else {
+        return wrong("\\u takes four hexadecimal digits");
+      }
+      unit = unit << 4 | digit;
+      ++at_;
+    }
+    return unit;
+  }
+
+  // An escape that is not a simple one.
+  Status unicode_escape(std::string& out) {
+    const char* const backslash = at_;
+    if (++at_ == end_) return wrong("it ends within an escape");
+    if (*at_++ != 'u') {
+      at_ = backslash;
+      return wrong("there is no such escape");
+    }
+    ST8_ASSIGN(std::uint32_t code, four_digits());
+    if (code >= 0xDC00 && code <= 0xDFFF) {
+      at_ = backslash;
+      return wrong("the second half of a surrogate pair stands alone");
+    }
+    if (code >= 0xD800 && code <= 0xDBFF) {
+      std::uint32_t low = 0;
+      if (end_ - at_ >= 2 && at_[0] == '\\' && at_[1] == 'u') {
+        at_ += 2;
+        ST8_ASSIGN(low, four_digits());
+      }
+      if (low < 0xDC00 || low > 0xDFFF) {
+        at_ = backslash;
+        return wrong("the first half of a surrogate pair stands alone");
+      }
+      code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+    }
+    append_utf8(out, code);
+    return {};
+  }
+
+  static void append_utf8(std::string& out, std::uint32_t code) {
+    const auto add = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
+    if (code < 0x80) {
+      add(code);
+    } else if (code < 0x800) {
+      add(0xC0 | code >> 6);
+      add(0x80 | (code & 0x3F));
+    } else if (code < 0x10000) {
+      add(0xE0 | code >> 12);
+      add(0x80 | (code >> 6 & 0x3F));
+      add(0x80 | (code & 0x3F));
+    } else {
+      add(0xF0 | code >> 18);
+      add(0x80 | (code >> 12 & 0x3F));
+      add(0x80 | (code >> 6 & 0x3F));
+      add(0x80 | (code & 0x3F));
+    }
+  }
+
+  Status array(JsonValue* out, std::size_t depth) {
+    if (depth > limits_.depth_max) return wrong("it is nested deeper than " + std::to_string(limits_.depth_max) + " levels");
+    ++at_;
+    if (out != nullptr) out->kind = JsonValue::Kind::kArray;
+    skip_space();
+    if (next_is(']')) return {};
+    while (true) {
+      skip_space();
+      ST8_TRY(value(out == nullptr ? nullptr : &out->items.emplace_back(), depth));
+      skip_space();
+      if (next_is(']')) return {};
+      if (!next_is(',')) return wrong(at_ == end_ ? "it ends within a list" : "a comma or ] is missing");
+    }
+  }
+
+  Status object(JsonValue* out, std::size_t depth) {
+    if (depth > limits_.depth_max) return wrong("it is nested deeper than " + std::to_string(limits_.depth_max) + " levels");
+    ++at_;
+    if (out != nullptr) out->kind = JsonValue::Kind::kObject;
+    std::unordered_set<std::string> names;  // Only of objects with many members; few are compared one by one.
+    skip_space();
+    if (next_is('}')) return {};
+    while (true) {
+      skip_space();
+      if (at_ == end_) return wrong("it ends within an object");
+      if (*at_ != '"') return wrong("a name in quotes is missing");
+      const char* const name_at = at_;
+      JsonMember* member = nullptr;
+      if (out != nullptr) {
+        member = &out->members.emplace_back();
+        ST8_TRY(string(&member->name));
+        if (given_before(*out, names)) {
+          at_ = name_at;
+          return wrong("the key \"" + printable(member->name) + "\" stands twice in one object");
+        }
+      } else {
+        ST8_TRY(string(nullptr));
+      }
+      skip_space();
+      if (!next_is(':')) return wrong(at_ == end_ ? "it ends within an object" : "a colon is missing");
+      skip_space();
+      ST8_TRY(value(member == nullptr ? nullptr : &member->value, depth));
+      skip_space();
+      if (next_is('}')) return {};
+      if (!next_is(',')) return wrong(at_ == end_ ? "it ends within an object" : "a comma or } is missing");
+    }
+  }
+
+  // Whether the last member's name is that of an earlier one.
+  static bool given_before(const JsonValue& object, std::unordered_set<std::string>& names) {
+    const std::vector<JsonMember>& members = object.members;
+    const std::string& name = members.back().name;
+    if (members.size() <= kSetFrom) {
+      for (std::size_t i = 0; i + 1 < members.size(); ++i) {
+        if (members[i].name == name) return true;
+      }
+      return false;
+    }
+    if (names.empty()) {
+      for (std::size_t i = 0; i + 1 < members.size(); ++i) names.insert(members[i].name);
+    }
+    return !names.insert(name).second;
+  }
+
+  const char* begin_;
+  const char* at_;
+  const char* end_;
+  const JsonLimits limits_;
   std::size_t values_ = 0;
-  std::optional<Error> error_;
+  std::string scratch_;  // Strings that are only checked.
 };
 
 }  // namespace
@@ -176,26 +382,15 @@ std::string_view JsonValue::kind_name() const {
 
 Result<JsonValue> parse_json(std::string_view text, const JsonLimits& limits) {
   JsonValue root;
-  Builder builder(&root, limits);
-  try {
-    if (nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return root;
-  } catch (const std::exception& failure) {
-    return fail(ErrorCode::kInvalidArgument, "the body is not acceptable JSON: " + printable(failure.what()));
-  }
-  if (builder.error()) return fail(*builder.error());
-  return fail(ErrorCode::kInvalidArgument, "the body is not acceptable JSON");
+  ST8_TRY(Parser(text, limits).run(&root));
+  return root;
 }
 
 bool is_json(std::string_view text, std::size_t depth_max) {
   JsonLimits limits;
   limits.depth_max = depth_max;
   limits.values_max = text.size() + 1;
-  Builder builder(nullptr, limits);
-  try {
-    return nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
-  } catch (const std::exception&) {
-    return false;
-  }
+  return Parser(text, limits).run(nullptr).has_value();
 }
 
 void JsonWriter::separate() {
@@ -235,27 +430,40 @@ JsonWriter& JsonWriter::string(std::string_view text) {
 
 void JsonWriter::quoted(std::string_view utf8) {
   static constexpr char kHex[] = "0123456789abcdef";
-  out_ += '"';
-  std::size_t run = 0;
-  for (std::size_t i = 0; i < utf8.size(); ++i) {
-    const auto byte = static_cast<std::uint8_t>(utf8[i]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
-    out_.append(utf8.substr(run, i - run));
-    run = i + 1;
+  std::size_t size = 2;
+  for (const char c : utf8) size += kQuotedSizes[static_cast<std::uint8_t>(c)];
+  const std::size_t begun = out_.size();
+  if (size == utf8.size() + 2) {
+    out_ += '"';
+    out_ += utf8;
+    out_ += '"';
+    return;
+  }
+  out_.resize(begun + size);
+  char* to = out_.data() + begun;
+  *to++ = '"';
+  for (const char c : utf8) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    if (kQuotedSizes[byte] == 1) {
+      *to++ = c;
+      continue;
+    }
+    *to++ = '\\';
     switch (byte) {
-      case '"': out_ += "\\\""; break;
-      case '\\': out_ += "\\\\"; break;
-      case '\n': out_ += "\\n"; break;
-      case '\r': out_ += "\\r"; break;
-      case '\t': out_ += "\\t"; break;
+      case '"': *to++ = '"'; break;
+      case '\\': *to++ = '\\'; break;
+      case '\n': *to++ = 'n'; break;
+      case '\r': *to++ = 'r'; break;
+      case '\t': *to++ = 't'; break;
       default:
-        out_ += "\\u00";
-        out_ += kHex[byte >> 4];
-        out_ += kHex[byte & 0xF];
+        *to++ = 'u';
+        *to++ = '0';
+        *to++ = '0';
+        *to++ = kHex[byte >> 4];
+        *to++ = kHex[byte & 0xF];
     }
   }
-  out_.append(utf8.substr(run));
-  out_ += '"';
+  *to = '"';
 }
 
 JsonWriter& JsonWriter::number(std::uint64_t value) {

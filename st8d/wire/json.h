@@ -41,8 +41,7 @@ struct JsonLimits {
 };
 
 // Parses one whole value. Errors: kInvalidArgument, with line, column and what is wrong (grammar, invalid UTF-8, a lone surrogate,
-// a key twice in one object, too deep); kTooLarge (too many values). Cost: one pass; nothing recurses with the input's depth
-// beyond depth_max. Thread-safe.
+// a key twice in one object, too deep); kTooLarge (too many values). Cost: one pass; it recurses at most depth_max deep. Thread-safe.
 Result<JsonValue> parse_json(std::string_view text, const JsonLimits& limits = {});
 
 // Whether the text is one valid JSON value of at most that depth. Cheaper than parse_json; keeps nothing.

@@ -179,6 +179,8 @@ RecordStore& Store::records() { return *impl_; }
 void Store::set_guard(const CommitGuard* guard) { impl_->committer.set_guard(guard); }
 void Store::add_listener(OperationListener* listener) { impl_->notifier.add(listener); }
 
+bool Store::writable() const { return impl_->core.writable.load(std::memory_order_relaxed); }
+
 StoreStats Store::stats() const {
   StoreStats stats;
   stats.engine = impl_->core.engine->stats();

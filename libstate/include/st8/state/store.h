@@ -139,6 +139,8 @@ class Store {
   void add_listener(OperationListener* listener);
 
   StoreStats stats() const;
+  // StoreStats::writable alone, without gathering the rest. Cost: one load.
+  bool writable() const;
 
  private:
   class Impl;
