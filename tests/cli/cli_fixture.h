@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "support/daemon.h"
+#include "support/eventually.h"
 #include "support/process.h"
 #include "support/temp_directory.h"
 
