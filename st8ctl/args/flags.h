@@ -44,6 +44,7 @@ inline constexpr Flag kFile{"file", 'f', FlagKind::kText, "PATH", "A file, a dir
 inline constexpr Flag kValue{"value", 'v', FlagKind::kText, "KEY=VALUE", "A document given here, split at the first '='; may be repeated", Completes::kKeys, true};
 inline constexpr Flag kKey{"key", 0, FlagKind::kText, "KEY", "The key of the one file given, instead of its path; needed for standard input", Completes::kKeys};
 inline constexpr Flag kUnder{"under", 0, FlagKind::kText, "PATH", "Put the files' keys below this path"};
+inline constexpr Flag kFollowLinks{"follow-links", 0, FlagKind::kBool, "", "In a directory, also read links to files outside of it"};
 inline constexpr Flag kPrune{"prune", 0, FlagKind::kOptional, "PREFIX",
                              "Delete the keys that were not given: those with this prefix, or those below --under, or all"};
 

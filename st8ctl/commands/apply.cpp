@@ -6,7 +6,7 @@
 namespace st8::ctl {
 namespace {
 
-constexpr const Flag* kFlags[] = {&flags::kFile, &flags::kValue, &flags::kKey, &flags::kUnder, &flags::kPrune, &flags::kMessage, &flags::kAuthor,
+constexpr const Flag* kFlags[] = {&flags::kFile, &flags::kValue, &flags::kKey, &flags::kUnder, &flags::kFollowLinks, &flags::kPrune, &flags::kMessage, &flags::kAuthor,
                                   &flags::kExpected, &flags::kIdempotency, &flags::kDryRun};
 constexpr Positional kPositionals[] = {{"file", "Files and directories, as with -f", false, true, Completes::kFiles}};
 
@@ -68,8 +68,8 @@ const Command kApply{
     "A file's key is its path, cleaned (\"./conf//app.json\" is \"conf/app.json\"). A directory's files have keys relative to it: `-f conf` gives "
     "\"app.json\" for conf/app.json, and `-f conf --under conf` gives \"conf/app.json\". Contents are taken byte for byte, text or not.\n"
     "\n"
-    "In a directory, regular files are taken, hidden ones too, but nothing below .git. A link to a file is read as the file; links to directories are not "
-    "followed; dangling links, sockets, pipes and devices are left out with a notice. A file that cannot be read stops the whole apply.\n"
+    "In a directory, regular files are taken, hidden ones too, but nothing below .git. A link to a file below the same directory is read as that "
+    "file. Links to files elsewhere (unless --follow-links) and to directories, dangling links, sockets, pipes and devices are left out, with a notice. A file that cannot be read stops the whole apply.\n"
     "\n"
     "More than one request holds (20 MiB) is sent in parts to a branch of its own, st8ctl/apply-..., and taken over from there by one restore: still all or "
     "nothing, and refused when somebody else moved the head meanwhile.",

@@ -89,6 +89,7 @@ Result<LoadedDocuments> load_from_flags(Context& context, std::vector<std::strin
   request.paths.insert(request.paths.end(), positional_files.begin(), positional_files.end());
   request.values = context.arguments().texts("value");
   request.key = context.arguments().text("key");
+  request.follow_links = context.arguments().on("follow-links");
   request.under = context.arguments().text_or("under", "");
   Progress progress(context.shows_progress() && !request.paths.empty(), "Reading", Progress::Unit::kItems);
   request.progress = [&](std::uint64_t files) { progress.set(files); };

@@ -14,7 +14,7 @@ constexpr Flag kExitCode{"exit-code", 0, FlagKind::kBool, "", "Exit with 1 when 
 constexpr Flag kNameOnly{"name-only", 0, FlagKind::kBool, "", "Only the changed keys"};
 constexpr Flag kStat{"stat", 0, FlagKind::kBool, "", "Only how many lines were added and taken away for each key"};
 constexpr Flag kUnified{"unified", 'U', FlagKind::kNumber, "LINES", "Lines of context (default 3)"};
-constexpr const Flag* kFlags[] = {&flags::kFile, &flags::kValue, &flags::kKey, &flags::kUnder, &flags::kPrune, &flags::kRevision, &flags::kCheckpoint,
+constexpr const Flag* kFlags[] = {&flags::kFile, &flags::kValue, &flags::kKey, &flags::kUnder, &flags::kFollowLinks, &flags::kPrune, &flags::kRevision, &flags::kCheckpoint,
                                   &flags::kAt, &flags::kPrefix, &kExitCode, &kNameOnly, &kStat, &kUnified};
 constexpr Positional kPositionals[] = {{"file or selector", "Files to compare, or one or two selectors", false, true, Completes::kSelectors}};
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <map>
 #include <utility>
 
@@ -32,6 +33,7 @@ class Loader {
     }
     for (const std::string& path : request_.paths) ST8_TRY(load_path(path));
     for (const std::string& value : request_.values) ST8_TRY(load_value(value));
+    if (links_elsewhere_ > 0) note(links_elsewhere_, "link(s) to files elsewhere; --follow-links takes them");
     if (links_to_directories_ > 0) note(links_to_directories_, "link(s) to directories, which are not followed");
     if (dangling_ > 0) note(dangling_, "dangling link(s)");
     if (special_ > 0) note(special_, "socket(s), pipe(s) or device(s)");
@@ -57,10 +59,20 @@ class Loader {
       if (request_.key) return fail(ErrorCode::kInvalidArgument, path + " is a directory, and --key names one document", "--under puts its files below a path");
       const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
       if (directory < 0) return fail(system_error("read", path, errno));
+      root_ = real_path(path);
       return load_directory(directory, path, "");
     }
     ST8_ASSIGN(std::string content, read_whole_file(path, Limits::kDocumentBytesMax));
     return add(under_ + (request_.key ? *request_.key : path), std::move(content), path);
+  }
+
+  // Without links; empty when it cannot be told.
+  static std::string real_path(const std::string& path) {
+    char* const real = ::realpath(path.c_str(), nullptr);
+    if (real == nullptr) return {};
+    std::string text = real;
+    std::free(real);
+    return text;
   }
 
   // Takes the descriptor over.
@@ -103,6 +115,11 @@ class Loader {
       }
       if (S_ISDIR(status.st_mode)) {
         ++links_to_directories_;
+        return {};
+      }
+      const std::string target = real_path(shown);
+      if (!request_.follow_links && !target.starts_with(root_ == "/" ? root_ : root_ + "/")) {
+        ++links_elsewhere_;
         return {};
       }
     }
@@ -167,6 +184,8 @@ class Loader {
   std::string under_;
   LoadedDocuments out_;
   std::map<std::string, std::string> sources_;
+  std::string root_;  // The real path of the directory that is being read.
+  std::size_t links_elsewhere_ = 0;
   std::size_t links_to_directories_ = 0;
   std::size_t dangling_ = 0;
   std::size_t special_ = 0;

@@ -4,8 +4,9 @@
 // ".." is no key, and needs --key. A directory's files have keys relative to it: `-f conf` gives "app.json" for conf/app.json.
 // --under puts all of them below a path.
 //
-// What is in a directory. Regular files, hidden ones too, but nothing below ".git"; a link to a regular file is read as the file;
-// links to directories are not followed; dangling links, sockets, pipes and devices are left out, with a notice that counts them.
+// What is in a directory. Regular files, hidden ones too, but nothing below ".git"; a link to a regular file below the
+// same directory is read as that file. Left out, with a notice that counts them: links to files elsewhere (unless `follow_links`: /etc holds many, to
+// programs and libraries), links to directories, dangling links, sockets, pipes and devices.
 // A file that cannot be read is an error: half a directory is never sent. What is named itself may be anything that can be read.
 //
 // Contents are taken as they are, byte for byte.
@@ -26,6 +27,7 @@ struct LoadRequest {
   std::vector<std::string> values;        // "key=value"
   std::optional<std::string> key;         // For the one path.
   std::string under;                      // Empty: none.
+  bool follow_links = false;              // Also links to files outside of the directory.
   std::function<void(std::uint64_t files)> progress;  // Files read so far; may be null.
 };
 

@@ -319,42 +319,6 @@ TEST_P(Commands, ExitCodesOfDiffAndErrorsAsDocuments) {
   EXPECT_EQ(nlohmann::json::parse(missing.err)["code"], "not_found");
 }
 
-TEST_P(Commands, MoreThanARequestHoldsIsStillAllOrNothing) {
-  // 27 MB of contents, a quarter of them binary, and one document that Base64 alone would make too large.
-  for (int i = 0; i < 24; ++i) {
-    std::string content(400'000, static_cast<char>('a' + i));
-    if (i % 4 == 0) content[7] = '\xff';
-    cli.file("big/" + std::to_string(i), content);
-  }
-  std::string large(16u << 20, 'x');
-  large[0] = '\0';
-  cli.file("big/large", large);
-  cli.ok({"apply", "-v", "big/old=1", "-v", "other=1"});
-  const std::string dry = cli.ok({"apply", "-f", "big", "--under", "big", "--prune", "--dry-run"});
-  EXPECT_THAT(dry, StartsWith("Would apply 26 change(s) at revision 2.\nCREATE big/0\n"));
-  EXPECT_EQ(cli.ok({"get", "-o", "name"}), "big/old\nother\n");
-  const std::string out = cli.ok({"apply", "-f", "big", "--under", "big", "--prune", "-m", "large"});
-  EXPECT_THAT(out, StartsWith("Applied 26 change(s) at revision "));
-  EXPECT_THAT(out, HasSubstr("\nDELETE big/old\n"));
-  EXPECT_EQ(cli.ok({"branch", "-o", "name"}), "main\n");
-  EXPECT_EQ(cli.ok({"log", "-o", "json", "--limit", "0"}).find("\"message\": \"large\"") != std::string::npos, true);
-  const nlohmann::json log = nlohmann::json::parse(cli.ok({"log", "-o", "json"}));
-  EXPECT_EQ(log["entries"].size(), 2u);  // One revision on the branch.
-  EXPECT_TRUE(cli.ok({"get", "big/large"}) == large);
-  EXPECT_EQ(cli.ok({"apply", "-f", "big", "--under", "big", "--prune"}).substr(0, 11), "No changes.");
-  cli.ok({"get", "--prefix", "big/", "--to", "out"});
-  for (int i = 0; i < 24; ++i) {
-    const std::string name = "big/" + std::to_string(i);
-    EXPECT_TRUE(read_file(cli.work() / "out" / name) == read_file(cli.work() / name)) << name;
-  }
-  // A head that has moved refuses it, and leaves nothing behind.
-  std::filesystem::remove(cli.work() / "big/large");
-  EXPECT_EQ(cli.ok({"diff", "-f", "big", "--under", "big", "--prune", "--name-only"}), "big/large\n");
-  cli.file("big/more", std::string(15u << 20, 'm'));
-  EXPECT_EQ(cli.run({"apply", "-f", "big", "--under", "big", "--expected-revision", "1"}).code, 7);
-  EXPECT_EQ(cli.ok({"branch", "-o", "name"}), "main\n");
-}
-
 TEST_P(Commands, OneLargeDocumentGoesAlone) {
   std::string large(16u << 20, '\x80');
   cli.file("large", large);

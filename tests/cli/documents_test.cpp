@@ -71,9 +71,13 @@ TEST_F(LoadTest, LinksAndSpecialFilesFollowTheRule) {
   std::filesystem::create_symlink("nothing", path("conf/dangling"));
   ASSERT_EQ(::mkfifo(path("conf/pipe").c_str(), 0600), 0);
   const LoadedDocuments loaded = load(paths({path("conf")}));
-  EXPECT_THAT(keys(loaded), ElementsAre("link", "out", "real"));
-  EXPECT_EQ(loaded.documents[1].content, "i");
-  EXPECT_THAT(loaded.notices, ElementsAre(HasSubstr("2 link(s) to directories"), HasSubstr("1 dangling"), HasSubstr("1 socket")));
+  EXPECT_THAT(keys(loaded), ElementsAre("link", "real"));
+  EXPECT_EQ(loaded.documents[0].content, "r");
+  EXPECT_THAT(loaded.notices, ElementsAre(HasSubstr("1 link(s) to files elsewhere"), HasSubstr("2 link(s) to directories"), HasSubstr("1 dangling"), HasSubstr("1 socket")));
+  LoadRequest all = paths({path("conf")});
+  all.follow_links = true;
+  EXPECT_THAT(keys(load(all)), ElementsAre("link", "out", "real"));
+  EXPECT_EQ(load(all).documents[1].content, "i");
   // Named itself, a link to a directory is that directory.
   EXPECT_THAT(keys(load(paths({path("conf/dir")}))), ElementsAre("inner"));
 }
