@@ -30,11 +30,11 @@ for program in st8d st8ctl curl python3; do
 done
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/st8-demo.XXXXXX")
-daemon='' web=''
+daemon='' web='' fleet=''
 # Ends only what was started here, by its process id.
 cleanup() {
   local pid
-  for pid in $daemon $web; do
+  for pid in $daemon $web $fleet; do
     kill "$pid" 2>/dev/null || continue
     wait "$pid" 2>/dev/null || true
   done
@@ -202,6 +202,36 @@ run st8ctl --namespace shop rollback --revision 1
 soon "and a rollback too" answers "Hello, world!"
 soon "read back as revision 3" is_live 3
 run st8ctl --namespace shop live
+
+chapter "A fleet: a good revision goes out wave by wave, and a bad one comes back by itself"
+mkdir fleet
+cp -r "$here/../fleet/config" fleet/
+cd fleet
+"$here/../fleet/up.sh" 8 >up.log 2>&1 &
+fleet=$!
+soon "eight web servers are up, each a process of its own" grep -q up up.log
+cd system
+run st8ctl --namespace st8/system apply -f . --message "eight web servers"
+cd ../config
+sed 's/^/     /' .st8/rollout.yaml
+run st8ctl --namespace fleet apply .st8/rollout.yaml app/greeting.json --message "open"
+cd ..
+ended() { st8ctl --namespace fleet rollout list | grep -q "revision=$1 phase=$2"; }
+soon "a quarter at a time, each checked before the next: promoted everywhere" ended 1 promoted
+same "$(st8ctl --namespace fleet live | grep -c 'revision=1 state=promoted')" 8 "read back from eight of eight"
+run st8ctl --namespace fleet apply -v app/greeting.json='{"greeting": "Hi"}' --message "shorter" --author rosa
+tell "the servers need \"whom\", and answer 503 without it ..."
+soon "the rollout ends by itself" ended 2 rolled-back
+same "$(find live -maxdepth 3 -path '*/revisions/2-*' -prune -print | wc -l)" 2 "two of eight ever had it: the first wave"
+soon "a revision is appended that copies the last promoted one" ended 3 promoted
+run st8ctl --namespace fleet log --limit 1
+same "$(st8ctl --namespace fleet live | grep -c 'revision=3 state=promoted')" 8 "and all eight are on it"
+run curl -s "$(cat live/node-1.url)"
+says "Hello, world!" "the first one answers as before"
+try st8ctl --namespace fleet apply -v app/greeting.json='{"greeting": "Hi"}' --message "once more"
+[ "$status" -ne 0 ] || broken "the change that failed was taken again"
+says "quarantine" "the same change again is refused, by name of the rollout in which it failed"
+cd "$work"
 
 chapter "A crash: st8d killed with SIGKILL, started again"
 kill -KILL "$daemon"
