@@ -135,6 +135,8 @@ const std::vector<Setting>& settings() {
       {"state-dir", "DIR", "The state directory, made when missing (default .st8d)", [](Config& c, const std::string& t) { return set_text(c.state_dir, t); }},
       {"token", "TOKEN", "An admin token; ST8D_TOKEN keeps it off the command line", [](Config& c, const std::string& t) { return set_text(c.token, t); }},
       {"auth-config", "FILE", "Tokens and what each may do (YAML); read again on SIGHUP", [](Config& c, const std::string& t) { return set_text(c.auth_config, t); }},
+      {"sealing-keys", "FILE", "Keys that seal secret values, and open them on their way to a target; `st8d sealing-key generate` makes one",
+       [](Config& c, const std::string& t) { return set_text(c.sealing_keys, t); }},
       {"allow-anonymous", "", "Serve without any token on other than loopback addresses", [](Config& c, const std::string& t) { return set_flag(c.allow_anonymous, t); }},
       {"read-timeout", "DURATION", "Longest time for a request to come in (default 30s)", [](Config& c, const std::string& t) { return set_duration(c.read_timeout, t); }},
       {"write-timeout", "DURATION", "Longest time for each MiB of an answer to be taken (default 60s)", [](Config& c, const std::string& t) { return set_duration(c.write_timeout, t); }},

@@ -24,6 +24,7 @@ struct Config {
   std::string state_dir = ".st8d";
   std::string token;
   std::string auth_config;
+  std::string sealing_keys;
   bool allow_anonymous = false;
   std::chrono::milliseconds read_timeout{30'000};
   std::chrono::milliseconds write_timeout{60'000};

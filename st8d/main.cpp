@@ -14,6 +14,7 @@
 #include "config.h"
 #include "serve.h"
 #include "st8/state/error_code.h"
+#include "st8/target/sealing.h"
 #include "upkeep.h"
 #include "wire/text.h"
 
@@ -43,6 +44,12 @@ st8::Status hash_token() {
 st8::Status generate_token() {
   ST8_ASSIGN(const std::string token, st8::auth::generate_token());
   std::printf("%s\n", token.c_str());
+  return {};
+}
+
+st8::Status print_sealing_key() {
+  ST8_ASSIGN(const std::string key, st8::target::generate_sealing_key());
+  std::printf("%s\n", key.c_str());
   return {};
 }
 
@@ -87,6 +94,9 @@ int main(int argc, char** argv) {
   token->require_subcommand(1);
   CLI::App* const hash = token->add_subcommand("hash", "Read a token from standard input and print its token_hash");
   CLI::App* const generate = token->add_subcommand("generate", "Print a new random token");
+  CLI::App* const sealing_key = app.add_subcommand("sealing-key", "Make keys for --sealing-keys");
+  sealing_key->require_subcommand(1);
+  CLI::App* const generate_key = sealing_key->add_subcommand("generate", "Print a new random key, as a line of a key file");
   CLI::App* const version = app.add_subcommand("version", "Print the version");
   try {
     app.parse(argc, argv);
@@ -103,6 +113,7 @@ int main(int argc, char** argv) {
   }
   if (hash->parsed()) return report(hash_token());
   if (generate->parsed()) return report(generate_token());
+  if (generate_key->parsed()) return report(print_sealing_key());
 
   std::map<std::string, std::string> flags;
   for (const auto& [name, option] : options) {

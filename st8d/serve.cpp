@@ -96,6 +96,10 @@ Status serve(const Config& config) {
   options.auth.token_file = config.auth_config;
   options.version = ST8_VERSION;
   options.rollouts = true;
+  if (!config.sealing_keys.empty()) {
+    ST8_ASSIGN(target::Keyring keys, target::Keyring::load(config.sealing_keys));
+    options.sealing_keys = std::make_shared<const target::Keyring>(std::move(keys));
+  }
   ST8_ASSIGN(const std::unique_ptr<api::Instance> instance, api::Instance::open(std::move(options), clock));
   for (const std::string& warning : instance->authenticator().warnings()) journal.warning(warning);
   if (instance->authenticator().anonymous()) {

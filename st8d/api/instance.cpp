@@ -1,6 +1,7 @@
 #include "api/instance.h"
 
 #include "api/handlers_rollouts.h"
+#include "api/handlers_sealing.h"
 
 #include <sys/stat.h>
 
@@ -41,6 +42,7 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
   ST8_ASSIGN(instance->store_, state::Store::open(std::move(engine), clock, options.store));
   target::ServiceOptions rollouts;
   rollouts.passive = !options.rollouts;
+  rollouts.sealing_keys = options.sealing_keys;
   instance->rollouts_ = std::make_unique<target::RolloutService>(*instance->store_, clock, rollouts);
   instance->store_->set_guard(instance->rollouts_.get());
   instance->store_->add_listener(instance->rollouts_.get());
@@ -52,6 +54,7 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
     return raw->rollouts_->validate_documents(name_space, documents);
   };
   api.extensions.push_back([raw = instance.get()](Router& router) { add_rollout_routes(router, *raw->rollouts_); });
+  api.extensions.push_back([keys = std::move(options.sealing_keys)](Router& router) { add_sealing_routes(router, keys); });
   instance->api_ = std::make_unique<Api>(*instance->store_, *instance->hub_, *instance->authenticator_, instance->metrics_, clock, std::move(api));
   ST8_TRY(instance->rollouts_->start());
   return instance;

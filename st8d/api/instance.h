@@ -21,6 +21,7 @@ struct InstanceOptions {
   state::RocksDbOptions engine;               // `directory` names the state directory; made when missing, 0700.
   state::StoreOptions store;
   auth::Authenticator::Options auth;
+  std::shared_ptr<const target::Keyring> sealing_keys;  // Null: nothing is sealed, and nothing sealed goes live.
   std::string version = "dev";
   // Takes revisions live. Without it (a store that a command opens for a moment) what is live is shown, policies are
   // checked and quarantine is held, and whoever serves the store next takes live what moved meanwhile.

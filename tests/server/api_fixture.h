@@ -16,6 +16,7 @@
 
 #include "api/api.h"
 #include "api/handlers_rollouts.h"
+#include "api/handlers_sealing.h"
 #include "api/watch_hub.h"
 #include "auth/authenticator.h"
 #include "http/exchange.h"
@@ -176,6 +177,9 @@ class Server {
         return rollouts_->validate_documents(ns, documents);
       };
       options.extensions.push_back([this](Router& router) { add_rollout_routes(router, *rollouts_); });
+      options.extensions.push_back([](Router& router) {
+        add_sealing_routes(router, std::make_shared<const target::Keyring>(*target::Keyring::parse(*target::generate_sealing_key())));
+      });
     }
     api_ = std::make_unique<Api>(*store_, hub_, *authenticator_, metrics_, clock, std::move(options));
     if (rollouts_ != nullptr) {

@@ -358,6 +358,9 @@ tokens:
   send("POST", "/v1/quarantine/release", {{"namespace", "shop"}, {"key", "none"}}, 404);
   send("POST", "/v1/quarantine/release", {{"namespace", "shop"}, {"key", "a"}});
 
+  send("POST", "/v1/seal", {{"namespace", "shop"}, {"value", "s3cret"}});
+  send("POST", "/v1/seal", {{"namespace", "shop"}}, 400);
+
   check(server, server.request("POST", "/v1/apply", "{}", {{"content-type", "text/plain"}}), 415);
   server.use_token("little-token-with-enough-bytes");
   get("/v1/documents/flag", 403);

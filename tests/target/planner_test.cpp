@@ -144,7 +144,7 @@ TEST(Planner, ShowsEachTargetsDiffAndTheDelta) {
 
 TEST(Planner, RendersPerTarget) {
   auto input = input_for(kAll + "documents: [{match: app/a.json, render: true}]\n", 2);
-  input.read = [](const std::string& key) -> Result<std::string> {
+  input.sources.read = [](const std::string& key) -> Result<std::string> {
     if (key == "app/a.json") return std::string("{{ target.name }} {{target.labels.zone}} {{ key.other/c }} {{{{x}}");
     if (key == "other/c") return std::string("value\n");
     return fail(ErrorCode::kNotFound, "no " + key);
@@ -153,7 +153,7 @@ TEST(Planner, RendersPerTarget) {
   ASSERT_TRUE(plan) << plan.error().message;
   ASSERT_EQ(plan->contents.size(), 2u);
   EXPECT_EQ(plan->contents[plan->targets[1].content].files[0].entry.hash, Hash::of("t00001 z-t00001 value {{x}}"));
-  input.read = [](const std::string&) -> Result<std::string> { return std::string("{{ target.labels.nope }}"); };
+  input.sources.read = [](const std::string&) -> Result<std::string> { return std::string("{{ target.labels.nope }}"); };
   const auto refused = make_plan(input);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("document \"app/a.json\": {{ target.labels.nope }}: target t00000 has no such label"));

@@ -12,7 +12,7 @@
 namespace st8::target::effects {
 namespace {
 
-Result<std::string> filled(const std::string& text, const Target& target) { return render(text, target, nullptr); }
+Result<std::string> filled(const std::string& text, const Target& target) { return render(text, target, {}); }
 
 std::string param(const StepSpec& step, const std::string& name) {
   const auto found = step.params.find(name);

@@ -4,10 +4,18 @@
 #include <array>
 #include <set>
 
+#include "st8/target/sealing.h"
+
 namespace st8::target {
 namespace {
 
 std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kBlank);
+  return first == std::string_view::npos ? std::string_view() : text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
 
 // The directories before a glob's first wildcard, with the '/': what `to: dir/` puts its own in place of.
 std::string_view fixed_directories(std::string_view glob) {
@@ -259,8 +267,46 @@ Result<std::vector<PlannedFile>> place_documents(const Policy& policy, const std
   return files;
 }
 
-Result<std::string> render(std::string_view text, const Target& target,
-                           const std::function<Result<std::string>(const std::string& key)>& read) {
+namespace {
+
+// What stands between the braces that begin a text, without spaces; nullopt: no closing braces.
+std::optional<std::string_view> expression(std::string_view text) {
+  const std::size_t close = text.find("}}", 2);
+  if (close == std::string_view::npos) return std::nullopt;
+  return trimmed(text.substr(2, close - 2));
+}
+
+Result<std::string> value_of(std::string_view name, const Target& target, const RenderSources& sources) {
+  const auto told = [&] { return "{{ " + std::string(name) + " }}"; };
+  if (name == "target.name") return target.name.str();
+  if (name == "target.kind") return target.kind;
+  if (name == "target.env") return target.env;
+  if (name.starts_with("target.labels.")) {
+    const auto value = target.label(name.substr(14));
+    if (value) return std::string(*value);
+    return fail(ErrorCode::kUnprocessable, told() + ": target " + target.name.str() + " has no such label",
+                "add the label to " + std::string(kTargetPrefix) + target.name.str() + ".yaml");
+  }
+  if (name.starts_with(kSealedPrefix)) {
+    if (!sources.open) return fail(ErrorCode::kUnprocessable, "a sealed value cannot be opened here", "st8d opens it with --sealing-keys");
+    return sources.open(name);
+  }
+  if (name.starts_with("key.")) {
+    if (!sources.read) return fail(ErrorCode::kUnprocessable, told() + " cannot be read here", "");
+    ST8_ASSIGN(std::string value, sources.read(std::string(name.substr(4))));
+    if (value.ends_with('\n')) value.pop_back();
+    if (const std::string_view whole = trimmed(value); whole.starts_with("{{") && whole.ends_with("}}")) {
+      if (const auto sealed = expression(whole); sealed && sealed->starts_with(kSealedPrefix)) return value_of(*sealed, target, sources);
+    }
+    return value;
+  }
+  return fail(ErrorCode::kUnprocessable, told() + " is not known",
+              "known: target.name, target.kind, target.env, target.labels.<label>, key.<document key>, sealed values; write {{{{ for two braces");
+}
+
+}  // namespace
+
+Result<std::string> render(std::string_view text, const Target& target, const RenderSources& sources) {
   std::string out;
   std::size_t at = 0;
   while (at < text.size()) {
@@ -272,40 +318,14 @@ Result<std::string> render(std::string_view text, const Target& target,
       at = open + 4;
       continue;
     }
-    const std::size_t close = text.find("}}", open + 2);
-    if (close == std::string_view::npos) {
-      return fail(ErrorCode::kUnprocessable, "a value begins with {{ and does not end", "end it with }}, or write {{{{ for two braces");
-    }
-    std::string_view name = text.substr(open + 2, close - open - 2);
-    while (!name.empty() && (name.front() == ' ' || name.front() == '\t')) name.remove_prefix(1);
-    while (!name.empty() && (name.back() == ' ' || name.back() == '\t')) name.remove_suffix(1);
-    if (name == "target.name") {
-      out += target.name.str();
-    } else if (name == "target.kind") {
-      out += target.kind;
-    } else if (name == "target.env") {
-      out += target.env;
-    } else if (name.starts_with("target.labels.")) {
-      const auto value = target.label(name.substr(14));
-      if (!value) {
-        return fail(ErrorCode::kUnprocessable, "{{ " + std::string(name) + " }}: target " + target.name.str() + " has no such label",
-                    "add the label to " + std::string(kTargetPrefix) + target.name.str() + ".yaml");
-      }
-      out += *value;
-    } else if (name.starts_with("key.")) {
-      const std::string key(name.substr(4));
-      if (!read) return fail(ErrorCode::kUnprocessable, "{{ " + std::string(name) + " }} cannot be read here", "");
-      ST8_ASSIGN(std::string value, read(key));
-      if (value.ends_with('\n')) value.pop_back();
-      out += value;
-    } else {
-      return fail(ErrorCode::kUnprocessable, "{{ " + std::string(name) + " }} is not known",
-                  "known: target.name, target.kind, target.env, target.labels.<label>, key.<document key>; write {{{{ for two braces");
-    }
+    const auto name = expression(text.substr(open));
+    if (!name) return fail(ErrorCode::kUnprocessable, "a value begins with {{ and does not end", "end it with }}, or write {{{{ for two braces");
+    ST8_ASSIGN(const std::string value, value_of(*name, target, sources));
+    out += value;
     if (out.size() > state::Limits::kDocumentBytesMax) {
       return fail(ErrorCode::kTooLarge, "the rendered document is larger than a document may be", "");
     }
-    at = close + 2;
+    at = text.find("}}", open + 2) + 2;
   }
   if (at < text.size()) out.append(text.substr(at));
   return out;
@@ -326,9 +346,9 @@ Result<Plan> make_plan(const PlannerInput& input) {
     std::vector<PlannedFile> own = files;
     for (PlannedFile& file : own) {
       if (!file.rendered) continue;
-      auto text = input.read(file.key);
+      auto text = input.sources.read(file.key);
       if (!text) return fail(text.error());
-      auto rendered = render(*text, target, input.read);
+      auto rendered = render(*text, target, input.sources);
       if (!rendered) {
         Error error = rendered.error();
         error.message = "document " + quoted(file.key) + ": " + error.message;

@@ -333,13 +333,7 @@ Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHea
     }
   }
   if (const auto count = rollbacks_.find(branch); count != rollbacks_.end()) input.recent_rollbacks = count->second;
-  const std::string ns = branch.first;
-  const state::RevisionNumber revision = head.revision;
-  input.read = [this, ns, revision](const std::string& key) -> Result<std::string> {
-    ST8_ASSIGN(auto text, source_.read(ns, revision, key));
-    if (!text) return fail(ErrorCode::kUnprocessable, "there is no document \"" + key + "\" in revision " + std::to_string(revision.value), "");
-    return std::move(*text);
-  };
+  input.sources = source_.render_sources(branch.first, head.revision);
   return input;
 }
 

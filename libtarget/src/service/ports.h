@@ -42,6 +42,10 @@ class Source {
   // In key order.
   virtual Result<std::vector<SourceDocument>> documents(const std::string& name_space, state::RevisionNumber number) = 0;
   virtual Result<std::optional<std::string>> read(const std::string& name_space, state::RevisionNumber number, const std::string& key) = 0;
+  // A sealed value of the namespace, opened. Errors: kUnprocessable; always, of a source that has no keys.
+  virtual Result<std::string> open(const std::string& name_space, std::string_view sealed);
+  // What a revision's documents are rendered from.
+  RenderSources render_sources(const std::string& name_space, state::RevisionNumber number);
   // The targets' documents at the head of `main` in st8/system: name → text.
   virtual Result<std::map<TargetName, std::string>> targets() = 0;
   // Idempotent by the rollout. The appended revision; or 0 with the reason, when the head has moved on or nothing differs.

@@ -51,7 +51,7 @@ Result<RolloutSummary> decode_summary(std::string_view bytes) {
 class RolloutService::Impl {
  public:
   Impl(state::Store& store, const Clock& clock, ServiceOptions options)
-      : store_(store), clock_(clock), options_(options), source_(store),
+      : store_(store), clock_(clock), options_(options), source_(store, options.sealing_keys),
         runner_(source_, options.drivers != nullptr ? *options.drivers : builtin_drivers(), clock, options.effect_threads,
                 [this](RolloutId id, EffectResult result) { post_result(id, std::move(result)); }),
         coordinator_(store.records(), source_, runner_) {}

@@ -72,6 +72,10 @@ Result<std::optional<std::string>> StoreSource::read(const std::string& name_spa
   return view.get(*parsed);
 }
 
+Result<std::string> StoreSource::open(const std::string& name_space, std::string_view sealed) {
+  return keys_ == nullptr ? Source::open(name_space, sealed) : keys_->open(name_space, sealed);
+}
+
 Result<std::map<TargetName, std::string>> StoreSource::targets() {
   std::map<TargetName, std::string> targets;
   ST8_ASSIGN(const auto ns, state::NamespaceName::parse(kSystemNamespace));

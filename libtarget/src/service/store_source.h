@@ -3,23 +3,27 @@
 
 #include "service/ports.h"
 #include "st8/state/store.h"
+#include "st8/target/sealing.h"
 
 namespace st8::target {
 
 class StoreSource final : public Source {
  public:
-  explicit StoreSource(state::Store& store) : store_(store) {}
+  // `keys` may be null: then sealed values are refused.
+  explicit StoreSource(state::Store& store, std::shared_ptr<const Keyring> keys = nullptr) : store_(store), keys_(std::move(keys)) {}
 
   Result<std::vector<BranchId>> branches() override;
   Result<std::optional<SourceHead>> head(const BranchId& branch) override;
   Result<SourceHead> revision(const std::string& name_space, state::RevisionNumber number) override;
   Result<std::vector<SourceDocument>> documents(const std::string& name_space, state::RevisionNumber number) override;
   Result<std::optional<std::string>> read(const std::string& name_space, state::RevisionNumber number, const std::string& key) override;
+  Result<std::string> open(const std::string& name_space, std::string_view sealed) override;
   Result<std::map<TargetName, std::string>> targets() override;
   Result<std::pair<state::RevisionNumber, std::string>> append_rollback(const AppendOrder& order) override;
 
  private:
   state::Store& store_;
+  const std::shared_ptr<const Keyring> keys_;
 };
 
 // The name of a target from its document's key: "targets/web-1.yaml" → web-1. nullopt: not a target's document.

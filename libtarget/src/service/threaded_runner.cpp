@@ -43,15 +43,11 @@ Result<std::shared_ptr<const Content>> ThreadedRunner::content(const EffectOrder
   auto content = std::make_shared<Content>();
   content->revision = plan.revision;
   content->hash = planned.hash;
-  const auto read = [&](const std::string& document) -> Result<std::string> {
-    ST8_ASSIGN(auto text, source_.read(plan.name_space.str(), plan.revision, document));
-    if (!text) return fail(ErrorCode::kUnprocessable, "revision " + std::to_string(plan.revision.value) + " has no document \"" + document + "\"", "");
-    return std::move(*text);
-  };
+  const RenderSources sources = source_.render_sources(plan.name_space.str(), plan.revision);
   for (const PlannedFile& file : planned.files) {
-    ST8_ASSIGN(std::string bytes, read(file.key));
+    ST8_ASSIGN(std::string bytes, sources.read(file.key));
     if (file.rendered) {
-      ST8_ASSIGN(bytes, render(bytes, target, read));
+      ST8_ASSIGN(bytes, render(bytes, target, sources));
     }
     if (Hash::of(bytes) != file.entry.hash) return fail(ErrorCode::kCorrupt, "document \"" + file.key + "\" is not what the plan saw", "run `st8d fsck`");
     content->files.push_back({file.entry, std::make_shared<const std::string>(std::move(bytes))});
@@ -73,18 +69,14 @@ Result<std::shared_ptr<const Content>> ThreadedRunner::promoted_content(const Ef
   if (!policy) return fail(as_error(problems));
   ST8_ASSIGN(const auto documents, source_.documents(ns, revision));
   ST8_ASSIGN(auto files, place_documents(*policy, documents));
-  const auto read = [&](const std::string& document) -> Result<std::string> {
-    ST8_ASSIGN(auto text, source_.read(ns, revision, document));
-    if (!text) return fail(ErrorCode::kNotFound, "revision " + std::to_string(revision.value) + " has no document \"" + document + "\"", "");
-    return std::move(*text);
-  };
+  const RenderSources sources = source_.render_sources(ns, revision);
   auto content = std::make_shared<Content>();
   content->revision = revision;
   std::vector<FileEntry> entries;
   for (PlannedFile& file : files) {
-    ST8_ASSIGN(std::string bytes, read(file.key));
+    ST8_ASSIGN(std::string bytes, sources.read(file.key));
     if (file.rendered) {
-      ST8_ASSIGN(bytes, render(bytes, target.target, read));
+      ST8_ASSIGN(bytes, render(bytes, target.target, sources));
       file.entry.hash = Hash::of(bytes);
     }
     entries.push_back(file.entry);

@@ -12,6 +12,12 @@
 
 namespace st8::target {
 
+// Where a rendered value comes from beside its target. Either may be empty: then such values are refused.
+struct RenderSources {
+  std::function<Result<std::string>(const std::string& key)> read;         // A document of the same revision.
+  std::function<Result<std::string>(std::string_view sealed)> open;        // A sealed value (sealing.h), by its name.
+};
+
 // A document of the revision that shall go live.
 struct SourceDocument {
   std::string key;
@@ -42,8 +48,8 @@ struct PlannerInput {
   std::vector<TargetFacts> targets;              // All there are; the policy chooses.
   // The files of contents that are live somewhere, by their hash, for the diffs.
   std::map<Hash, std::vector<FileEntry>> known_contents;
-  // The text of a document; asked only for documents of rules with `render`, and keys their text names.
-  std::function<Result<std::string>(const std::string& key)> read;
+  // Asked only for documents of rules with `render`, and what their text names.
+  RenderSources sources;
   std::uint32_t dependents = 0;                  // Namespaces whose policies wait for this one.
   std::uint32_t recent_rollbacks = 0;            // Among the branch's last 10 rollouts.
   Timestamp now;
@@ -57,10 +63,10 @@ Result<Plan> make_plan(const PlannerInput& input);
 // Which documents a policy lands where; shared by the planner and by whoever needs the content of an older revision.
 Result<std::vector<PlannedFile>> place_documents(const Policy& policy, const std::vector<SourceDocument>& documents);
 
-// Fills in {{ target.name }}, {{ target.kind }}, {{ target.env }}, {{ target.labels.<label> }} and {{ key.<document key> }}
-// (without its last newline). `{{{{` stands for "{{". Errors: kUnprocessable, naming what is unknown.
-Result<std::string> render(std::string_view text, const Target& target,
-                           const std::function<Result<std::string>(const std::string& key)>& read);
+// Fills in {{ target.name }}, {{ target.kind }}, {{ target.env }}, {{ target.labels.<label> }}, {{ key.<document key> }}
+// (without its last newline; a document that is one sealed value gives that value) and {{ sealed.… }}. `{{{{` stands for "{{".
+// Errors: kUnprocessable, naming what is unknown, and never a value.
+Result<std::string> render(std::string_view text, const Target& target, const RenderSources& sources);
 
 // Whether the policy chooses the target, and why.
 bool selects(const TargetSelection& selection, const Target& target, std::string* reason = nullptr);

@@ -17,6 +17,7 @@
 #include "st8/target/planner.h"
 #include "st8/target/quarantine.h"
 #include "st8/target/rollout.h"
+#include "st8/target/sealing.h"
 #include "st8/target/target.h"
 
 namespace st8::target {
@@ -105,6 +106,7 @@ struct ServiceOptions {
   std::size_t effect_threads = 32;         // At most; they are made when needed.
   std::chrono::milliseconds drain{5'000};  // How long stop() waits for effects before it cancels them.
   const DriverFactory* drivers = nullptr;  // nullptr: builtin_drivers().
+  std::shared_ptr<const Keyring> sealing_keys;  // Null: sealed values go nowhere, and plans that need one say so.
   bool passive = false;                    // Reads what is recorded, guards and validates; takes nothing live, does no verbs.
   bool observe = true;                     // The loop that looks for drift.
 };
