@@ -180,6 +180,16 @@ TEST(YamlMerge, WhatHasNoPlainStructureMergesByLines) {
   EXPECT_EQ(conflict_paths("a.yaml", "a: &x\n  - 1\nm: 1\nb: *x\n", "a:\n  - 1\nm: 1\nb: 1\n", "a: &x\n  - 1\nm: 1\nb: *x\nc: *x\n"), Paths{""});
 }
 
+// On a comma where none may be, the YAML parser gives empty documents without end: merging such text must end, by lines.
+TEST(YamlMerge, DamagedTextThatStopsTheParserIsMergedByLinesOrConflicts) {
+  for (const std::string damage : {",", "a: 1\n---\n,\n", ", a\nb: 1\n"}) {
+    EXPECT_FALSE(is_yaml(damage)) << damage;
+    EXPECT_FALSE(scan_yaml(damage).has_value()) << damage;
+    const DocumentMerge merged = merge_document("a.yaml", {damage + "x: 1\n", damage + "x: 2\n", damage + "x: 3\n"}, ConflictSide::kNone);
+    EXPECT_FALSE(merged.conflicts.empty()) << damage;
+  }
+}
+
 TEST(TextMerge, LinesMergeAndTouchingOnesConflict) {
   EXPECT_EQ(clean("nginx.conf", "a\nb\nc\nd\ne\n", "A\nb\nc\nd\ne\n", "a\nb\nc\nd\nE\nf\n"), "A\nb\nc\nd\nE\nf\n");
   const DocumentMerge merge = merge_document("nginx.conf", {"a\nb\nc\n", "a\nB\nc\n", "a\nb!\nc\n"}, ConflictSide::kNone);

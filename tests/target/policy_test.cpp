@@ -91,6 +91,8 @@ TEST(PolicyDocument, NoBytesMakeItThrowOrHang) {
   EXPECT_THAT(problems_of(""), Contains(HasSubstr("not a map")));
   EXPECT_THAT(problems_of("["), Contains(HasSubstr("not YAML")));
   EXPECT_THAT(problems_of("a: b\n---\nc: d\n"), Contains(HasSubstr("more than one")));
+  // On a comma where none may be, the YAML parser gives empty documents without end.
+  for (const char* endless : {",", ", a: 1\n", "branches: [main]\n---\n,\n"}) EXPECT_FALSE(problems_of(endless).empty()) << endless;
   EXPECT_FALSE(problems_of(std::string(300'000, 'a')).empty());
   EXPECT_FALSE(problems_of(std::string("a\0b", 3)).empty());
   EXPECT_FALSE(problems_of(std::string(20'000, '[')).empty());

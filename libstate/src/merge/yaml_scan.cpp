@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "st8/state/text.h"
+#include "st8/state/yaml.h"
 
 namespace st8::state::merge {
 namespace {
@@ -294,10 +295,9 @@ std::optional<Value> scan_yaml(std::string_view text) {
   if (!is_valid_utf8(text)) return std::nullopt;
   std::optional<Value> root = Scanner(text).run();
   if (!root) return std::nullopt;
+  if (const auto count = count_yaml_documents(text); !count || *count != 1) return std::nullopt;
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() != 1) return std::nullopt;
-    if (!Reader(text).read(*root, documents.front(), 0)) return std::nullopt;
+    if (!Reader(text).read(*root, YAML::Load(std::string(text)), 0)) return std::nullopt;
   } catch (const YAML::Exception&) {
     return std::nullopt;
   }
@@ -305,12 +305,9 @@ std::optional<Value> scan_yaml(std::string_view text) {
 }
 
 bool is_yaml(std::string_view text) {
-  try {
-    YAML::LoadAll(std::string(text));
-    return true;
-  } catch (const YAML::Exception&) {
-    return false;
-  }
+  constexpr std::size_t kDocumentsMax = 10'000;
+  const auto count = count_yaml_documents(text, kDocumentsMax);
+  return count && *count < kDocumentsMax;
 }
 
 }  // namespace st8::state::merge

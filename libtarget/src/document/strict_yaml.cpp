@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "st8/state/yaml.h"
+
 namespace st8::target {
 
 std::string nearest(std::string_view text, std::span<const std::string_view> candidates) {
@@ -137,16 +139,17 @@ std::optional<YAML::Node> load(Context& context, std::string_view text) {
   }
   // The parser is someone else's and throws; what it throws ends here.
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() > 1) {
-      context.problem(documents[1], "", "the file holds more than one YAML document", "remove the second one, after `---`");
+    const YAML::Node document = YAML::Load(std::string(text));
+    const auto count = count_yaml_documents(text);
+    if (!count || *count > 1) {
+      context.problem({}, "", "the file holds more than one YAML document", "leave one of them; `---` begins another");
       return std::nullopt;
     }
-    if (documents.empty() || !documents.front().IsMap()) {
+    if (!document.IsMap()) {
       context.problem({}, "", "the document is not a map of fields");
       return std::nullopt;
     }
-    return documents.front();
+    return document;
   } catch (const YAML::Exception& error) {
     context.problems.push_back({context.file, error.mark.is_null() ? 0 : error.mark.line + 1, "", "not YAML: " + error.msg, ""});
   } catch (const std::exception& error) {
