@@ -28,10 +28,13 @@ class CrashHarness {
   using Json = nlohmann::json;
   static constexpr int kWriters = 4;
 
+  CrashHarness() : state_dir_(directory_.path().string() + "/state") {}
+  explicit CrashHarness(std::string state_dir) : state_dir_(std::move(state_dir)) {}
+
   // Starts st8d over the same directory, with failpoints or none.
   bool start(const std::string& failpoints = {}) {
     DaemonOptions options;
-    options.state_dir = directory_.path().string() + "/state";
+    options.state_dir = state_dir_;
     if (!failpoints.empty()) options.environment.push_back("ST8_FAILPOINTS=" + failpoints);
     daemon_ = std::make_unique<Daemon>(std::move(options));
     return daemon_->wait_ready();
@@ -95,7 +98,7 @@ class CrashHarness {
 
   // On the directory as the crash left it; st8d must not run.
   void check_fsck() {
-    const ProgramEnd end = run_program({std::string(ST8_BIN_DIR) + "/st8d", "fsck", "--state-dir", directory_.path().string() + "/state"});
+    const ProgramEnd end = run_program({std::string(ST8_BIN_DIR) + "/st8d", "fsck", "--state-dir", state_dir_});
     EXPECT_EQ(end.exit_code, 0) << end.output;
   }
 
@@ -105,6 +108,7 @@ class CrashHarness {
   static std::string key(int writer, char half) { return "writer/" + std::to_string(writer) + "/" + half; }
 
   TempDirectory directory_;
+  const std::string state_dir_;
   std::unique_ptr<Daemon> daemon_;
   std::atomic<std::uint64_t> next_{0};
   std::mutex mutex_;  // Guards what follows.

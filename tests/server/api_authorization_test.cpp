@@ -55,7 +55,8 @@ class Authorization : public testing::Test {
     as("root");
     std::string all;
     for (const std::string ns : {"team/app", "other/ns"}) {
-      for (const Json& branch : server_.get("/v1/branches?namespace=" + ns).json["branches"]) {
+      const Answer branches = server_.get("/v1/branches?namespace=" + ns);
+      for (const Json& branch : branches.json["branches"]) {
         all += branch.dump() + server_.get("/v1/state?namespace=" + ns + "&branch=" + branch["name"].get<std::string>()).body;
       }
       all += server_.get("/v1/checkpoints?namespace=" + ns).body + server_.get("/v1/operations?namespace=" + ns).body;

@@ -58,7 +58,7 @@ class Generator {
     }
   }
   std::string damaged(std::string text) {
-    static const std::string kBytes("\0\x01\x1f \"\\{}[]:,ue019.-+tfn\x7f\x80\xbf\xc0\xc3\xe2\xed\xa0\xf4\xf5\xff", 38);
+    static constexpr std::string_view kBytes("\0\x01\x1f \"\\{}[]:,ue019.-+tfn\x7f\x80\xbf\xc0\xc3\xe2\xed\xa0\xf4\xf5\xff", 34);
     for (std::size_t n = 1 + below(3); n > 0; --n) {
       const std::size_t at = text.empty() ? 0 : below(text.size());
       switch (below(4)) {

@@ -338,7 +338,8 @@ Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHea
 }
 
 std::string Coordinator::quarantined(const BranchId& branch, const std::vector<SourceDocument>& documents, const std::vector<TargetName>& targets) const {
-  for (const auto& [record, one] : quarantine_) {
+  for (const auto& held : quarantine_) {
+    const Quarantine& one = held.second;
     if (one.name_space != branch.first) continue;
     const bool same_targets = std::any_of(targets.begin(), targets.end(), [&](const TargetName& target) {
       return std::find(one.targets.begin(), one.targets.end(), target) != one.targets.end();
