@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "st8/state/text.h"
@@ -289,10 +290,17 @@ class Reader {
   std::vector<std::size_t> line_begins_{0};
 };
 
+// What YAML 1.2 allows in a text; the parser below takes more.
+bool is_printable(std::string_view text) {
+  return is_valid_utf8(text) && std::none_of(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+  });
+}
+
 }  // namespace
 
 std::optional<Value> scan_yaml(std::string_view text) {
-  if (!is_valid_utf8(text)) return std::nullopt;
+  if (!is_printable(text)) return std::nullopt;
   std::optional<Value> root = Scanner(text).run();
   if (!root) return std::nullopt;
   if (const auto count = count_yaml_documents(text); !count || *count != 1) return std::nullopt;
@@ -305,6 +313,7 @@ std::optional<Value> scan_yaml(std::string_view text) {
 }
 
 bool is_yaml(std::string_view text) {
+  if (!is_printable(text)) return false;
   constexpr std::size_t kDocumentsMax = 10'000;
   const auto count = count_yaml_documents(text, kDocumentsMax);
   return count && *count < kDocumentsMax;

@@ -312,6 +312,7 @@ Result<std::shared_ptr<Node>> apply_delta(const Node& base, std::string_view bod
   } else {
     if (builder.count() + (base.count() - at) > kEntriesMax) return corrupt("it has too many entries");
     keep_until(base.count());
+    if (!builder.ascending()) return corrupt("its keys are out of order");
     node = builder.finish();
   }
   ST8_TRY(node->validate());

@@ -331,6 +331,13 @@ std::string_view NodeBuilder::key(std::size_t index) const {
   return std::string_view(keys_).substr(begin, ends_[index] - begin);
 }
 
+bool NodeBuilder::ascending() const {
+  for (std::size_t i = 1; i < count(); ++i) {
+    if (key(i - 1) >= key(i)) return false;
+  }
+  return true;
+}
+
 std::shared_ptr<Node> NodeBuilder::finish() {
   assert(!entries_.empty() && entries_.size() <= kEntriesMax);
   const std::size_t count = entries_.size();

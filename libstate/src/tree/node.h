@@ -171,6 +171,8 @@ class NodeBuilder {
   std::size_t count() const { return entries_.size(); }
   std::string_view key(std::size_t index) const;
   // The node of what was added; empty afterwards. Needs at least one entry.
+  // Whether each key is greater than the one before; finish() takes it for granted.
+  bool ascending() const;
   std::shared_ptr<Node> finish();
 
  private:
