@@ -1,6 +1,7 @@
 #include "api/handlers_rollouts.h"
 
 #include <algorithm>
+#include <map>
 #include <variant>
 
 #include "api/access.h"
@@ -67,6 +68,20 @@ void write_live(JsonWriter& out, const target::LiveEntry& live, Timestamp now) {
   if (live.entry.until) out.field("until", format_rfc3339(*live.entry.until));
   if (live.observed_at) out.field("observed_age_ms", static_cast<std::int64_t>((now.micros - live.observed_at->micros) / 1000));
   out.end_object();
+}
+
+void write_branch(JsonWriter& out, const RolloutService::BranchEntry& branch, bool documents) {
+  out.begin_object()
+      .field("namespace", branch.name_space)
+      .field("branch", branch.branch)
+      .field("desired_revision", branch.status.desired.value)
+      .field("promoted_revision", branch.status.promoted.value);
+  if (branch.status.rollout.value != 0) out.field("rollout", branch.status.rollout.str());
+  // Those who may not see all keys learn that there is a problem, and not which document it names.
+  if (!branch.status.problem.empty()) out.field("problem", documents ? branch.status.problem : std::string("the revision cannot be planned"));
+  out.key("targets").begin_array();
+  for (const target::TargetName& name : branch.status.targets) out.string(name.str());
+  out.end_array().end_object();
 }
 
 void write_target(JsonWriter& out, const target::TargetView& view, Timestamp now) {
@@ -253,6 +268,49 @@ Reply live(Call& call, const RolloutService& rollouts) {
       if (sees(call, entry.entry.name_space, entry.entry.branch)) write_live(out, entry, now);
     }
     out.end_array();
+    if (wanted.at || !wanted.target.empty()) return;
+    out.key("branches").begin_array();
+    for (const RolloutService::BranchEntry& branch : rollouts.branches()) {
+      const bool asked = (wanted.name_space.empty() || branch.name_space == wanted.name_space) && (wanted.branch.empty() || branch.branch == wanted.branch);
+      if (asked && sees(call, branch.name_space, branch.branch)) write_branch(out, branch, sees_documents(call));
+    }
+    out.end_array();
+  });
+}
+
+Reply drift(Call& call, const RolloutService& rollouts) {
+  Query query(call.request);
+  target::LiveQuery wanted;
+  wanted.name_space = query.text("namespace");
+  wanted.branch = query.text("branch");
+  ST8_API_TRY(query.finish());
+  if (!wanted.name_space.empty()) {
+    ST8_API_ASSIGN(const Where where, api::where_of(wanted.name_space, wanted.branch));
+    ST8_API_TRY(allow(call, auth::Verb::kRead, where));
+  }
+  ST8_API_ASSIGN(const std::vector<target::LiveEntry> live, rollouts.live(wanted));
+  const std::map<target::TargetName, target::TargetHealth> found = [&] {
+    const auto health = rollouts.health();
+    return std::map<target::TargetName, target::TargetHealth>(health.begin(), health.end());
+  }();
+  const Timestamp now = call.context.clock.now();
+  return object([&](JsonWriter& out) {
+    out.key("drift").begin_array();
+    for (const target::LiveEntry& entry : live) {
+      const auto health = found.find(entry.entry.target);
+      if (health == found.end() || !sees(call, entry.entry.name_space, entry.entry.branch)) continue;
+      out.begin_object()
+          .field("target", entry.entry.target.str())
+          .field("namespace", entry.entry.name_space)
+          .field("branch", entry.entry.branch)
+          .field("state", target::health_state_name(health->second.state))
+          .field("since", format_rfc3339(health->second.since))
+          .field("observed_age_ms", static_cast<std::int64_t>((now.micros - health->second.looked_at.micros) / 1000))
+          .field("repairs", std::uint64_t{health->second.repairs});
+      if (!health->second.detail.empty() && sees_documents(call)) out.field("detail", health->second.detail);
+      out.end_object();
+    }
+    out.end_array();
   });
 }
 
@@ -393,6 +451,7 @@ struct ActionBody {
   std::string plan;
   std::string name_space;
   std::string key;
+  std::string target;
   bool full = false;
 };
 Result<ActionBody> parse_action(const Call& call, std::initializer_list<std::string_view> takes) {
@@ -405,6 +464,7 @@ Result<ActionBody> parse_action(const Call& call, std::initializer_list<std::str
     if (name == "plan") body.plan = fields.text("plan");
     if (name == "namespace") body.name_space = fields.text("namespace");
     if (name == "key") body.key = fields.text("key");
+    if (name == "target") body.target = fields.text("target");
     if (name == "full") body.full = fields.flag("full").value_or(false);
   }
   ST8_TRY(fields.finish());
@@ -522,6 +582,22 @@ Reply release(Call& call, RolloutService& rollouts) {
   return object([&](JsonWriter& out) { out.field("released", std::uint64_t{released}); });
 }
 
+Reply reconcile(Call& call, RolloutService& rollouts) {
+  Query query(call.request);
+  ST8_API_TRY(query.finish());
+  ST8_API_ASSIGN(const ActionBody body, parse_action(call, {"target"}));
+  ST8_API_ASSIGN(const target::TargetName name, target::TargetName::parse(body.target));
+  ST8_API_ASSIGN(const std::vector<target::LiveEntry> live, rollouts.live({"", "", name.str(), std::nullopt}));
+  if (live.empty() || !sees(call, live[0].entry.name_space, live[0].entry.branch)) {
+    return problem(ErrorCode::kNotFound, "nothing is live on target " + name.str(), "`st8ctl live` shows what is");
+  }
+  ST8_API_ASSIGN(const Where where, api::where_of(live[0].entry.name_space, live[0].entry.branch));
+  ST8_API_TRY(allow(call, auth::Verb::kWrite, where));
+  ST8_API_ASSIGN(const target::TargetHealth found, rollouts.reconcile(name));
+  const bool repairs = found.state == target::TargetHealth::State::kAltered || found.state == target::TargetHealth::State::kMissing;
+  return object([&](JsonWriter& out) { out.field("target", name.str()).field("state", target::health_state_name(found.state)).field("repairing", repairs); });
+}
+
 }  // namespace
 
 void add_rollout_routes(Router& router, target::RolloutService& rollouts) {
@@ -533,6 +609,8 @@ void add_rollout_routes(Router& router, target::RolloutService& rollouts) {
   router.add({"GET", "/v1/rollouts/{id}", Access::kRead, BodyKind::kNone, "rollouts", with(get_rollout)});
   router.add({"POST", "/v1/rollouts/{id}/{verb}", Access::kWrite, BodyKind::kJson, "rollout", with(act)});
   router.add({"GET", "/v1/plan", Access::kRead, BodyKind::kNone, "plan", with(plan)});
+  router.add({"GET", "/v1/drift", Access::kRead, BodyKind::kNone, "drift", with(drift)});
+  router.add({"POST", "/v1/reconcile", Access::kWrite, BodyKind::kJson, "reconcile", with(reconcile)});
   router.add({"GET", "/v1/freezes", Access::kAnyToken, BodyKind::kNone, "freezes", with(list_freezes)});
   router.add({"POST", "/v1/freeze", Access::kAdmin, BodyKind::kJson, "freeze", with([](Call& call, RolloutService& service) { return freeze(call, service, true); })});
   router.add({"POST", "/v1/unfreeze", Access::kAdmin, BodyKind::kJson, "unfreeze", with([](Call& call, RolloutService& service) { return freeze(call, service, false); })});

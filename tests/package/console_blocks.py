@@ -119,6 +119,7 @@ def main():
             shutil.copytree(document.parent, work)
         environment = {"PATH": f"{pathlib.Path(arguments.bin).resolve()}:{os.environ['PATH']}", "HOME": str(home),
                        "LC_ALL": "C.UTF-8", "TMPDIR": temporary, "NO_COLOR": "1"}
+        environment.update({name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")})
         shell = Shell(work, environment)
         try:
             for number, command, expected in steps:

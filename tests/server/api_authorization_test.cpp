@@ -131,6 +131,8 @@ const std::vector<Probe>& probes() {
       {"POST", "/v1/unfreeze", "/v1/unfreeze", R"({"namespace":"team/app"})", "admin", false, true, true},
       {"GET", "/v1/quarantine", "/v1/quarantine?namespace=team/app", "", "read", false, false},
       {"POST", "/v1/quarantine/release", "/v1/quarantine/release", R"({"namespace":"team/app","key":"app/none"})", "write", false, false},
+      {"GET", "/v1/drift", "/v1/drift" + kQuery, "", "read", true, false},
+      {"POST", "/v1/reconcile", "/v1/reconcile", R"({"target":"x"})", "write", false, false, false, true},
       {"POST", "/v1/seal", "/v1/seal", R"({"namespace":"team/app","value":"v"})", "write", false, false},
       {"POST", "/ofrep/v1/evaluate/flags/{key...}", "/ofrep/v1/evaluate/flags/app/a" + kQuery, "{}", "read", true, true},
       {"POST", "/ofrep/v1/evaluate/flags", "/ofrep/v1/evaluate/flags" + kQuery, "{}", "read", true, false},

@@ -1,5 +1,7 @@
 // docs/api/openapi.yaml against the router (every route, both ways), against what requests may hold (both ways), and against real answers.
 #include <gtest/gtest.h>
+
+#include <fstream>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -358,6 +360,18 @@ tokens:
   send("POST", "/v1/quarantine/release", {{"namespace", "shop"}, {"key", "none"}}, 404);
   send("POST", "/v1/quarantine/release", {{"namespace", "shop"}, {"key", "a"}});
 
+  ASSERT_TRUE(st8::test::eventually([&] { return !server.get("/v1/drift").json["drift"].empty(); }));
+  std::ofstream(directory.path() / "web-1/current/a") << "by hand";
+  EXPECT_EQ(send("POST", "/v1/reconcile", {{"target", "web-1"}}).json["state"], "altered");
+  get("/v1/drift?namespace=shop");
+  send("POST", "/v1/reconcile", {{"target", "none"}}, 404);
+  // Another namespace that wants the same target.
+  apply("other", ".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-1]}\n");
+  ASSERT_TRUE(st8::test::eventually([&] {
+    const Json branches = server.get("/v1/live?namespace=other").json["branches"];
+    return branches.size() == 1 && branches[0].contains("problem");
+  }));
+  get("/v1/live?namespace=other");
   send("POST", "/v1/seal", {{"namespace", "shop"}, {"value", "s3cret"}});
   send("POST", "/v1/seal", {{"namespace", "shop"}}, 400);
 

@@ -384,6 +384,34 @@ TEST_F(ServiceTest, BadPoliciesAndTargetsAreRefusedBeforeARevisionIsMade) {
   EXPECT_FALSE(validate("st8/system", "targets/sub/x.yaml", "kind: file\nspec: {root: /x}\n"));
 }
 
+TEST_F(ServiceTest, DriftIsNoticedAndRepairedAsThePolicySays) {
+  add_targets({"web-1", "web-2"});
+  const auto policy = [&](const std::string& action) { return kPolicy + "drift: {interval: 100ms, action: " + action + "}\n"; };
+  const auto state_of = [&](const std::string& target) {
+    const auto entries = service_->live({"", "", target, std::nullopt});
+    return entries && entries->size() == 1 && (*entries)[0].observed_at ? (*entries)[0].state : std::string();
+  };
+  expect_phase(apply({{".st8/rollout.yaml", policy("alert")}, {"a", "1"}}), RolloutPhase::kPromoted);
+  EXPECT_TRUE(eventually([&] { return state_of("web-1") == "promoted" && state_of("web-2") == "promoted"; }));
+  std::ofstream(root("web-1") / "current/a") << "by hand";
+  EXPECT_TRUE(eventually([&] { return state_of("web-1") == "altered"; }));
+  EXPECT_EQ(state_of("web-2"), "promoted");
+  fs::remove(root("web-2") / "current");
+  EXPECT_TRUE(eventually([&] { return state_of("web-2") == "missing"; }));
+  EXPECT_EQ(live("web-1", "a"), "by hand") << "alert changes nothing";
+
+  // A person asks for one; the policy repairs the other.
+  const auto looked = service_->reconcile(*TargetName::parse("web-1"));
+  ASSERT_TRUE(looked) << looked.error().message;
+  EXPECT_EQ(looked->state, TargetHealth::State::kAltered);
+  EXPECT_TRUE(eventually([&] { return live("web-1", "a") == "1" && state_of("web-1") == "promoted"; }));
+  expect_phase(apply({{".st8/rollout.yaml", policy("repair")}, {"a", "2"}}), RolloutPhase::kPromoted);
+  EXPECT_EQ(live("web-2", "a"), "2");
+  std::ofstream(root("web-2") / "current/a") << "by hand";
+  EXPECT_TRUE(eventually([&] { return live("web-2", "a") == "2" && state_of("web-2") == "promoted"; }));
+  EXPECT_EQ(service_->reconcile(*TargetName::parse("none")).error().code, ErrorCode::kNotFound);
+}
+
 TEST_F(ServiceTest, GcMustKeepWhatIsLive) {
   add_targets({"web-1"});
   const auto first = apply({{".st8/rollout.yaml", kPolicy}, {"a", "1"}});

@@ -375,12 +375,13 @@ Result<Plan> make_plan(const PlannerInput& input) {
     }
     ST8_ASSIGN(const std::uint32_t content, content_of(facts.target));
     const bool live = facts.live && facts.live->present;
-    if (live && facts.live->content == plan.contents[content].hash) {
+    if (live && !facts.drifted && facts.live->content == plan.contents[content].hash) {
       plan.untouched.push_back({facts.target.name, facts.live->content, "its documents do not change"});
       continue;
     }
     PlannedTarget target{facts.target, 0, 0, content, 0, std::nullopt, facts.live_revision, std::move(reason)};
     if (live) target.from = facts.live->content;
+    if (facts.drifted) target.reason += "; what is there was changed behind st8's back";
     const auto [diff, fresh] = diffs.try_emplace({target.from, content}, static_cast<std::uint32_t>(plan.diffs.size()));
     if (fresh) {
       static const std::vector<FileEntry> kNothing;

@@ -146,7 +146,17 @@ Status Coordinator::read_records() {
     const std::string scope = one.scope;
     freezes_[scope] = std::move(one);
   }
-  for (const auto& [branch, one] : promoted_) status_[branch].promoted = one.revision;
+  for (const auto& [branch, one] : promoted_) {
+    status_[branch].promoted = one.revision;
+    ST8_ASSIGN(const auto bytes, records_.get(records::plan(one.rollout)));
+    if (!bytes) continue;
+    ST8_ASSIGN(const Plan plan, decode_plan(*bytes));
+    policies_[branch] = std::make_shared<const Policy>(plan.policy);
+    BranchStatus& status = status_[branch];
+    status.targets.clear();
+    for (const PlannedTarget& target : plan.targets) status.targets.push_back(target.target.name);
+    for (const UntouchedTarget& target : plan.untouched) status.targets.push_back(target.name);
+  }
   return {};
 }
 
@@ -309,6 +319,7 @@ Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHea
     TargetFacts facts{std::move(*target), std::nullopt, {}, "", ""};
     if (const auto live = live_.find(name); live != live_.end()) {
       facts.live = Observation{true, live->second.content, ""};
+      facts.drifted = drifted_.contains(name);
       facts.live_revision = live->second.revision;
       facts.live_namespace = live->second.name_space;
       facts.live_branch = live->second.branch;
@@ -453,6 +464,25 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
   return {};
 }
 
+Status Coordinator::drifted(const TargetName& target) {
+  const auto live = live_.find(target);
+  if (live == live_.end()) return fail(ErrorCode::kNotFound, "nothing is live on target " + target.str(), "");
+  const auto lease = leases_.find(target);
+  if (lease != leases_.end() && lease->second.holder.value != 0) {
+    return fail(ErrorCode::kConflict, "target " + target.str() + " is held by rollout " + lease->second.holder.str(), "wait for its end");
+  }
+  const BranchId branch{live->second.name_space, live->second.branch};
+  const auto promoted = promoted_.find(branch);
+  const auto planned = planned_.find(branch);
+  if (promoted == promoted_.end() || planned == planned_.end() || planned->second != promoted->second.revision) {
+    return fail(ErrorCode::kConflict, "the head of " + branch.first + " branch " + branch.second + " is not promoted, so there is nothing to bring back to", "promote a revision first");
+  }
+  drifted_.insert(target);
+  targets_changed_.insert(branch);
+  dirty_.insert(branch);
+  return {};
+}
+
 Result<Plan> Coordinator::plan_for(const BranchId& branch, std::optional<state::RevisionNumber> revision, Timestamp now) {
   SourceHead head;
   if (revision) {
@@ -590,6 +620,7 @@ void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group
     case EventKind::kOpSucceeded:
       if (plan.ops[event.op].kind == OpKind::kObserve && event.observation) {
         const PlannedTarget& target = plan.targets[event.target];
+        drifted_.erase(target.target.name);
         set_live(group, target.target.name, LedgerEntry{target.target.name, branch.first, branch.second, plan.revision, event.observation->content, active.id, false, event.at, std::nullopt}, event.at);
       }
       break;
@@ -635,6 +666,7 @@ void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group
         group.writes.push_back({records::promoted(branch), records::encode(promoted)});
         promoted_[branch] = promoted;
         status_[branch].promoted = plan.revision;
+        policies_[branch] = std::make_shared<const Policy>(plan.policy);
         for (const PlannedTarget& target : plan.targets) {
           set_live(group, target.target.name, LedgerEntry{target.target.name, branch.first, branch.second, plan.revision, plan.contents[target.content].hash, active.id, true, event.at, std::nullopt}, event.at);
         }
@@ -650,6 +682,7 @@ void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group
         planned_.erase(branch);
         group.writes.push_back({records::planned(branch), std::nullopt});
       }
+      for (const PlannedTarget& target : plan.targets) drifted_.erase(target.target.name);
       dirty_.insert(branch);
       break;
     }
@@ -738,6 +771,7 @@ void Coordinator::publish() {
   for (const auto& [key, one] : quarantine_) next->quarantine.push_back(one);
   for (const auto& [scope, freeze] : freezes_) next->freezes.push_back(freeze);
   next->branches = status_;
+  next->policies = policies_;
   const std::lock_guard lock(published_mutex_);
   published_ = std::move(next);
 }

@@ -49,6 +49,9 @@ class Coordinator {
   Status unfreeze(const std::string& scope);
   // Releases the quarantine of one key, or of a whole rollout. The number released. Errors: kNotFound.
   Result<std::size_t> release(const std::string& name_space, const std::string& key_or_rollout);
+  // Something else than what is live was found at a target: it is brought back, unless a rollout is under way there.
+  // Errors: kNotFound, kConflict.
+  Status drifted(const TargetName& target);
   // The plan that the head (or another revision) of a branch would get now. Changes nothing.
   Result<Plan> plan_for(const BranchId& branch, std::optional<state::RevisionNumber> revision, Timestamp now);
 
@@ -59,6 +62,7 @@ class Coordinator {
     std::vector<Quarantine> quarantine;
     std::vector<Freeze> freezes;
     std::map<BranchId, BranchStatus> branches;
+    std::map<BranchId, std::shared_ptr<const Policy>> policies;  // Of what is promoted.
   };
   std::shared_ptr<const Published> published() const;
 
@@ -112,6 +116,8 @@ class Coordinator {
   std::map<BranchId, records::Promoted> promoted_;
   std::map<BranchId, BranchStatus> status_;
   std::map<BranchId, std::vector<Dependency>> dependencies_;
+  std::map<BranchId, std::shared_ptr<const Policy>> policies_;
+  std::set<TargetName> drifted_;
   std::map<BranchId, std::uint32_t> rollbacks_;      // Since the daemon began; weighs in a plan's risk.
   std::map<std::string, Quarantine> quarantine_;     // By record key.
   std::map<std::string, Freeze> freezes_;

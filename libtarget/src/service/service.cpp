@@ -68,17 +68,21 @@ class RolloutService::Impl {
     running_ = true;
     settled_ = false;
     thread_ = std::thread([this] { run(); });
+    if (options_.observe) observer_ = std::thread([this] { observe_all(); });
     return {};
   }
 
   void stop() {
-    std::thread thread;
+    std::thread thread, observer;
     {
       const std::lock_guard lock(mutex_);
       running_ = false;
       thread.swap(thread_);
+      observer.swap(observer_);
       wake_.notify_all();
+      look_.notify_all();
     }
+    if (observer.joinable()) observer.join();
     if (thread.joinable()) {
       thread.join();
       // Nothing new is begun from here on. What ends in time is written down; what does not is cut short, and the next start
@@ -156,7 +160,127 @@ class RolloutService::Impl {
   ThreadedRunner runner_;
   Coordinator coordinator_;
 
+  std::map<TargetName, TargetHealth> health() const {
+    const std::lock_guard lock(health_mutex_);
+    return health_;
+  }
+
+  // Looks at one target. What is found is kept; the ledger says what should be.
+  Result<TargetHealth> look(const TargetName& name) {
+    const auto published = coordinator_.published();
+    const auto live = published->live.find(name);
+    if (live == published->live.end()) return fail(ErrorCode::kNotFound, "nothing is live on target " + name.str(), "");
+    ST8_ASSIGN(const auto documents, source_.targets());
+    const auto text = documents.find(name);
+    if (text == documents.end()) return fail(ErrorCode::kNotFound, "there is no target " + name.str() + " any more", "");
+    std::vector<DocumentProblem> problems;
+    const auto target = parse_target(name, text->second, problems);
+    if (!target) return fail(as_error(problems));
+    return look(*target, live->second.content);
+  }
+  TargetHealth look(const Target& target, const Hash& expected) {
+    const auto seen = runner_.observe(target, std::chrono::seconds(30));
+    TargetHealth found;
+    if (!seen) {
+      found.state = TargetHealth::State::kUnreachable;
+      found.detail = seen.error().message;
+    } else if (!seen->present) {
+      found.state = TargetHealth::State::kMissing;
+      found.detail = "nothing is live there";
+    } else if (seen->content != expected) {
+      found.state = TargetHealth::State::kAltered;
+      found.detail = "it reads back " + seen->content.hex().substr(0, 12) + " instead of " + expected.hex().substr(0, 12);
+    }
+    found.looked_at = found.since = clock_.now();
+    const std::lock_guard lock(health_mutex_);
+    const auto before = health_.find(target.name);
+    if (before != health_.end()) {
+      if (before->second.state == found.state) found.since = before->second.since;
+      if (found.state == TargetHealth::State::kUnreachable) found.failures = before->second.failures + 1;
+      if (found.state != TargetHealth::State::kInSync) found.repairs = before->second.repairs;
+    }
+    health_[target.name] = found;
+    return found;
+  }
+
+  Status repair(const TargetName& name) {
+    ST8_TRY(ask<void>([this, name] { return coordinator_.drifted(name); }));
+    const std::lock_guard lock(health_mutex_);
+    ++health_[name].repairs;
+    return {};
+  }
+
  private:
+  // After this many repairs that did not last, someone else wants the target otherwise: a person is to decide.
+  static constexpr std::uint32_t kRepairsMax = 3;
+  static constexpr std::size_t kLooksAtOnce = 8;
+
+  // The loop that looks for drift: each live target as often as its policy says, less often while it does not answer.
+  void observe_all() {
+    for (;;) {
+      const auto published = coordinator_.published();
+      const Timestamp now = clock_.now();
+      std::set<TargetName> held;
+      for (const auto& [id, rollout] : published->open) {
+        if (rollout->state.phase == RolloutPhase::kPending) continue;
+        for (const PlannedTarget& target : rollout->plan->targets) held.insert(target.target.name);
+      }
+      std::vector<std::pair<TargetName, const LedgerEntry*>> now_due;
+      Timestamp next{now.micros + 1'000'000};
+      const auto known = health();
+      for (const auto& [name, entry] : published->live) {
+        const auto policy = published->policies.find({entry.name_space, entry.branch});
+        if (policy == published->policies.end() || policy->second->drift == DriftAction::kIgnore || !entry.promoted || held.contains(name)) continue;
+        std::int64_t wait = policy->second->drift_interval.count() * 1000;
+        std::int64_t last = 0;
+        if (const auto seen = known.find(name); seen != known.end()) {
+          last = seen->second.looked_at.micros;
+          // An answer that does not come is asked for less and less, up to ten minutes.
+          wait = std::min<std::int64_t>(std::max<std::int64_t>(wait, 600'000'000), wait << std::min<std::uint32_t>(seen->second.failures, 10));
+        }
+        if (last + wait <= now.micros) {
+          now_due.emplace_back(name, &entry);
+        } else {
+          next = std::min(next, Timestamp{last + wait});
+        }
+      }
+      for (std::size_t at = 0; at < now_due.size(); at += kLooksAtOnce) {
+        std::vector<std::future<void>> looks;
+        auto documents = source_.targets();
+        for (std::size_t i = at; i < std::min(now_due.size(), at + kLooksAtOnce); ++i) {
+          const auto& [name, entry] = now_due[i];
+          if (!documents) break;
+          const auto text = documents->find(name);
+          if (text == documents->end()) continue;
+          std::vector<DocumentProblem> problems;
+          auto target = parse_target(name, text->second, problems);
+          if (!target) continue;
+          const auto policy = published->policies.find({entry->name_space, entry->branch});
+          const bool may_repair = policy->second->drift == DriftAction::kRepair;
+          auto done = std::make_shared<std::promise<void>>();
+          looks.push_back(done->get_future());
+          runner_.crew().post([this, target = std::move(*target), expected = entry->content, may_repair, done] {
+            const TargetHealth found = look(target, expected);
+            const bool drift = found.state == TargetHealth::State::kAltered || found.state == TargetHealth::State::kMissing;
+            // A rollout may have begun meanwhile; then the coordinator says so, and the next look tells.
+            if (drift && may_repair && found.repairs < kRepairsMax) static_cast<void>(repair(target.name));
+            done->set_value();
+          });
+        }
+        for (auto& one : looks) {
+          while (one.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+            const std::lock_guard lock(mutex_);
+            if (!running_) return;
+          }
+        }
+      }
+      std::unique_lock lock(mutex_);
+      if (!running_) return;
+      look_.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(1000, next.micros - clock_.now().micros)), [this] { return !running_; });
+      if (!running_) return;
+    }
+  }
+
   void run() {
     std::optional<Timestamp> wake_at;
     std::unique_lock lock(mutex_);
@@ -188,6 +312,7 @@ class RolloutService::Impl {
   mutable std::mutex mutex_;
   mutable std::condition_variable wake_;
   mutable std::condition_variable settled_changed_;
+  std::condition_variable look_;
   mutable std::deque<std::function<void()>> tasks_;
   std::deque<std::pair<RolloutId, EffectResult>> results_;
   std::set<BranchId> moved_;
@@ -195,6 +320,9 @@ class RolloutService::Impl {
   bool first_ = true;
   bool running_ = false;
   std::thread thread_;
+  std::thread observer_;
+  mutable std::mutex health_mutex_;
+  std::map<TargetName, TargetHealth> health_;
 };
 
 RolloutService::RolloutService(state::Store& store, const Clock& clock, ServiceOptions options) : impl_(std::make_unique<Impl>(store, clock, options)) {}
@@ -360,6 +488,7 @@ Result<RolloutDetail> RolloutService::get(RolloutId id) const {
 
 Result<std::vector<LiveEntry>> RolloutService::live(const LiveQuery& query) const {
   const auto published = impl_->coordinator_.published();
+  const auto health = impl_->health();
   std::vector<LiveEntry> entries;
   const auto wanted = [&](const LedgerEntry& entry) {
     return (query.name_space.empty() || entry.name_space == query.name_space) && (query.branch.empty() || entry.branch == query.branch) && (query.target.empty() || entry.target.str() == query.target);
@@ -367,6 +496,11 @@ Result<std::vector<LiveEntry>> RolloutService::live(const LiveQuery& query) cons
   const auto add = [&](const LedgerEntry& entry) {
     LiveEntry live{entry, {}, entry.promoted ? "promoted" : "activated", std::nullopt};
     if (const auto branch = published->branches.find({entry.name_space, entry.branch}); branch != published->branches.end()) live.desired = branch->second.desired;
+    // A look from before this content went live says nothing about it.
+    if (const auto found = health.find(entry.target); found != health.end() && found->second.looked_at >= entry.since) {
+      live.observed_at = found->second.looked_at;
+      if (found->second.state != TargetHealth::State::kInSync) live.state = health_state_name(found->second.state);
+    }
     entries.push_back(std::move(live));
   };
   if (!query.at) {
@@ -447,6 +581,22 @@ std::vector<RolloutService::BranchEntry> RolloutService::branches() const {
   std::vector<BranchEntry> entries;
   for (const auto& [branch, status] : impl_->coordinator_.published()->branches) entries.push_back({branch.first, branch.second, status});
   return entries;
+}
+
+std::string_view health_state_name(TargetHealth::State state) {
+  constexpr std::string_view kNames[] = {"in-sync", "altered", "missing", "unreachable"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+std::vector<std::pair<TargetName, TargetHealth>> RolloutService::health() const {
+  const auto health = impl_->health();
+  return {health.begin(), health.end()};
+}
+
+Result<TargetHealth> RolloutService::reconcile(const TargetName& name) {
+  ST8_ASSIGN(const TargetHealth found, impl_->look(name));
+  if (found.state == TargetHealth::State::kAltered || found.state == TargetHealth::State::kMissing) ST8_TRY(impl_->repair(name));
+  return found;
 }
 
 Result<RolloutSummary> RolloutService::act(RolloutId id, const RolloutAction& action) {

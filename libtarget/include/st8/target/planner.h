@@ -31,6 +31,7 @@ struct TargetFacts {
   std::optional<Observation> live;         // As last promoted there, or read back since; nullopt: never.
   state::RevisionNumber live_revision;
   std::string live_namespace, live_branch; // Whose content that is; empty: nobody's.
+  bool drifted = false;                    // Something else was found there since: it is brought back, though `live` is right.
 };
 
 struct PlannerInput {

@@ -73,10 +73,22 @@ struct BranchStatus {
   std::vector<TargetName> targets;       // The policy chose them for it.
 };
 
+// What the newest look at a target found, and when: kept in memory, so that a request waits for no target.
+struct TargetHealth {
+  enum class State : std::uint8_t { kInSync = 0, kAltered = 1, kMissing = 2, kUnreachable = 3 };
+  State state = State::kInSync;
+  Timestamp looked_at;
+  Timestamp since;                       // It has been in this state.
+  std::uint32_t failures = 0;            // Looks in a row that got no answer.
+  std::uint32_t repairs = 0;             // Begun since it was last in sync.
+  std::string detail;
+};
+std::string_view health_state_name(TargetHealth::State state);
+
 struct LiveEntry {
   LedgerEntry entry;
   state::RevisionNumber desired;         // The head of the branch.
-  std::string state;                     // "promoted", "activated", "drifted", "unreachable", ...
+  std::string state;                     // "promoted" or "activated"; "altered", "missing" or "unreachable" where that was found since.
   std::optional<Timestamp> observed_at;  // When it was last read back.
 };
 struct LiveQuery {
@@ -144,6 +156,11 @@ class RolloutService final : public state::OperationListener, public state::Comm
     BranchStatus status;
   };
   std::vector<BranchEntry> branches() const;
+  // The newest look at each live target.
+  std::vector<std::pair<TargetName, TargetHealth>> health() const;
+  // Looks at a target now, and brings it back to what is promoted when it is not, whatever the policy says of drift. Errors:
+  // kNotFound (nothing is promoted there), kConflict (a rollout holds it), those of the driver.
+  Result<TargetHealth> reconcile(const TargetName& name);
 
   Result<RolloutSummary> act(RolloutId id, const RolloutAction& action);
   Status freeze(const std::string& scope, const std::string& actor, const std::string& reason);
