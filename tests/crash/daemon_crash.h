@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -118,6 +119,15 @@ class CrashHarness {
   std::uint64_t acknowledgements_ = 0;
 };
 
+// Acts on a thread of its own at a random instant, which is what such a test is about and not a wait for something.
+inline std::thread at_an_instant(std::mt19937_64& random, std::uint64_t least_us, std::uint64_t most_us, std::function<void()> act) {
+  const std::chrono::microseconds delay(least_us + random() % (most_us - least_us));
+  return std::thread([delay, act = std::move(act)] {
+    std::this_thread::sleep_for(delay);
+    act();
+  });
+}
+
 // Kills st8d with SIGKILL at random instants. The seed is printed with a failure.
 inline void expect_survives_kills(int rounds, std::uint64_t seed) {
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -128,11 +138,7 @@ inline void expect_survives_kills(int rounds, std::uint64_t seed) {
     ASSERT_TRUE(harness.start()) << harness.daemon().log();
     if (round > 0) harness.check_recovered();
     std::atomic<bool> stop{false};
-    std::thread killer([&] {
-      // A random instant is what is tested here, not a wait for something.
-      std::this_thread::sleep_for(std::chrono::microseconds(5'000 + random() % 120'000));
-      harness.daemon().send_signal(SIGKILL);
-    });
+    std::thread killer = at_an_instant(random, 5'000, 125'000, [&] { harness.daemon().send_signal(SIGKILL); });
     harness.write_until(stop);
     killer.join();
     harness.daemon().kill();

@@ -27,11 +27,7 @@ TEST(FileSystem, Ext4CutOffUnderLoadLosesNothingAcknowledged) {
     ASSERT_TRUE(harness.start()) << harness.daemon().log();
     if (round > 0) harness.check_recovered();
     std::atomic<bool> stop{false};
-    std::thread cutter([&] {
-      // A random instant is what is tested here, not a wait for something.
-      std::this_thread::sleep_for(std::chrono::microseconds(20'000 + random() % 400'000));
-      disk.cut_off();
-    });
+    std::thread cutter = at_an_instant(random, 20'000, 420'000, [&] { disk.cut_off(); });
     harness.write_until(stop);
     cutter.join();
     harness.daemon().kill();
