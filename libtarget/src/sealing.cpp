@@ -12,6 +12,7 @@
 #include <cstring>
 #include <optional>
 
+#include "codec/base64.h"
 #include "st8/state/hash.h"
 
 namespace st8::target {
@@ -28,34 +29,6 @@ using Cipher = std::unique_ptr<EVP_CIPHER, decltype(&EVP_CIPHER_free)>;
 
 const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
-
-// The alphabet of RFC 4648 for names in URLs, without padding: nothing in it needs quoting in YAML, JSON or a shell.
-std::string to_base64url(std::string_view bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  text.resize(static_cast<std::size_t>(EVP_EncodeBlock(bytes_of(text), bytes_of(bytes), static_cast<int>(bytes.size()))));
-  while (text.ends_with('=')) text.pop_back();
-  std::replace(text.begin(), text.end(), '+', '-');
-  std::replace(text.begin(), text.end(), '/', '_');
-  return text;
-}
-
-std::optional<std::string> from_base64url(std::string_view text) {
-  const bool known = std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-  });
-  if (!known || text.empty() || text.size() % 4 == 1) return std::nullopt;
-  std::string padded(text);
-  std::replace(padded.begin(), padded.end(), '-', '+');
-  std::replace(padded.begin(), padded.end(), '_', '/');
-  const std::size_t padding = (4 - padded.size() % 4) % 4;
-  padded.append(padding, '=');
-  std::string bytes(padded.size() / 4 * 3, '\0');
-  if (EVP_DecodeBlock(bytes_of(bytes), bytes_of(padded), static_cast<int>(padded.size())) < 0) return std::nullopt;
-  bytes.resize(bytes.size() - padding);
-  // One text a value: the bits that padding leaves over must be zero.
-  if (to_base64url(bytes) != text) return std::nullopt;
-  return bytes;
-}
 
 // AES-256-SIV over `in`, bound to the namespace. Sealing puts the tag into `tag`; opening compares it.
 std::optional<std::string> run_cipher(const std::string& key, std::string_view name_space, std::string_view in, std::string& tag, bool seal) {
@@ -95,7 +68,7 @@ Result<Keyring> Keyring::parse(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
     if (line.empty() || line.front() == '#') continue;
-    const auto key = line.starts_with(kKeyLine) ? from_base64url(line.substr(kKeyLine.size())) : std::nullopt;
+    const auto key = line.starts_with(kKeyLine) ? codec::from_base64url(line.substr(kKeyLine.size())) : std::nullopt;
     if (!key || key->size() != kKeyBytes) {
       return fail(ErrorCode::kInvalidArgument, "line " + std::to_string(number) + " of the sealing keys is no key", "`st8d sealing-key generate` makes such a line");
     }
@@ -140,7 +113,7 @@ Result<std::string> Keyring::seal(std::string_view name_space, std::string_view 
   std::string tag;
   const auto sealed = run_cipher(keys_.front().bytes, name_space, value, tag, true);
   if (!sealed) return fail(ErrorCode::kInternal, "the value could not be sealed", "");
-  return "{{ " + std::string(kVersion) + keys_.front().id + "." + to_base64url(tag + *sealed) + " }}";
+  return "{{ " + std::string(kVersion) + keys_.front().id + "." + codec::to_base64url(tag + *sealed) + " }}";
 }
 
 Result<std::string> Keyring::open(std::string_view name_space, std::string_view name) const {
@@ -148,7 +121,7 @@ Result<std::string> Keyring::open(std::string_view name_space, std::string_view 
   name.remove_prefix(kVersion.size());
   const std::size_t dot = name.find('.');
   const std::string_view id = name.substr(0, std::min(dot, name.size()));
-  const auto bytes = dot == std::string_view::npos ? std::nullopt : from_base64url(name.substr(dot + 1));
+  const auto bytes = dot == std::string_view::npos ? std::nullopt : codec::from_base64url(name.substr(dot + 1));
   if (!bytes || bytes->size() <= kTagBytes) return fail(ErrorCode::kUnprocessable, "a sealed value is not whole", "seal it again with `st8ctl seal`");
   for (const Key& key : keys_) {
     if (key.id != id) continue;
@@ -165,7 +138,7 @@ Result<std::string> Keyring::open(std::string_view name_space, std::string_view 
 Result<std::string> generate_sealing_key() {
   std::string key(kKeyBytes, '\0');
   if (RAND_priv_bytes(bytes_of(key), static_cast<int>(key.size())) != 1) return fail(ErrorCode::kUnavailable, "the system gave no randomness", "");
-  return std::string(kKeyLine) + to_base64url(key);
+  return std::string(kKeyLine) + codec::to_base64url(key);
 }
 
 }  // namespace st8::target

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -37,6 +38,9 @@ struct Named {
   std::string name;
   Factory make;
 };
+
+// Every regular file below a directory, links to it followed; what begins with '.' at the top is a driver's own.
+std::map<std::string, FileOnTarget> files_below(const std::filesystem::path& directory);
 
 Content content_of(std::uint64_t revision, std::map<std::string, FileOnTarget> files);
 CallContext call_of(std::uint64_t token, const std::string& restore_point);

@@ -12,6 +12,23 @@
 
 namespace st8::target::conformance {
 
+std::map<std::string, FileOnTarget> files_below(const std::filesystem::path& directory) {
+  std::map<std::string, FileOnTarget> files;
+  if (!std::filesystem::exists(directory)) return files;
+  const auto base = std::filesystem::canonical(directory);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(base)) {
+    const std::string relative = entry.path().lexically_relative(base).string();
+    if (relative.starts_with('.') || !entry.is_regular_file()) continue;
+    std::ifstream in(entry.path(), std::ios::binary);
+    std::stringstream bytes;
+    bytes << in.rdbuf();
+    struct stat info;
+    EXPECT_EQ(::stat(entry.path().c_str(), &info), 0);
+    files[relative] = {bytes.str(), info.st_mode & 07777u};
+  }
+  return files;
+}
+
 Content content_of(std::uint64_t revision, std::map<std::string, FileOnTarget> files) {
   Content content;
   content.revision = {revision};
@@ -69,22 +86,7 @@ class FileSubject final : public Subject {
   }
   std::filesystem::path root() const { return directory_.path() / "root"; }
   std::filesystem::path live_root() const { return files_ ? root() : root() / "current"; }
-  FileMap live() override {
-    FileMap files;
-    if (!std::filesystem::exists(live_root())) return files;
-    const auto base = std::filesystem::canonical(live_root());
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(base)) {
-      const std::string relative = entry.path().lexically_relative(base).string();
-      if (relative.starts_with(".st8") || !entry.is_regular_file()) continue;
-      std::ifstream in(entry.path(), std::ios::binary);
-      std::stringstream bytes;
-      bytes << in.rdbuf();
-      struct stat info;
-      EXPECT_EQ(::stat(entry.path().c_str(), &info), 0);
-      files[relative] = {bytes.str(), info.st_mode & 07777u};
-    }
-    return files;
-  }
+  FileMap live() override { return files_below(live_root()); }
   bool tamper() override {
     const FileMap files = live();
     if (files.empty()) return false;

@@ -2,13 +2,14 @@
 
 #include <array>
 
+#include "drivers/exec/exec_driver.h"
 #include "drivers/file/file_driver.h"
 
 namespace st8::target {
 namespace drivers {
 namespace {
 
-constexpr std::array<std::string_view, 1> kKinds = {"file"};
+constexpr std::array<std::string_view, 2> kKinds = {"file", "exec"};
 
 class BuiltinDrivers final : public DriverFactory {
  public:
@@ -16,6 +17,10 @@ class BuiltinDrivers final : public DriverFactory {
     if (target.kind == "file") {
       ST8_ASSIGN(file::FileSpec spec, read_spec<file::FileSpec>(target));
       return file::make_file_driver(std::move(spec));
+    }
+    if (target.kind == "exec") {
+      ST8_ASSIGN(exec::ExecSpec spec, read_spec<exec::ExecSpec>(target));
+      return exec::make_exec_driver(target, std::move(spec));
     }
     return fail(ErrorCode::kUnprocessable, "there is no driver \"" + target.kind + "\"", "");
   }
@@ -27,6 +32,7 @@ std::span<const std::string_view> driver_kinds() { return kKinds; }
 
 void check_spec(std::string_view kind, strict_yaml::Context& context, const strict_yaml::Value& spec) {
   if (kind == "file") file::FileSpec().read(context, spec);
+  if (kind == "exec") exec::ExecSpec().read(context, spec);
 }
 
 }  // namespace drivers

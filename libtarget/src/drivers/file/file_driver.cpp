@@ -13,12 +13,15 @@
 
 #include "codec/json.h"
 #include "drivers/file/root.h"
+#include "drivers/names.h"
 #include "st8/state/failpoint.h"
 
 namespace st8::target::file {
 namespace {
 
 using codec::Json;
+using drivers::check_name;
+using drivers::sane_name;
 
 constexpr std::string_view kControl = ".st8";
 constexpr std::string_view kLock = ".st8/lock";
@@ -29,16 +32,6 @@ constexpr std::string_view kCurrent = "current";
 constexpr std::string_view kAbsent = "-";
 
 std::string under(std::string_view directory, std::string_view name) { return std::string(directory) + "/" + std::string(name); }
-
-bool sane_name(std::string_view name) {
-  return !name.empty() && name.size() <= 128 && std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-         }) && name.front() != '.';
-}
-Status check_name(std::string_view name, std::string_view what) {
-  if (sane_name(name)) return {};
-  return fail(ErrorCode::kInvalidArgument, std::string(what) + " \"" + std::string(name.substr(0, 80)) + "\" is no name of st8's", "");
-}
 
 // Held over every call that changes something: two daemons, or an old call that lives on, never work at once.
 class TargetLock {
