@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "crash/daemon_crash.h"
+#include "st8/state/error_code.h"
 #include "support/eventually.h"
 #include "support/loop_mount.h"
 
@@ -124,6 +125,40 @@ TEST_F(FullDisk, RefusesClearlyKeepsReadingAndGoesOnWhenThereIsRoomAgain) {
   EXPECT_EQ(run_program({ST8_BIN_DIR "/st8d", "fsck", "--state-dir", disk.path() + "/state"}).exit_code, 0);
   start();
   whole();
+}
+
+// Root may write into any directory; a file system that is mounted read-only refuses root as well.
+TEST(ReadOnlyFileSystem, IsNamedAndNothingIsTouched) {
+  LoopMount disk(160);
+  if (!disk.problem().empty()) GTEST_SKIP() << disk.problem();
+  const std::string state = disk.path() + "/state";
+  {
+    Daemon daemon(DaemonOptions{.state_dir = state});
+    ASSERT_TRUE(daemon.wait_ready()) << daemon.log();
+    ASSERT_EQ(httplib::Client("127.0.0.1", daemon.port()).Put("/v1/documents/a", "1", "application/octet-stream")->status, 201);
+    daemon.send_signal(SIGTERM);
+    ASSERT_EQ(daemon.wait_end(), 0) << daemon.log();
+  }
+  disk.make_read_only();
+  ASSERT_TRUE(disk.problem().empty()) << disk.problem();
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {ST8_BIN_DIR "/st8d", "--listen", "127.0.0.1:0", "--state-dir", state},
+           {ST8_BIN_DIR "/st8d", "--listen", "127.0.0.1:0", "--state-dir", disk.path() + "/new"},
+           {ST8_BIN_DIR "/st8ctl", "--local", "--state-dir", state, "apply", "-v", "a=2"},
+           {ST8_BIN_DIR "/st8ctl", "--local", "--state-dir", disk.path() + "/new", "apply", "-v", "a=2"}}) {
+    const ProgramEnd end = run_program(words);
+    const bool daemon = words.front().ends_with("st8d");  // Its store may be whole again a moment later; a user's own directory will not.
+    EXPECT_EQ(end.exit_code, traits_of(daemon ? ErrorCode::kUnavailable : ErrorCode::kPermissionDenied).exit_code) << words.back() << ": " << end.output;
+    EXPECT_THAT(end.output, HasSubstr("ead-only file system")) << words.back();
+    EXPECT_THAT(end.output, HasSubstr(disk.path())) << words.back();
+  }
+  disk.unmount();
+  disk.mount();
+  ASSERT_TRUE(disk.problem().empty()) << disk.problem();
+  EXPECT_FALSE(std::filesystem::exists(disk.path() + "/new"));
+  Daemon daemon(DaemonOptions{.state_dir = state});
+  ASSERT_TRUE(daemon.wait_ready()) << daemon.log();
+  EXPECT_EQ(httplib::Client("127.0.0.1", daemon.port()).Get("/v1/documents/a")->body, "1");
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ class LoopMount {
   std::string path() const { return (directory_.path() / "mount").string(); }
 
   void mount() { mounted_ = run({"/usr/bin/mount", "-o", "loop", image(), path()}); }
+  void make_read_only() { run({"/usr/bin/mount", "-o", "remount,ro", path()}); }
   void unmount() {
     if (mounted_ && run({"/usr/bin/umount", path()})) mounted_ = false;
   }
