@@ -111,9 +111,9 @@ std::string base_name(std::string_view selector) {
 std::string name_hint(Context& context) {
   Client* client = context.client_if_made();
   if (client == nullptr) return {};
-  const auto known = [&](const std::string& path, const std::string& list, const std::string& field, Query query) {
+  const auto known = [&](const std::string& path, const std::string& list, const std::string& field, Query query, std::uint64_t page_max = 1000) {
     std::vector<std::string> names;
-    if (auto answer = client->pages(get(path, std::move(query)), list, 1000)) {
+    if (auto answer = client->pages(get(path, std::move(query)), list, page_max, page_max)) {
       if (const wire::JsonValue* items = answer->find(list)) {
         for (const wire::JsonValue& item : items->items) {
           if (const wire::JsonValue* name = item.find(field)) names.push_back(name->text);
@@ -123,6 +123,20 @@ std::string name_hint(Context& context) {
     return names;
   };
   const std::string ns = context.settings().name_space;
+  // What the command itself says its words are.
+  const Command* command = context.arguments().command;
+  for (std::size_t i = 0; command != nullptr && !command->positionals.empty() && i < context.arguments().positionals.size(); ++i) {
+    const Completes kind = command->positionals[std::min(i, command->positionals.size() - 1)].completes;
+    std::vector<std::string> candidates;
+    if (kind == Completes::kTargets) candidates = known("/v1/targets", "targets", "name", {});
+    else continue;
+    const std::string& word = context.arguments().positionals[i];
+    if (std::find(candidates.begin(), candidates.end(), word) == candidates.end()) return did_you_mean(word, candidates);
+  }
+  if (const auto target = context.arguments().text("target")) {
+    const std::string meant = did_you_mean(*target, known("/v1/targets", "targets", "name", {}));
+    if (!meant.empty()) return meant;
+  }
   std::vector<std::string> names = known("/v1/branches", "branches", "name", {{"namespace", ns}});
   for (std::string& name : known("/v1/checkpoints", "checkpoints", "name", {{"namespace", ns}})) names.push_back(std::move(name));
   std::vector<std::string> typed{context.settings().branch};

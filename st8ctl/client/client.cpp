@@ -65,7 +65,7 @@ Result<wire::JsonValue> Client::pages(Call call, const std::string& list, std::u
   std::uint64_t have = 0;
   while (true) {
     Call page = call;
-    page.query.emplace_back("limit", std::to_string(limit == 0 ? page_max : std::min(page_max, limit - have)));
+    if (page_max > 0) page.query.emplace_back("limit", std::to_string(limit == 0 ? page_max : std::min(page_max, limit - have)));
     ST8_ASSIGN(const HttpResponse response, this->call(page));
     ST8_ASSIGN(wire::JsonValue answer, parse_answer(response.body));
     std::string cursor;

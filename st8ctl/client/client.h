@@ -34,6 +34,7 @@ class Client {
   Result<HttpResponse> call(const Call& call, const TransferOptions& options = {});
 
   // All pages of a list, as one answer: the items of `list` gathered, until `limit` (0: all). `next_cursor` stays when there is more.
+  // `page_max` 0: the list has no pages.
   Result<wire::JsonValue> pages(Call call, const std::string& list, std::uint64_t limit, std::uint64_t page_max = 1000);
 
   // The last error that the server answered, whole.

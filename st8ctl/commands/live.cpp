@@ -1,5 +1,6 @@
-// live, target, rollout: what is live where, and how it got there.
+// live, rollout: what is live where, and how it got there.
 #include "commands/commands.h"
+#include "render/fields.h"
 
 namespace st8::ctl {
 namespace {
@@ -9,13 +10,7 @@ constexpr Flag kTime{"at", 0, FlagKind::kText, "TIME", "What was live then: 2026
 constexpr Flag kLimit{"limit", 0, FlagKind::kNumber, "N", "At most this many (default 20; 0: all)"};
 constexpr const Flag* kLiveFlags[] = {&kTarget_, &kTime};
 constexpr const Flag* kListFlags[] = {&kLimit};
-constexpr Positional kTargetName[] = {{"name", "The target", true, false, Completes::kTargets}};
 constexpr Positional kRolloutId[] = {{"id", "The rollout", true, false, Completes::kNothing}};
-
-std::string field(const wire::JsonValue& item, std::string_view name) {
-  const wire::JsonValue* value = item.find(name);
-  return value == nullptr ? std::string() : printable(value->text);
-}
 
 // A line each: the first field as the name, the others as name=value. A list without items says `none` on standard error.
 void print_lines(Context& context, const wire::JsonValue& answer, std::string_view list, const std::vector<std::string>& fields, const std::string& none) {
@@ -59,15 +54,6 @@ Result<int> live(Context& context) {
   return 0;
 }
 
-Result<int> list_targets(Context& context) {
-  ST8_ASSIGN(Client* const client, context.client());
-  ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/targets"), "targets", 0));
-  ST8_ASSIGN(const bool printed, context.print_document(answer));
-  if (!printed) print_lines(context, answer, "targets", {"name", "kind", "env", "criticality"}, "there are no targets; they are documents targets/<name>.yaml in namespace st8/system");
-  return 0;
-}
-Result<int> show_target(Context& context) { return show(context, "/v1/targets/" + percent_encoded(context.arguments().positionals.front(), false)); }
-
 Result<int> list_rollouts(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
   ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/rollouts", context.scope_query()), "rollouts", context.arguments().number("limit").value_or(20)));
@@ -77,9 +63,6 @@ Result<int> list_rollouts(Context& context) {
 }
 Result<int> show_rollout(Context& context) { return show(context, "/v1/rollouts/" + percent_encoded(context.arguments().positionals.front(), false)); }
 
-constexpr Command kTargetList{"list", "List the targets", "", "st8ctl target list", {}, {}, {}, list_targets};
-constexpr Command kTargetShow{"show", "Show one target", "", "st8ctl target show web-1", {}, kTargetName, {}, show_target};
-constexpr const Command* kTargetChildren[] = {&kTargetList, &kTargetShow};
 constexpr Command kRolloutList{"list", "List the rollouts of a namespace, newest first", "", "st8ctl rollout list", kListFlags, {}, {}, list_rollouts};
 constexpr Command kRolloutGet{"get", "Show one rollout with its targets and events", "", "st8ctl rollout get 12", {}, kRolloutId, {}, show_rollout};
 constexpr const Command* kRolloutChildren[] = {&kRolloutList, &kRolloutGet};
@@ -95,7 +78,6 @@ const Command kLive{"live",
                     {},
                     {},
                     live};
-const Command kTarget{"target", "List or show targets", "", "st8ctl target list\nst8ctl target show web-1", {}, {}, kTargetChildren, list_targets};
 const Command kRollout{"rollout", "List or show rollouts", "", "st8ctl rollout list\nst8ctl rollout get 12", kListFlags, {}, kRolloutChildren, list_rollouts};
 
 }  // namespace st8::ctl

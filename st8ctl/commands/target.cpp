@@ -1,0 +1,225 @@
+// target: the places where documents become live. They are documents themselves: targets/<name>.yaml in namespace st8/system.
+#include <algorithm>
+
+#include "commands/commands.h"
+#include "render/fields.h"
+
+namespace st8::ctl {
+namespace {
+
+constexpr const char* kSystem = "st8/system";
+
+constexpr Flag kKind{"kind", 0, FlagKind::kText, "KIND", "The driver: file, exec, ssh, worker"};
+constexpr Flag kLabel{"label", 'l', FlagKind::kText, "NAME=VALUE", "A label, by which policies choose targets; may be repeated", Completes::kNothing, true};
+constexpr Flag kEnv{"env", 0, FlagKind::kText, "NAME", "dev, staging, prod, or any word; weighs in a plan's risk"};
+constexpr Flag kCriticality{"criticality", 0, FlagKind::kChoice, "LEVEL", "low, medium, high or critical (default medium)", Completes::kNothing, false, "low|medium|high|critical"};
+constexpr Flag kSpec{"spec", 's', FlagKind::kText, "NAME=VALUE", "A field of the driver's part, as root=/srv/app or argv=[prog,arg]; may be repeated", Completes::kNothing, true};
+constexpr Flag kFile{"file", 'f', FlagKind::kText, "PATH", "The whole document from a file, or - for standard input, instead of the flags above", Completes::kFiles};
+constexpr Flag kReplace{"replace", 0, FlagKind::kBool, "", "Also when the target exists"};
+constexpr Flag kWithLabel{"label", 'l', FlagKind::kText, "NAME=VALUE", "Only targets with this label; may be repeated", Completes::kNothing, true};
+constexpr const Flag* kListFlags[] = {&kWithLabel};
+constexpr const Flag* kAddFlags[] = {&kKind, &kLabel, &kEnv, &kCriticality, &kSpec, &kFile, &kReplace, &flags::kMessage, &flags::kAuthor, &flags::kDryRun};
+constexpr const Flag* kRemoveFlags[] = {&flags::kMessage, &flags::kAuthor, &flags::kDryRun};
+constexpr Positional kOne[] = {{"name", "The target", true, false, Completes::kTargets}};
+constexpr Positional kNew[] = {{"name", "The new target's name", true, false, Completes::kNothing}};
+constexpr Positional kSome[] = {{"name", "The targets (default: all)", false, true, Completes::kTargets}};
+constexpr Positional kMany[] = {{"name", "The targets", true, true, Completes::kTargets}};
+
+std::string document_of(const std::string& name) { return "targets/" + name + ".yaml"; }
+
+bool has_label(const wire::JsonValue& target, const std::string& wanted) {
+  const wire::JsonValue* labels = target.find("labels");
+  const std::size_t equals = wanted.find('=');
+  const wire::JsonValue* value = labels == nullptr ? nullptr : labels->find(wanted.substr(0, equals));
+  return value != nullptr && (equals == std::string::npos || value->text == wanted.substr(equals + 1));
+}
+
+Result<int> list(Context& context) {
+  ST8_ASSIGN(Client* const client, context.client());
+  ST8_ASSIGN(wire::JsonValue answer, client->pages(get("/v1/targets"), "targets", 0));
+  for (const std::string& label : context.arguments().texts("label")) {
+    for (wire::JsonMember& member : answer.members) {
+      if (member.name == "targets") std::erase_if(member.value.items, [&](const wire::JsonValue& target) { return !has_label(target, label); });
+    }
+  }
+  ST8_ASSIGN(const bool printed, context.print_document(answer));
+  if (printed) return 0;
+  const auto& targets = items_field(answer, "targets");
+  if (targets.empty()) context.notice("there are no targets; `st8ctl target add --help` says how one is added");
+  for (const wire::JsonValue& target : targets) {
+    std::string line = field(target, "name");
+    if (context.format() != OutputFormat::kName) {
+      for (const char* name : {"kind", "env", "criticality"}) {
+        if (const std::string value = field(target, name); !value.empty()) line += " " + std::string(name) + "=" + value;
+      }
+      if (const wire::JsonValue* live = target.find("live")) line += " live=" + field(*live, "namespace") + "/" + field(*live, "branch") + "@" + field(*live, "revision") + " state=" + field(*live, "state");
+      if (const std::string holder = field(target, "held_by"); !holder.empty()) line += " held_by=" + holder;
+      if (!items_field(target, "problems").empty()) line += " problems=" + std::to_string(items_field(target, "problems").size());
+    }
+    context.out().line(line);
+  }
+  return 0;
+}
+
+Result<int> show(Context& context) {
+  ST8_ASSIGN(Client* const client, context.client());
+  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/targets/" + percent_encoded(context.arguments().positionals.front(), false))));
+  ST8_ASSIGN(const bool printed, context.print_document(response.body));
+  if (printed) return 0;
+  ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
+  context.out().write(yaml(answer));
+  return 0;
+}
+
+// A string that no reader can take for something else.
+std::string quoted(const std::string& value) {
+  std::string out;
+  wire::JsonWriter(out).string(value);
+  return out;
+}
+// As YAML: lists, mappings, numbers and switches as they stand.
+std::string yaml_value(const std::string& value) {
+  const bool collection = !value.empty() && (value.front() == '[' || value.front() == '{');
+  return collection || parse_number(value) || value == "true" || value == "false" ? value : quoted(value);
+}
+
+Result<std::string> written(Context& context) {
+  const Arguments& arguments = context.arguments();
+  std::string text = "kind: " + quoted(arguments.text_or("kind", "")) + "\n";
+  const auto add = [&](const char* title, const char* flag) -> Status {
+    const auto pairs = arguments.texts(flag);
+    if (pairs.empty()) return {};
+    text += std::string(title) + ":\n";
+    for (const std::string& pair : pairs) {
+      const std::size_t equals = pair.find('=');
+      if (equals == std::string::npos || equals == 0) return fail(ErrorCode::kInvalidArgument, "--" + std::string(flag) + " " + quote(pair) + " is not NAME=VALUE");
+      text += "  " + quoted(pair.substr(0, equals)) + ": " + (std::string_view(flag) == "label" ? quoted(pair.substr(equals + 1)) : yaml_value(pair.substr(equals + 1))) + "\n";
+    }
+    return {};
+  };
+  ST8_TRY(add("labels", "label"));
+  if (const auto env = arguments.text("env")) text += "env: " + quoted(*env) + "\n";
+  if (const auto level = arguments.text("criticality")) text += "criticality: " + *level + "\n";
+  ST8_TRY(add("spec", "spec"));
+  return text;
+}
+
+Result<int> add(Context& context) {
+  const Arguments& arguments = context.arguments();
+  const std::string& name = arguments.positionals.front();
+  std::string text;
+  if (const auto path = arguments.text("file")) {
+    for (const char* flag : {"kind", "label", "env", "criticality", "spec"}) {
+      if (arguments.given(flag)) return fail(ErrorCode::kInvalidArgument, "--file and --" + std::string(flag) + " cannot be used together", "the file is the whole document");
+    }
+    LoadRequest request;
+    request.paths = {*path};
+    request.key = document_of(name);
+    ST8_ASSIGN(LoadedDocuments loaded, load_documents(request));
+    if (loaded.documents.size() != 1) return fail(ErrorCode::kInvalidArgument, *path + " is not one file");
+    text = std::move(loaded.documents.front().content);
+  } else if (!arguments.given("kind")) {
+    return fail(ErrorCode::kInvalidArgument, "what kind of target is it? Give --kind, or the whole document with --file", "st8ctl target add web-1 --kind file --spec root=/srv/app");
+  } else {
+    ST8_ASSIGN(text, written(context));
+  }
+  Call call = change("PUT", document_path(document_of(name)), std::move(text));
+  call.content_type = "application/yaml";
+  call.query = {{"namespace", kSystem}, {"message", arguments.text_or("message", "add target " + name)}, {"author", context.settings().author}, {"changes", "keys"}};
+  if (context.dry_run()) call.query.emplace_back("dry_run", "true");
+  if (!arguments.on("replace")) call.headers.emplace_back("If-None-Match", "*");
+  Result<HttpResponse> response = send_change(context, std::move(call), "Sending");
+  if (!response) {
+    if (response.error().code != ErrorCode::kPreconditionFailed) return fail(response.error());
+    return fail(ErrorCode::kConflict, "the target " + name + " exists", "`st8ctl target show " + name + "` shows it; --replace writes it anew");
+  }
+  ST8_ASSIGN(const bool printed, context.print_document(response->body));
+  if (printed) return 0;
+  context.out().line(context.format() == OutputFormat::kName ? printable(name) : (context.dry_run() ? "Would add target " : "Added target ") + printable(name) + ".");
+  return 0;
+}
+
+Result<int> remove(Context& context) {
+  wire::UnsetBody body;
+  body.scope = {kSystem, "main"};
+  std::string names;
+  for (const std::string& name : context.arguments().positionals) {
+    body.keys.push_back(document_of(name));
+    names += (names.empty() ? "" : ", ") + printable(name);
+  }
+  body.write = context.write_fields();
+  if (body.write.message.empty()) body.write.message = "remove target " + names;
+  ST8_ASSIGN(const HttpResponse response, send_change(context, change("POST", "/v1/unset", wire::to_json(body)), "Sending"));
+  ST8_ASSIGN(const bool printed, context.print_document(response.body));
+  if (printed) return 0;
+  context.out().line((context.dry_run() ? "Would remove target " : "Removed target ") + names + ".");
+  if (!context.dry_run()) context.notice("what is live there stays as it is; st8 no longer looks at it");
+  return 0;
+}
+
+// What is known of a target: whether its document is good, and how its last look went.
+Result<int> check(Context& context) {
+  ST8_ASSIGN(Client* const client, context.client());
+  ST8_ASSIGN(wire::JsonValue answer, client->pages(get("/v1/targets"), "targets", 0));
+  auto& members = answer.members;
+  const auto& wanted = context.arguments().positionals;
+  const auto found = std::find_if(members.begin(), members.end(), [](const wire::JsonMember& member) { return member.name == "targets"; });
+  if (found == members.end()) return fail(ErrorCode::kInternal, "the server's answer has no targets");
+  for (const std::string& name : wanted) {
+    const auto& items = found->value.items;
+    if (std::none_of(items.begin(), items.end(), [&](const wire::JsonValue& one) { return field(one, "name") == name; })) {
+      return fail(ErrorCode::kNotFound, "there is no target " + name, "`st8ctl target list` shows them");
+    }
+  }
+  if (!wanted.empty()) {
+    std::erase_if(found->value.items, [&](const wire::JsonValue& one) { return std::find(wanted.begin(), wanted.end(), field(one, "name")) == wanted.end(); });
+  }
+  bool good = true;
+  for (const wire::JsonValue& target : found->value.items) {
+    const wire::JsonValue* live = target.find("live");
+    const std::string state = live == nullptr ? "" : field(*live, "state");
+    const bool looks_bad = !state.empty() && state != "promoted" && state != "activated";
+    const bool bad = looks_bad || !items_field(target, "problems").empty();
+    good = good && !bad;
+    if (context.wants_document()) continue;
+    if (context.format() == OutputFormat::kName) {
+      if (bad) context.out().line(field(target, "name"));
+      continue;
+    }
+    context.out().line(field(target, "name") + ": " + (bad ? context.out().painted("31", "bad") : context.out().painted("32", "good")) +
+                       (live == nullptr ? ", nothing is live there" : ", " + field(*live, "namespace") + "/" + field(*live, "branch") + " revision " + field(*live, "revision") + " is " + state));
+    for (const wire::JsonValue& problem : items_field(target, "problems")) context.out().line("  " + printable(problem.text));
+  }
+  ST8_TRY(context.print_document(answer));
+  return good ? 0 : traits_of(ErrorCode::kUnprocessable).exit_code;
+}
+
+constexpr Command kList{"list", "List the targets", "", "st8ctl target list\nst8ctl target list -l role=web", kListFlags, {}, {}, list};
+constexpr Command kShow{"show", "Show one target", "", "st8ctl target show web-1", {}, kOne, {}, show};
+constexpr Command kAdd{"add",
+                       "Add a target",
+                       "Writes its document, targets/<name>.yaml in namespace st8/system, which is checked there before anything changes. Policies that choose it by its labels begin to "
+                       "reach it at once.",
+                       "st8ctl target add web-1 --kind file --spec root=/srv/app --label role=web --env prod\n"
+                       "st8ctl target add web-2 -f web-2.yaml",
+                       kAddFlags,
+                       kNew,
+                       {},
+                       add};
+constexpr Command kRemove{"remove", "Remove targets", "What is live there stays as it is.", "st8ctl target remove web-1", kRemoveFlags, kMany, {}, remove};
+constexpr Command kCheck{"check",
+                         "Say whether targets are as they should be",
+                         "Their documents, and what was last read back from each. Exits with 9 when one is not good.",
+                         "st8ctl target check\n"
+                         "st8ctl target check web-1",
+                         {},
+                         kSome,
+                         {},
+                         check};
+constexpr const Command* kChildren[] = {&kList, &kShow, &kAdd, &kRemove, &kCheck};
+
+}  // namespace
+
+const Command kTarget{"target", "List, add, remove or check targets", "", "st8ctl target list\nst8ctl target add web-1 --kind file --spec root=/srv/app", kListFlags, {}, kChildren, list};
+
+}  // namespace st8::ctl
