@@ -129,6 +129,8 @@ std::string name_hint(Context& context) {
     const Completes kind = command->positionals[std::min(i, command->positionals.size() - 1)].completes;
     std::vector<std::string> candidates;
     if (kind == Completes::kTargets) candidates = known("/v1/targets", "targets", "name", {});
+    else if (kind == Completes::kRollouts) candidates = known("/v1/rollouts", "rollouts", "id", {{"namespace", ns}});
+    else if (kind == Completes::kQuarantined) candidates = known("/v1/quarantine", "quarantine", "key", {{"namespace", ns}}, 0);
     else continue;
     const std::string& word = context.arguments().positionals[i];
     if (std::find(candidates.begin(), candidates.end(), word) == candidates.end()) return did_you_mean(word, candidates);

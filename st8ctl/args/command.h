@@ -21,7 +21,7 @@ enum class FlagKind : unsigned char {
 };
 
 // What a shell completes a value with. The dynamic ones ask the server.
-enum class Completes : unsigned char { kNothing, kFiles, kDirectories, kKeys, kBranches, kCheckpoints, kSelectors, kNamespaces, kTargets, kCommands };
+enum class Completes : unsigned char { kNothing, kFiles, kDirectories, kKeys, kBranches, kCheckpoints, kSelectors, kNamespaces, kTargets, kRollouts, kQuarantined, kCommands };
 
 struct Flag {
   std::string_view name;           // Without the dashes.

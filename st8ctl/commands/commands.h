@@ -18,7 +18,8 @@
 namespace st8::ctl {
 
 extern const Command kApply, kUnset, kGet, kDiff, kShow, kLog, kHistory, kWatch, kResolve, kCheckpoint, kRollback, kRestore, kMerge, kRevert,
-    kCherryPick, kBranch, kNamespaceCommand, kOperations, kGc, kFsck, kBackup, kStatus, kLive, kTarget, kRollout, kSeal, kLogin, kVersion, kCompletion,
+    kCherryPick, kBranch, kNamespaceCommand, kOperations, kGc, kFsck, kBackup, kStatus, kRollout, kLive, kDrift, kReconcile, kFreeze, kUnfreeze,
+    kQuarantine, kTarget, kSeal, kLogin, kVersion, kCompletion,
     kHelp, kComplete;
 
 // Sends a change and gives its answer, with the idempotency key of the command line.

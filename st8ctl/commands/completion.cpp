@@ -59,10 +59,10 @@ Result<int> completion(Context& context) {
   return 0;
 }
 
-void names(Context& context, const std::string& path, const std::string& list, const std::string& field, Query query) {
+void names(Context& context, const std::string& path, const std::string& list, const std::string& field, Query query, std::uint64_t page_max = 500) {
   const auto client = context.client();
   if (!client) return;
-  const auto answer = (*client)->pages(get(path, std::move(query)), list, 500);
+  const auto answer = (*client)->pages(get(path, std::move(query)), list, page_max, page_max);
   if (!answer) return;
   const wire::JsonValue* items = answer->find(list);
   if (items == nullptr) return;
@@ -86,6 +86,11 @@ void values(Context& context, Completes kind, const Command* at) {
       break;
     case Completes::kNamespaces: names(context, "/v1/namespaces", "namespaces", "name", {}); break;
     case Completes::kTargets: names(context, "/v1/targets", "targets", "name", {}); break;
+    case Completes::kRollouts: names(context, "/v1/rollouts", "rollouts", "id", in_namespace); break;
+    case Completes::kQuarantined:
+      names(context, "/v1/quarantine", "quarantine", "key", in_namespace, 0);
+      names(context, "/v1/quarantine", "quarantine", "rollout", in_namespace, 0);
+      break;
     case Completes::kKeys: {
       Query query = context.scope_query();
       query.emplace_back("values", "false");

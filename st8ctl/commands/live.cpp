@@ -1,83 +1,161 @@
-// live, rollout: what is live where, and how it got there.
+// live, drift, reconcile: what is live where, and whether it still is.
 #include "commands/commands.h"
 #include "render/fields.h"
 
 namespace st8::ctl {
 namespace {
 
-constexpr Flag kTarget_{"target", 0, FlagKind::kText, "NAME", "Only this target", Completes::kTargets};
+constexpr Flag kTargetFlag{"target", 0, FlagKind::kText, "NAME", "Only this target", Completes::kTargets};
 constexpr Flag kTime{"at", 0, FlagKind::kText, "TIME", "What was live then: 2026-11-21T10:00:00Z, 2h-ago"};
-constexpr Flag kLimit{"limit", 0, FlagKind::kNumber, "N", "At most this many (default 20; 0: all)"};
-constexpr const Flag* kLiveFlags[] = {&kTarget_, &kTime};
-constexpr const Flag* kListFlags[] = {&kLimit};
-constexpr Positional kRolloutId[] = {{"id", "The rollout", true, false, Completes::kNothing}};
+constexpr Flag kAllBranches{"all", 0, FlagKind::kBool, "", "Of every namespace and branch"};
+constexpr Flag kExitCode{"exit-code", 0, FlagKind::kBool, "", "Exit with 1 when a target is not as it should be"};
+constexpr const Flag* kLiveFlags[] = {&kTargetFlag, &kTime, &kAllBranches};
+constexpr const Flag* kDriftFlags[] = {&kTargetFlag, &kAllBranches, &kExitCode};
+constexpr const Flag* kReconcileFlags[] = {&flags::kDryRun};
+constexpr Positional kTargets[] = {{"target", "The targets (default: all of the branch that have drifted)", false, true, Completes::kTargets}};
 
-// A line each: the first field as the name, the others as name=value. A list without items says `none` on standard error.
-void print_lines(Context& context, const wire::JsonValue& answer, std::string_view list, const std::vector<std::string>& fields, const std::string& none) {
-  const wire::JsonValue* items = answer.find(list);
-  if (items == nullptr || items->items.empty()) {
-    context.notice(none);
-    return;
-  }
-  for (const wire::JsonValue& item : items->items) {
-    std::string line = field(item, fields.front());
-    for (std::size_t i = 1; i < fields.size() && context.format() != OutputFormat::kName; ++i) {
-      const std::string value = field(item, fields[i]);
-      if (value.empty()) continue;
-      line += " " + fields[i] + "=" + (fields[i] == "hash" ? value.substr(0, 12) : fields[i] == "since" ? short_time(value) : value);
-    }
-    context.out().line(line);
-  }
-}
-
-// One thing, whole: YAML is what a person reads best of a nested answer.
-Result<int> show(Context& context, const std::string& path) {
+Result<wire::JsonValue> live_answer(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
-  ST8_ASSIGN(const HttpResponse response, client->call(get(path)));
-  ST8_ASSIGN(const bool printed, context.print_document(response.body));
-  if (printed) return 0;
-  ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
-  context.out().write(yaml(answer));
-  return 0;
-}
-
-Result<int> live(Context& context) {
-  ST8_ASSIGN(Client* const client, context.client());
-  Query query = context.scope_query();
+  Query query = context.arguments().on("all") ? Query() : context.scope_query();
   query.emplace_back("target", context.arguments().text_or("target", ""));
   query.emplace_back("time", context.arguments().text_or("at", ""));
   ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/live", std::move(query))));
-  ST8_ASSIGN(const bool printed, context.print_document(response.body));
-  if (printed) return 0;
-  ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
-  print_lines(context, answer, "live", {"target", "namespace", "branch", "revision", "state", "since", "hash"}, "nothing of this branch is live on a target");
-  return 0;
+  return parse_answer(response.body);
 }
 
-Result<int> list_rollouts(Context& context) {
-  ST8_ASSIGN(Client* const client, context.client());
-  ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/rollouts", context.scope_query()), "rollouts", context.arguments().number("limit").value_or(20)));
+void print_live_lines(Context& context, const wire::JsonValue& answer) {
+  const auto& entries = items_field(answer, "live");
+  if (entries.empty()) context.notice("nothing of this branch is live on a target");
+  for (const wire::JsonValue& one : entries) {
+    std::string line = field(one, "target");
+    if (context.format() != OutputFormat::kName) {
+      for (const char* name : {"namespace", "branch", "revision", "state"}) line += " " + std::string(name) + "=" + field(one, name);
+      line += " since=" + short_time(field(one, "since"));
+      if (const std::string until = field(one, "until"); !until.empty()) line += " until=" + short_time(until);
+      line += " hash=" + field(one, "hash").substr(0, 12);
+    }
+    context.out().line(line);
+  }
+  // A head that cannot go live is easily taken for one that has.
+  for (const wire::JsonValue& branch : items_field(answer, "branches")) {
+    if (const std::string problem = field(branch, "problem"); !problem.empty()) {
+      context.notice("revision " + field(branch, "desired_revision") + " of " + field(branch, "namespace") + "/" + field(branch, "branch") + " does not go live: " + problem);
+    }
+  }
+}
+
+Result<int> live(Context& context) {
+  ST8_ASSIGN(const wire::JsonValue answer, live_answer(context));
   ST8_ASSIGN(const bool printed, context.print_document(answer));
-  if (!printed) print_lines(context, answer, "rollouts", {"id", "namespace", "branch", "revision", "phase"}, "there are no rollouts");
+  if (!printed) print_live_lines(context, answer);
   return 0;
 }
-Result<int> show_rollout(Context& context) { return show(context, "/v1/rollouts/" + percent_encoded(context.arguments().positionals.front(), false)); }
 
-constexpr Command kRolloutList{"list", "List the rollouts of a namespace, newest first", "", "st8ctl rollout list", kListFlags, {}, {}, list_rollouts};
-constexpr Command kRolloutGet{"get", "Show one rollout with its targets and events", "", "st8ctl rollout get 12", {}, kRolloutId, {}, show_rollout};
-constexpr const Command* kRolloutChildren[] = {&kRolloutList, &kRolloutGet};
+// What was last observed of the targets in scope.
+Result<wire::JsonValue> observed(Context& context) {
+  ST8_ASSIGN(Client* const client, context.client());
+  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/drift", context.arguments().on("all") ? Query() : context.scope_query())));
+  ST8_ASSIGN(wire::JsonValue answer, parse_answer(response.body));
+  const std::string target = context.arguments().text_or("target", "");
+  for (wire::JsonMember& member : answer.members) {
+    if (member.name == "drift" && !target.empty()) std::erase_if(member.value.items, [&](const wire::JsonValue& one) { return field(one, "target") != target; });
+  }
+  return answer;
+}
+
+bool is_good(const wire::JsonValue& one) {
+  const std::string state = field(one, "state");
+  return state == "healthy" || state == "ok" || state == "in-sync" || state == "unknown";
+}
+
+Result<int> drift(Context& context) {
+  ST8_ASSIGN(const wire::JsonValue answer, observed(context));
+  bool all_good = true;
+  for (const wire::JsonValue& one : items_field(answer, "drift")) all_good = all_good && is_good(one);
+  const int code = context.arguments().on("exit-code") && !all_good ? 1 : 0;
+  ST8_ASSIGN(const bool printed, context.print_document(answer));
+  if (printed) return code;
+  const auto& entries = items_field(answer, "drift");
+  if (entries.empty()) context.notice("nothing of this branch was looked at yet");
+  for (const wire::JsonValue& one : entries) {
+    if (context.format() == OutputFormat::kName) {
+      if (!is_good(one)) context.out().line(field(one, "target"));
+      continue;
+    }
+    std::string line = field(one, "target") + " state=" + context.out().painted(is_good(one) ? "32" : "31", field(one, "state")) + " since=" + short_time(field(one, "since")) +
+                       " looked_at=" + std::to_string(number_field(one, "observed_age_ms") / 1000) + "s-ago";
+    if (number_field(one, "repairs") > 0) line += " repairs=" + field(one, "repairs");
+    if (const std::string detail = field(one, "detail"); !detail.empty()) line += " detail=" + quote(detail);
+    context.out().line(line);
+  }
+  return code;
+}
+
+Result<int> reconcile(Context& context) {
+  std::vector<std::string> targets = context.arguments().positionals;
+  if (targets.empty()) {
+    ST8_ASSIGN(const wire::JsonValue answer, observed(context));
+    for (const wire::JsonValue& one : items_field(answer, "drift")) {
+      if (!is_good(one)) targets.push_back(field(one, "target"));
+    }
+    if (targets.empty()) {
+      context.notice("no target of this branch has drifted");
+      return 0;
+    }
+  }
+  std::string json;
+  wire::JsonWriter out(json);
+  out.begin_object().key("reconciled").begin_array();
+  for (const std::string& target : targets) {
+    if (context.dry_run()) {
+      out.begin_object().field("target", target).field("dry_run", true).end_object();
+      if (!context.wants_document()) context.out().line("Would look at " + printable(target) + " and put right what differs.");
+      continue;
+    }
+    std::string body;
+    wire::JsonWriter(body).begin_object().field("target", target).end_object();
+    ST8_ASSIGN(const HttpResponse response, send_change(context, change("POST", "/v1/reconcile", body), "Reconciling"));
+    out.raw(response.body);
+    ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
+    if (context.wants_document()) continue;
+    context.out().line(context.format() == OutputFormat::kName
+                           ? printable(target)
+                           : printable(target) + " state=" + field(answer, "state") + (flag_field(answer, "repairing") ? ", being repaired" : ""));
+  }
+  out.end_array().end_object();
+  ST8_TRY(context.print_document(json));
+  return 0;
+}
 
 }  // namespace
 
 const Command kLive{"live",
                     "Show what is live on which target",
-                    "As read back from each target, never as it was sent.",
+                    "As read back from each target, never as it was sent. With --at, what was live then, from the ledger.",
                     "st8ctl live\n"
                     "st8ctl live --target web-1 --at 2h-ago",
                     kLiveFlags,
                     {},
                     {},
                     live};
-const Command kRollout{"rollout", "List or show rollouts", "", "st8ctl rollout list\nst8ctl rollout get 12", kListFlags, {}, kRolloutChildren, list_rollouts};
+const Command kDrift{"drift",
+                     "Show targets that are no longer as they were read back",
+                     "From the loop that looks at each target: altered, missing, unhealthy or unreachable, since when, and how long ago it looked. What is done about it stands in the "
+                     "policy (drift.action).",
+                     "st8ctl drift\n"
+                     "st8ctl drift --all --exit-code",
+                     kDriftFlags,
+                     {},
+                     {},
+                     drift};
+const Command kReconcile{"reconcile",
+                         "Look at targets now, and put right what differs",
+                         "Brings back what was last promoted there, whatever the policy says of drift.",
+                         "st8ctl reconcile web-1\n"
+                         "st8ctl reconcile",
+                         kReconcileFlags,
+                         kTargets,
+                         {},
+                         reconcile};
 
 }  // namespace st8::ctl

@@ -287,7 +287,7 @@ TEST_P(Commands, EveryCommandSpeaksJsonAndYaml) {
       {"apply", "-v", "a=3"}, {"unset", "b"}, {"get"}, {"get", "a"}, {"diff", "1", "2"}, {"diff", "-v", "a=9"}, {"show"}, {"log"}, {"history", "a"}, {"resolve"},
       {"checkpoint", "d"}, {"checkpoint", "list"}, {"checkpoint", "delete", "d"}, {"rollback", "1"}, {"restore", "2"}, {"branch", "create", "n"}, {"branch"},
       {"branch", "protect", "n"}, {"branch", "unprotect", "n"}, {"branch", "rename", "n", "m"}, {"merge", "m"}, {"revert", "@"}, {"cherry-pick", "2"}, {"branch", "delete", "m"},
-      {"namespace", "list"}, {"operations"}, {"live"}, {"target", "list"}, {"target", "check"}, {"rollout", "list"}, {"gc"}, {"fsck"}, {"status"}, {"version"},
+      {"namespace", "list"}, {"operations"}, {"live"}, {"drift"}, {"target", "list"}, {"target", "check"}, {"rollout", "list"}, {"freeze", "list"}, {"quarantine"}, {"reconcile", "web-1", "--dry-run"}, {"gc"}, {"fsck"}, {"status"}, {"version"},
       {"namespace", "delete", "default", "--yes", "--force"}};
   for (std::vector<std::string> words : commands) {
     std::string shown;
