@@ -33,6 +33,8 @@ inline constexpr Flag kMessage{"message", 'm', FlagKind::kText, "TEXT", "Why, fo
 inline constexpr Flag kAuthor{"author", 0, FlagKind::kText, "NAME", "Who, for the log (default: the token's name)"};
 inline constexpr Flag kExpected{"expected-revision", 0, FlagKind::kNumber, "N", "Refuse unless this is the branch's head; 0: the branch must not exist yet"};
 inline constexpr Flag kIdempotency{"idempotency-key", 0, FlagKind::kText, "KEY", "Makes a retry safe: the same key and request answer what the first one did"};
+inline constexpr Flag kWait{"wait", 0, FlagKind::kBool, "", "Follow the rollout of the new revision until it is over; the exit code tells how, as in `rollout watch`"};
+inline constexpr Flag kDeadline{"deadline", 0, FlagKind::kDuration, "DURATION", "Stop watching after this long, with exit code 25 (default 0: never)"};
 inline constexpr Flag kDryRun{"dry-run", 0, FlagKind::kBool, "", "Check everything and show the outcome, and change nothing"};
 
 inline constexpr Flag kPrefix{"prefix", 0, FlagKind::kText, "PREFIX", "Only keys that begin with this", Completes::kKeys};

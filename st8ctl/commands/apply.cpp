@@ -7,7 +7,7 @@ namespace st8::ctl {
 namespace {
 
 constexpr const Flag* kFlags[] = {&flags::kFile, &flags::kValue, &flags::kKey, &flags::kUnder, &flags::kFollowLinks, &flags::kPrune, &flags::kMessage, &flags::kAuthor,
-                                  &flags::kExpected, &flags::kIdempotency, &flags::kDryRun};
+                                  &flags::kExpected, &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
 constexpr Positional kPositionals[] = {{"file", "Files and directories, as with -f", false, true, Completes::kFiles}};
 
 // One document too large for JSON goes as raw bytes.

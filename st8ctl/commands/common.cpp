@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "commands/commands.h"
+#include "commands/rollouts.h"
 
 namespace st8::ctl {
 namespace {
@@ -56,17 +57,16 @@ void print_diffs(Context& context, const std::vector<wire::ChangeBody>& changes,
   }
 }
 
-Result<int> report_change(Context& context, const HttpResponse& response, const ChangeTexts& texts) {
-  ST8_ASSIGN(const bool printed, context.print_document(response.body));
-  if (printed) return 0;
-  ST8_ASSIGN(const wire::WriteResultBody result, wire::parse_write_result(response.body));
+namespace {
+
+void print_change(Context& context, const wire::WriteResultBody& result, const ChangeTexts& texts) {
   if (context.format() == OutputFormat::kName) {
     for (const wire::ChangeBody& change : result.changes) context.out().line(change.key);
-    return 0;
+    return;
   }
   if (result.noop) {
     context.out().line(filled(texts.noop, result.revision));
-    return 0;
+    return;
   }
   context.out().line(filled(result.dry_run || context.dry_run() ? texts.would : texts.made, result.revision));
   print_changes(context, result.changes);
@@ -74,7 +74,22 @@ Result<int> report_change(Context& context, const HttpResponse& response, const 
     context.notice("the first " + std::to_string(result.changes.size()) + " of " + std::to_string(result.change_count) +
                    " changes are shown; `st8ctl diff` between the revisions shows all");
   }
-  return 0;
+}
+
+}  // namespace
+
+Result<int> report_change(Context& context, const HttpResponse& response, const ChangeTexts& texts) {
+  ST8_ASSIGN(const wire::WriteResultBody result, wire::parse_write_result(response.body));
+  const bool wait = context.arguments().on("wait") && !context.dry_run() && !result.noop;
+  // With --wait the document is the rollout: two documents would be none.
+  bool printed = wait && context.wants_document();
+  if (!printed) {
+    ST8_ASSIGN(printed, context.print_document(response.body));
+  }
+  if (!printed) print_change(context, result, texts);
+  if (!wait) return 0;
+  context.out().flush();
+  return wait_until_live(context, result.revision);
 }
 
 std::string log_line(const wire::LogEntryBody& entry) {

@@ -1,5 +1,6 @@
 // live, drift, reconcile: what is live where, and whether it still is.
 #include "commands/commands.h"
+#include "commands/rollouts.h"
 #include "render/fields.h"
 
 namespace st8::ctl {
@@ -128,6 +129,14 @@ Result<int> reconcile(Context& context) {
 }
 
 }  // namespace
+
+Status print_live(Context& context) {
+  ST8_ASSIGN(Client* const client, context.client());
+  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/live", context.scope_query())));
+  ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
+  print_live_lines(context, answer);
+  return {};
+}
 
 const Command kLive{"live",
                     "Show what is live on which target",

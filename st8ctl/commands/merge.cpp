@@ -7,7 +7,7 @@ namespace {
 constexpr Flag kOurs{"ours", 0, FlagKind::kBool, "", "On a conflict keep this branch's side"};
 constexpr Flag kTheirs{"theirs", 0, FlagKind::kBool, "", "On a conflict take the other side"};
 constexpr Flag kKeySide{"key", 0, FlagKind::kText, "KEY=SIDE", "On a conflict in this document take ours or theirs; may be repeated", Completes::kKeys, true};
-constexpr const Flag* kFlags[] = {&kOurs, &kTheirs, &kKeySide, &flags::kMessage, &flags::kAuthor, &flags::kExpected, &flags::kIdempotency, &flags::kDryRun};
+constexpr const Flag* kFlags[] = {&kOurs, &kTheirs, &kKeySide, &flags::kMessage, &flags::kAuthor, &flags::kExpected, &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
 constexpr Positional kBranchPositional[] = {{"selector", "The branch to merge, or a revision of it", true, false, Completes::kSelectors}};
 constexpr Positional kRevisionPositional[] = {{"selector", "The revision whose change is meant", true, false, Completes::kSelectors}};
 

@@ -6,9 +6,9 @@ namespace {
 
 constexpr Flag kFromBranch{"from-branch", 0, FlagKind::kText, "NAME", "Copy the head of this branch, or what the selector names as seen from it", Completes::kBranches};
 constexpr const Flag* kRollbackFlags[] = {&flags::kRevision, &flags::kCheckpoint, &flags::kAt, &flags::kMessage, &flags::kAuthor, &flags::kExpected,
-                                          &flags::kIdempotency, &flags::kDryRun};
+                                          &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
 constexpr const Flag* kRestoreFlags[] = {&flags::kRevision, &flags::kCheckpoint, &flags::kAt, &kFromBranch, &flags::kMessage, &flags::kAuthor,
-                                         &flags::kExpected, &flags::kIdempotency, &flags::kDryRun};
+                                         &flags::kExpected, &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
 constexpr Positional kPositionals[] = {{"selector", "The revision to copy: main~1, stable, 42, 2h-ago", false, false, Completes::kSelectors}};
 
 std::optional<std::string> positional(const Context& context) {

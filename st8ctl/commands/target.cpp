@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "commands/commands.h"
+#include "commands/rollouts.h"
 #include "render/fields.h"
 
 namespace st8::ctl {

@@ -7,7 +7,7 @@ namespace st8::ctl {
 namespace {
 
 constexpr Flag kMissingOk{"missing-ok", 0, FlagKind::kBool, "", "A key that does not exist is no error"};
-constexpr const Flag* kFlags[] = {&kMissingOk, &flags::kMessage, &flags::kAuthor, &flags::kExpected, &flags::kIdempotency, &flags::kDryRun};
+constexpr const Flag* kFlags[] = {&kMissingOk, &flags::kMessage, &flags::kAuthor, &flags::kExpected, &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
 constexpr Positional kPositionals[] = {{"key", "The document's key", true, true, Completes::kKeys}};
 
 Result<int> run(Context& context) {

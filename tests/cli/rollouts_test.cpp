@@ -6,11 +6,16 @@
 #include <regex>
 
 #include "cli/cli_fixture.h"
+#include "render/document.h"
+#include "render/rollout_view.h"
 
 namespace st8::test {
 namespace {
 
+using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 // Times, hashes and durations differ from run to run.
@@ -37,23 +42,204 @@ class Rollouts : public testing::Test {
     cli.file("c/app/a", "good\n");
     return cli.ok({"apply", "-f", "c", "--author", "ann", "--quiet"});
   }
+  std::string phase(const std::string& id) { return nlohmann::json::parse(cli.ok({"rollout", "get", id, "-o", "json"}))["phase"]; }
   bool reaches(const std::string& id, const std::string& wanted) {
     return eventually([&] {
       const RunResult got = cli.run({"rollout", "get", id, "-o", "json"});
       return got.code == 0 && nlohmann::json::parse(got.out)["phase"] == wanted;
     });
   }
+  bool waits_for(const std::string& id, const std::string& wanted) {
+    return eventually([&] {
+      const RunResult got = cli.run({"rollout", "get", id, "-o", "json"});
+      return got.code == 0 && nlohmann::json::parse(got.out).value("waiting_for", "") == wanted;
+    });
+  }
 
   Cli cli;
 };
+
+// Passes as long as the document says so.
+std::string health(const std::filesystem::path& root) {
+  return "health: [{name: good, command: {argv: [grep, -q, good, " + (root / "current/app/a").string() + "]}, interval: 20ms, successes: 1, deadline: 300ms, when: [after]}]\n";
+}
+
+TEST_F(Rollouts, APlanSaysWhatWouldHappenAndWhy) {
+  add_targets({"web-1", "web-2"});
+  cli.ok({"freeze", "-m", "look first"});
+  begin("strategy: {type: rolling, batchSize: 1, batchDelay: 10ms}\n");
+  const std::string plan = masked(cli.ok({"plan"}));
+  EXPECT_THAT(plan, StartsWith("Plan for default/main revision 1, the first to go live\n"
+                               "strategy: rolling, 2 targets in 3 waves\n"
+                               "hash: <hash>\n"
+                               "expires: <time>\n"
+                               "approval: not needed\n"
+                               "risk: 0."));
+  EXPECT_THAT(plan, HasSubstr("\n  strategy      0.50 x 0.15  rolling\n"));
+  EXPECT_THAT(plan, HasSubstr("\nWave 1 of 3: batch 1 of 2, then 50% of the targets have it\n"
+                              "  web-1: chosen by labels: role=web; batch 1 of 2\n"
+                              "    CREATE app/a\n"));
+  EXPECT_THAT(plan, EndsWith("\nWave 3 of 3: confirm, then 100% of the targets have it\n"
+                             "  every target is read back once more, before the revision counts as promoted\n"));
+  EXPECT_EQ(cli.ok({"plan", "-o", "name"}), "web-1\nweb-2\n");
+  EXPECT_THAT(cli.ok({"plan", "-p"}), HasSubstr("\n--- /dev/null\n+++ app/a\n@@ -0,0 +1 @@\n+good\n"));
+  const nlohmann::json json = nlohmann::json::parse(cli.ok({"plan", "-o", "json"}));
+  EXPECT_EQ(json["waves"].size(), 3u);
+  // It changed nothing: the rollout is where it was, and no target was touched.
+  EXPECT_EQ(phase("r-1"), "pending");
+  EXPECT_FALSE(std::filesystem::exists(root("web-1") / "current"));
+  const RunResult nowhere = cli.run({"plan", "--branch", "other"});
+  EXPECT_EQ(nowhere.code, 5);
+  EXPECT_EQ(cli.run({"plan", "7"}).code, 5);
+}
+
+TEST_F(Rollouts, AFreezeHoldsUntilItIsLifted) {
+  add_targets({"web-1"});
+  EXPECT_EQ(cli.ok({"freeze", "list"}), "");
+  EXPECT_EQ(cli.ok({"freeze", "-m", "black friday", "--dry-run"}), "Would freeze namespace default.\n");
+  EXPECT_EQ(cli.ok({"freeze", "list"}), "");
+  EXPECT_EQ(cli.ok({"freeze", "-m", "black friday"}), "Froze namespace default.\n");
+  EXPECT_EQ(cli.ok({"freeze", "--all"}), "Froze everything.\n");
+  EXPECT_EQ(masked(cli.ok({"freeze", "list"})),
+            "* since=<time> by=anonymous reason=\"\"\ndefault since=<time> by=anonymous reason=\"black friday\"\n");
+  EXPECT_EQ(cli.ok({"freeze", "list", "-o", "name"}), "*\ndefault\n");
+  EXPECT_EQ(cli.ok({"unfreeze", "--all"}), "Unfroze everything.\n");
+  begin("");
+  ASSERT_TRUE(waits_for("r-1", "the freeze of default to end: black friday"));
+  EXPECT_EQ(masked(cli.ok({"rollout", "list"})),
+            "r-1 namespace=default branch=main revision=1 phase=pending targets=0/1 at=<time> waits_for=\"the freeze of default to end: black friday\"\n");
+  EXPECT_EQ(cli.ok({"rollout", "explain"}),
+            "Rollout r-1 takes revision 1 of default/main live. It is pending.\n"
+            "0 of 1 targets have it, 0 were touched, 0 failed.\n"
+            "It waits for the freeze of default to end: black friday.\n"
+            "Next:\n"
+            "  st8ctl freeze list\n"
+            "  st8ctl rollout watch r-1\n"
+            "  st8ctl rollout abort r-1    leaves everything as it is\n");
+  EXPECT_EQ(cli.run({"rollout", "watch", "--deadline", "50ms"}).code, 25);
+  EXPECT_EQ(cli.ok({"unfreeze"}), "Unfroze namespace default.\n");
+  const RunResult watched = cli.run({"rollout", "watch"});
+  EXPECT_EQ(watched.code, 0) << watched.err;
+  EXPECT_EQ(masked(watched.out),
+            "<time> created revision=1\n"
+            "<time> started\n"
+            "<time> wave.started wave=1\n"
+            "<time> op.succeeded target=web-1 operation=observe attempt=1 read_back=<hash>\n"
+            "<time> wave.completed wave=1\n"
+            "<time> ended outcome=promoted\n");
+  EXPECT_EQ(cli.run({"unfreeze"}).code, 5);
+}
+
+TEST_F(Rollouts, AnApprovalIsForOnePlanAndNotByItsAuthor) {
+  add_targets({"web-1"});
+  begin("approval: {required: true}\n");
+  ASSERT_TRUE(waits_for("r-1", "an approval"));
+  EXPECT_THAT(cli.ok({"plan"}), HasSubstr("\napproval: needed\nbecause: the policy requires an approval\n"));
+  const RunResult other = cli.run({"rollout", "approve", "--plan", "0123456789ab"});
+  EXPECT_EQ(other.code, 7);
+  EXPECT_THAT(other.err, HasSubstr("hint: look at it with `st8ctl rollout get r-1`"));
+  EXPECT_EQ(cli.ok({"rollout", "approve", "r-1", "--dry-run"}), "Would approve rollout r-1.\n");
+  EXPECT_EQ(phase("r-1"), "pending");
+  const std::string hash = nlohmann::json::parse(cli.ok({"plan", "-o", "json"}))["hash"];
+  EXPECT_EQ(cli.ok({"rollout", "approve", "1", "--plan", hash.substr(0, 12)}), "Approved rollout r-1.\n");
+  EXPECT_EQ(cli.run({"rollout", "watch", "r-1"}).code, 0);
+  // The next one is the anonymous author's own.
+  cli.ok({"apply", "-v", "app/a=mine\n"});
+  ASSERT_TRUE(waits_for("r-2", "an approval"));
+  const RunResult own = cli.run({"rollout", "approve"});
+  EXPECT_EQ(own.code, 4);
+  EXPECT_THAT(own.err, HasSubstr("cannot approve it"));
+  EXPECT_EQ(cli.ok({"rollout", "reject", "-m", "not before Monday"}), "Rejected rollout r-2.\n");
+  EXPECT_EQ(cli.run({"rollout", "watch", "r-2"}).code, 23);
+  EXPECT_THAT(cli.ok({"rollout", "get", "r-2"}), HasSubstr("  because not before Monday\n"));
+  EXPECT_EQ(read_file(root("web-1") / "current/app/a"), "good\n");
+}
+
+TEST_F(Rollouts, ACanaryWaitsForAPersonAndGoesOnOrBack) {
+  add_targets({"web-1", "web-2", "web-3", "web-4"});
+  begin("strategy: {type: canary, steps: [{setWeight: 25}, {pause: {}}, {setWeight: 50}, {pause: {}}, {setWeight: 100}]}\n");
+  ASSERT_TRUE(waits_for("r-1", "promote"));
+  EXPECT_EQ(masked(cli.ok({"rollout", "get"})),
+            "rollout r-1  default/main revision 1  running\n"
+            "  canary, 1 of 4 targets activated, 1 touched, 0 failed; plan <hash>\n"
+            "  waits for promote\n"
+            "  ▶ wave 1 of 4  canary 25%\n"
+            "    ✔ web-1  activated\n"
+            "    ▶ gate: pause until promoted\n"
+            "  · wave 2 of 4  canary 50%\n"
+            "    · web-2  pending\n"
+            "    · gate: pause until promoted\n"
+            "  · wave 3 of 4  canary 100%\n"
+            "    · web-3  pending\n"
+            "    · web-4  pending\n"
+            "  · wave 4 of 4  confirm: 1 activated, 3 pending\n");
+  EXPECT_EQ(cli.ok({"rollout", "promote", "--dry-run"}), "Would promote rollout r-1 past its gate.\n");
+  EXPECT_EQ(cli.ok({"rollout", "pause", "-m", "looking"}), "Paused rollout r-1.\n");
+  EXPECT_EQ(cli.run({"rollout", "promote"}).code, 6);
+  EXPECT_EQ(cli.ok({"rollout", "resume"}), "Resumed rollout r-1.\n");
+  ASSERT_TRUE(waits_for("r-1", "promote"));
+  EXPECT_EQ(cli.ok({"rollout", "promote"}), "Promoting rollout r-1 past its gate.\n");
+  ASSERT_TRUE(eventually([&] { return nlohmann::json::parse(cli.ok({"rollout", "get", "r-1", "-o", "json"}))["targets_activated"] == 2; }));
+  EXPECT_EQ(cli.ok({"rollout", "promote", "--full"}), "Promoting rollout r-1 through all its gates.\n");
+  EXPECT_EQ(cli.run({"rollout", "watch", "r-1"}).code, 0);
+  // Another, ended by a person: what was touched is put back.
+  cli.ok({"apply", "-v", "app/a=other\n"});
+  ASSERT_TRUE(waits_for("r-2", "promote"));
+  EXPECT_EQ(read_file(root("web-1") / "current/app/a"), "other\n");
+  EXPECT_EQ(cli.ok({"rollout", "abort", "-m", "wrong region"}), "Aborting rollout r-2: every touched target is put back.\n");
+  EXPECT_EQ(cli.run({"rollout", "watch", "r-2"}).code, 22);
+  EXPECT_EQ(read_file(root("web-1") / "current/app/a"), "good\n");
+  EXPECT_EQ(cli.run({"rollout", "abort", "r-2"}).code, 6);
+  EXPECT_EQ(cli.run({"rollout", "abort", "r-2", "--dry-run"}).code, 6);
+  EXPECT_EQ(cli.run({"rollout", "abort"}).code, 5);
+}
+
+TEST_F(Rollouts, WaitTellsHowItEndedAndWhatIsLive) {
+  add_targets({"web-1", "web-2"});
+  begin("strategy: {type: sequential}\n" + health(root("web-1")));
+  ASSERT_TRUE(reaches("r-1", "promoted"));
+  const RunResult good = cli.run({"apply", "-v", "app/a=good too\n", "--wait"});
+  EXPECT_EQ(good.code, 0) << good.err;
+  EXPECT_THAT(masked(good.out), AllOf(StartsWith("Applied 1 change(s) at revision 2.\nUPDATE app/a\n<time> created revision=2\n"),
+                                      EndsWith("<time> ended outcome=promoted\n"
+                                               "web-1 namespace=default branch=main revision=2 state=promoted since=<time> hash=<hash>\n"
+                                               "web-2 namespace=default branch=main revision=2 state=promoted since=<time> hash=<hash>\n")));
+  const RunResult bad = cli.run({"apply", "-v", "app/a=bad\n", "--wait", "--deadline", "1m"});
+  EXPECT_EQ(bad.code, 20) << bad.out << bad.err;
+  EXPECT_THAT(bad.out, HasSubstr(" rollback.started outcome=rolled-back detail=\"target web-1: health: "));
+  EXPECT_EQ(read_file(root("web-1") / "current/app/a"), "good too\n");
+  EXPECT_FALSE(std::filesystem::exists(root("web-2") / "current/app/b"));
+  EXPECT_THAT(cli.ok({"rollout", "explain", "r-3"}), HasSubstr("The branch went back by revision 4; `st8ctl show 4` shows it.\n"));
+  // What failed stays out until it is released.
+  EXPECT_THAT(masked(cli.ok({"quarantine", "list"})), StartsWith("app/a write hash=<hash> branch=main rollout=r-3 at=<time> targets=web-1,web-2 reason=\"target web-1: health: "));
+  EXPECT_EQ(cli.run({"apply", "-v", "app/a=bad\n"}).code, 9);
+  const RunResult unknown = cli.run({"quarantine", "release", "apd/a"});
+  EXPECT_EQ(unknown.code, 5);
+  EXPECT_THAT(unknown.err, HasSubstr("did you mean \"app/a\"?"));
+  EXPECT_EQ(cli.ok({"__complete", "--", "quarantine", "release", ""}), "app/a\nr-3\n");
+  EXPECT_EQ(cli.ok({"quarantine", "release", "app/a", "--dry-run"}), "Would release 1 change(s) of app/a from quarantine.\n");
+  EXPECT_EQ(cli.ok({"quarantine", "release", "r-3"}), "Released 1 change(s) of r-3 from quarantine.\n");
+  EXPECT_EQ(cli.ok({"quarantine", "list"}), "");
+  // As a document it is the rollout alone.
+  const RunResult json = cli.run({"apply", "-v", "app/a=good again\n", "--wait", "-o", "json"});
+  EXPECT_EQ(json.code, 0);
+  EXPECT_EQ(nlohmann::json::parse(json.out)["phase"], "promoted");
+  EXPECT_EQ(cli.ok({"apply", "-v", "app/a=good again\n", "--wait"}), "No changes. Head stays at revision 5.\n");
+  // A branch that goes live nowhere is not waited for.
+  const RunResult nowhere = cli.run({"apply", "-b", "side", "-v", "x=1", "--wait"});
+  EXPECT_EQ(nowhere.code, 9);
+  EXPECT_THAT(nowhere.err, HasSubstr("revision 6 is made, and goes live nowhere: "));
+  const RunResult back = cli.run({"rollback", "1", "--wait"});
+  EXPECT_EQ(back.code, 0) << back.err;
+  EXPECT_EQ(read_file(root("web-2") / "current/app/a"), "good\n");
+}
 
 TEST_F(Rollouts, LiveTellsNowAndThen) {
   add_targets({"web-1"});
   begin("");
   ASSERT_TRUE(reaches("r-1", "promoted"));
   const nlohmann::json first = nlohmann::json::parse(cli.ok({"live", "-o", "json"}))["live"][0];
-  EXPECT_EQ(cli.run({"apply", "-v", "app/a=2\n"}).code, 0);
-  ASSERT_TRUE(reaches("r-2", "promoted"));
+  EXPECT_EQ(cli.run({"apply", "-v", "app/a=2\n", "--wait"}).code, 0);
   EXPECT_EQ(masked(cli.ok({"live"})), "web-1 namespace=default branch=main revision=2 state=promoted since=<time> hash=<hash>\n");
   const std::string then = masked(cli.ok({"live", "--at", first["since"].get<std::string>()}));
   EXPECT_THAT(then, StartsWith("web-1 namespace=default branch=main revision=1 "));
@@ -109,6 +295,85 @@ TEST_F(Rollouts, TargetsAreAddedCheckedAndRemoved) {
   EXPECT_EQ(cli.ok({"target", "remove", "web-1", "web-2", "--dry-run"}), "Would remove target web-1, web-2.\n");
   EXPECT_EQ(cli.ok({"target", "remove", "web-1", "web-2"}), "Removed target web-1, web-2.\n");
   EXPECT_EQ(cli.ok({"target", "list"}), "");
+}
+
+TEST_F(Rollouts, AWatchAtATerminalIsATreeAndLeavesNothingBehind) {
+  add_targets({"web-1"});
+  begin("strategy: {type: canary, steps: [{setWeight: 100}, {pause: {}}]}\n");
+  ASSERT_TRUE(waits_for("r-1", "promote"));
+  RunOptions leaving = at_terminal();
+  leaving.prompt = "Ctrl-C leaves";
+  leaving.input = "\x03";
+  const RunResult left = cli.run({"rollout", "watch"}, leaving);
+  EXPECT_EQ(left.signal, SIGINT);
+  EXPECT_THAT(left.out, HasSubstr("gate: pause until promoted; st8ctl rollout promote r-1"));
+  // The other screen was entered and left, and the cursor is back.
+  EXPECT_THAT(left.out, StartsWith("\x1b[?1049h\x1b[?25l"));
+  EXPECT_THAT(left.out, HasSubstr("\x1b[?25h\x1b[?1049l"));
+  EXPECT_THAT(left.out.substr(left.out.rfind("\x1b[?1049")), StartsWith("\x1b[?1049l"));
+  EXPECT_EQ(phase("r-1"), "running");
+  cli.ok({"rollout", "promote"});
+  const RunResult whole = cli.run({"rollout", "watch"}, at_terminal());
+  EXPECT_EQ(whole.code, 0);
+  // Behind the screen's end stands how it ended.
+  EXPECT_THAT(whole.out.substr(whole.out.rfind("\x1b[?1049l")), AllOf(HasSubstr("promoted"), HasSubstr("web-1")));
+}
+
+TEST_F(Rollouts, CompletionKnowsRolloutsAndTargets) {
+  add_targets({"web-1"});
+  begin("");
+  ASSERT_TRUE(reaches("r-1", "promoted"));
+  EXPECT_EQ(cli.ok({"__complete", "--", "rollout", "get", ""}), "r-1\n");
+  EXPECT_EQ(cli.ok({"__complete", "--", "target", "show", ""}), "web-1\n");
+  EXPECT_EQ(cli.ok({"__complete", "--", "live", "--target", ""}), "web-1\n");
+  EXPECT_THAT(cli.ok({"__complete", "--", "rollout", "promote", "--"}), HasSubstr("--full\n"));
+}
+
+// ---- The view by itself ----------------------------------------------------------------------------------------------
+
+TEST(RolloutView, CutsLinesByColumnsNotBytes) {
+  EXPECT_EQ(ctl::cut_to_width("abc", 3), "abc");
+  EXPECT_EQ(ctl::cut_to_width("abcd", 3), "abc");
+  EXPECT_EQ(ctl::cut_to_width("✔✔✔✔", 2), "✔✔");
+  EXPECT_EQ(ctl::cut_to_width("\x1b[31mabcd\x1b[0m", 2), "\x1b[31mab\x1b[0m");
+  EXPECT_EQ(ctl::cut_to_width("\x1b[31mab\x1b[0mcd", 3), "\x1b[31mab\x1b[0mc");
+  EXPECT_EQ(ctl::cut_to_width("", 0), "");
+}
+
+TEST(RolloutView, DurationsAreShort) {
+  EXPECT_EQ(ctl::short_duration(0), "0.0s");
+  EXPECT_EQ(ctl::short_duration(1'460'000), "1.4s");
+  EXPECT_EQ(ctl::short_duration(12'900'000), "12s");
+  EXPECT_EQ(ctl::short_duration(185'000'000), "3m05s");
+  EXPECT_EQ(ctl::short_duration(7'800'000'000), "2h10m");
+  EXPECT_EQ(ctl::short_duration(90'000'000'000), "1d01h");
+}
+
+TEST(RolloutView, FitsTheWindowWhateverItsHeight) {
+  nlohmann::json detail = {{"id", "r-1"}, {"phase", "running"}, {"wave", 1}, {"targets", nlohmann::json::array()}, {"events", nlohmann::json::array()}};
+  nlohmann::json& waves = detail["plan"]["waves"] = nlohmann::json::array();
+  for (int wave = 0; wave < 5; ++wave) {
+    nlohmann::json names = nlohmann::json::array();
+    for (int i = 0; i < 100; ++i) {
+      const std::string name = "t-" + std::to_string(wave * 100 + i);
+      names.push_back(name);
+      detail["targets"].push_back({{"name", name}, {"stage", wave == 0 ? "activated" : "pending"}, {"failed", wave == 1 && i == 7}});
+    }
+    waves.push_back({{"label", "batch"}, {"targets", names}, {"gates", {{{"kind", "delay"}, {"duration", "30s"}}}}});
+  }
+  detail["events"].push_back({{"sequence", 1}, {"kind", "wave.started"}, {"wave", 1}});
+  detail["events"].push_back({{"sequence", 2}, {"kind", "gate.started"}, {"wave", 1}, {"gate", 0}, {"at", "2026-11-21T10:00:00Z"}});
+  const auto answer = ctl::parse_answer(detail.dump());
+  ASSERT_TRUE(answer);
+  const ctl::Output plain(STDOUT_FILENO, ctl::ColorChoice::kNever);
+  EXPECT_GT(ctl::rollout_tree(*answer, plain, 0).size(), 500u);
+  const std::int64_t at = 1795255200000000 + 10'000'000;  // 10 s behind the gate's begin.
+  const ctl::Lines counted = ctl::rollout_tree(*answer, plain, at, 40);
+  EXPECT_LE(counted.size(), 40u);
+  std::string text;
+  for (const std::string& line : counted) text += line + "\n";
+  EXPECT_THAT(text, HasSubstr("wave 2 of 5  batch: 100 pending\n    ✖ t-107  pending\n    ▶ gate: delay 30s, 20s left\n"));
+  for (std::size_t rows : {1u, 2u, 3u, 10u}) EXPECT_LE(ctl::rollout_tree(*answer, plain, at, rows).size(), std::max<std::size_t>(rows, 2)) << rows;
 }
 
 }  // namespace

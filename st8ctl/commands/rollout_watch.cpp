@@ -1,0 +1,239 @@
+// Following a rollout: a live tree on a terminal, lines elsewhere.
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+#include "commands/commands.h"
+#include "commands/rollouts.h"
+#include "render/fields.h"
+#include "render/rollout_view.h"
+#include "st8/state/clock.h"
+
+namespace st8::ctl {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+// Between looks at the server.
+constexpr int kLookMs = 250;
+// How long the server may be away before the watch gives up: a restart of st8d is shorter.
+constexpr std::chrono::seconds kAwayMax{30};
+
+constexpr char kEnter[] = "\x1b[?1049h\x1b[?25l";
+constexpr char kLeave[] = "\x1b[?25h\x1b[?1049l";
+
+void put(const char* text, std::size_t size) {
+  while (size > 0) {
+    const ssize_t written = ::write(STDOUT_FILENO, text, size);
+    if (written <= 0 && errno != EINTR) return;
+    if (written > 0) {
+      text += written;
+      size -= static_cast<std::size_t>(written);
+    }
+  }
+}
+
+// Signal handlers: only calls that are safe there. The terminal is given back as it was, then the signal does what it does.
+extern "C" void leave_and_end(int signal) {
+  put(kLeave, sizeof kLeave - 1);
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
+}
+extern "C" void leave_and_stop(int) {
+  put(kLeave, sizeof kLeave - 1);
+  ::raise(SIGSTOP);
+  put(kEnter, sizeof kEnter - 1);
+}
+extern "C" void wake_up(int) {}
+
+// The terminal's other screen, while it lives: what was there before comes back, whatever ends the command.
+class Screen {
+ public:
+  Screen() {
+    put(kEnter, sizeof kEnter - 1);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) install(signal, leave_and_end);
+    install(SIGTSTP, leave_and_stop);
+    install(SIGWINCH, wake_up);  // Ends the wait, so that the new size is drawn at once.
+  }
+  ~Screen() {
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH}) ::signal(signal, SIG_DFL);
+    put(kLeave, sizeof kLeave - 1);
+  }
+  Screen(const Screen&) = delete;
+  Screen& operator=(const Screen&) = delete;
+
+  static winsize size() {
+    winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) size = {24, 80, 0, 0};
+    return size;
+  }
+
+  // One write a frame, each line written over the one before it: nothing flickers.
+  void draw(const Lines& lines, std::size_t columns) {
+    std::string frame = "\x1b[H";
+    for (std::size_t i = 0; i < lines.size(); ++i) frame += (i == 0 ? "" : "\r\n") + cut_to_width(lines[i], columns) + "\x1b[K";
+    frame += "\x1b[J";
+    put(frame.data(), frame.size());
+  }
+
+ private:
+  static void install(int signal, void (*handler)(int)) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    ::sigaction(signal, &action, nullptr);
+  }
+};
+
+// What a person who follows a rollout wants to read of it; --events gives the rest.
+bool tells_much(const wire::JsonValue& event) {
+  const std::string kind = field(event, "kind");
+  if (kind == "op.succeeded") return field(event, "operation") == "observe";
+  return kind != "op.started" && kind != "append.started";
+}
+
+class Watch {
+ public:
+  Watch(Context& context, std::string id, std::int64_t deadline_ms) : context_(context), id_(std::move(id)), every_event_(context.arguments().on("events")) {
+    if (deadline_ms > 0) end_ = Steady::now() + std::chrono::milliseconds(deadline_ms);
+  }
+
+  Result<Watched> run() {
+    const bool tree = context_.out().terminal() && context_.format() == OutputFormat::kText;
+    Result<Watched> outcome = tree ? on_screen() : in_lines();
+    if (outcome && tree) {
+      for (const std::string& line : rollout_tree(outcome->detail, context_.out(), 0)) context_.out().line(line);
+    }
+    return outcome;
+  }
+
+ private:
+  // Its newest state; a server that is away for a moment is waited for.
+  Result<bool> look() {
+    ST8_ASSIGN(Client* const client, context_.client());
+    auto response = client->call(get("/v1/rollouts/" + percent_encoded(id_, false)));
+    if (!response) {
+      if (response.error().code != ErrorCode::kUnavailable) return fail(response.error());
+      if (!away_since_) away_since_ = Steady::now();
+      if (Steady::now() - *away_since_ > kAwayMax) return fail(response.error());
+      return false;
+    }
+    away_since_.reset();
+    ST8_ASSIGN(detail_, parse_answer(response->body));
+    return true;
+  }
+
+  bool late() const { return end_ && Steady::now() >= *end_; }
+  bool over() const {
+    const std::string phase = field(detail_, "phase");
+    return is_final_phase(phase) || phase == "incomplete";
+  }
+  Watched ended(bool in_time) { return {in_time ? exit_code_of_phase(field(detail_, "phase")) : kExitNotOver, std::move(detail_)}; }
+
+  Result<Watched> on_screen() {
+    Screen screen;
+    while (true) {
+      ST8_ASSIGN(const bool fresh, look());
+      const winsize size = Screen::size();
+      Lines lines;
+      if (detail_.find("id") != nullptr) lines = rollout_tree(detail_, context_.out(), system_clock().now().micros, size.ws_row - 2u);
+      if (!fresh) lines.push_back(context_.out().painted("33", "no answer from st8d; trying again"));
+      else lines.push_back(context_.out().painted("2", "Ctrl-C leaves; the rollout goes on"));
+      screen.draw(lines, size.ws_col);
+      if (fresh && over()) return ended(true);
+      if (late()) return ended(false);
+      ::poll(nullptr, 0, kLookMs);
+    }
+  }
+
+  Result<Watched> in_lines() {
+    std::uint64_t told = 0;
+    while (true) {
+      ST8_ASSIGN(const bool fresh, look());
+      if (fresh && context_.format() == OutputFormat::kText) {
+        for (const wire::JsonValue& event : items_field(detail_, "events")) {
+          const std::uint64_t sequence = number_field(event, "sequence");
+          if (sequence <= told) continue;
+          told = sequence;
+          if (every_event_ || tells_much(event)) context_.out().line(event_line(event));
+        }
+        context_.out().flush();
+      }
+      if (fresh && over()) return ended(true);
+      if (late()) return ended(false);
+      if (context_.out().broken()) return ended(false);
+      ::poll(nullptr, 0, kLookMs);
+    }
+  }
+
+  Context& context_;
+  std::string id_;
+  bool every_event_;
+  wire::JsonValue detail_;
+  std::optional<Steady::time_point> end_;
+  std::optional<Steady::time_point> away_since_;
+};
+
+}  // namespace
+
+int exit_code_of_phase(std::string_view phase) {
+  if (phase == "promoted") return 0;
+  if (phase == "rolled-back") return kExitRolledBack;
+  if (phase == "superseded") return kExitSuperseded;
+  if (phase == "aborted") return kExitAborted;
+  if (phase == "rejected") return kExitRejected;
+  if (phase == "incomplete") return kExitIncomplete;
+  return kExitNotOver;
+}
+
+Result<int> wait_until_live(Context& context, std::uint64_t revision) {
+  const std::int64_t deadline_ms = parse_duration_ms(context.arguments().text_or("deadline", "0")).value_or(0);
+  const auto begun = Steady::now();
+  ST8_ASSIGN(Client* const client, context.client());
+  Query about = context.scope_query();
+  about.emplace_back("at", std::to_string(revision));
+  // What cannot be planned would be waited for in vain.
+  if (const auto plan = client->call(get("/v1/plan", std::move(about))); !plan) {
+    if (plan.error().code == ErrorCode::kUnprocessable) {
+      return fail(ErrorCode::kUnprocessable, "revision " + std::to_string(revision) + " is made, and goes live nowhere: " + plan.error().message, plan.error().hint);
+    }
+    return fail(plan.error());
+  }
+  std::string id;
+  while (id.empty()) {
+    ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/rollouts", context.scope_query()), "rollouts", 20));
+    bool passed_by = false;
+    for (const wire::JsonValue& one : items_field(answer, "rollouts")) {
+      if (number_field(one, "revision") == revision) id = field(one, "id");
+      passed_by = passed_by || number_field(one, "revision") > revision;
+    }
+    if (!id.empty()) break;
+    if (passed_by) {
+      context.notice("a newer revision took the place of revision " + std::to_string(revision) + " before it went live");
+      return kExitSuperseded;
+    }
+    ST8_ASSIGN(const HttpResponse live, client->call(get("/v1/live", context.scope_query())));
+    ST8_ASSIGN(const wire::JsonValue standing, parse_answer(live.body));
+    for (const wire::JsonValue& branch : items_field(standing, "branches")) {
+      const std::string problem = field(branch, "problem");
+      if (!problem.empty() && number_field(branch, "desired_revision") == revision) {
+        return fail(ErrorCode::kUnprocessable, "revision " + std::to_string(revision) + " is made, and goes live nowhere: " + problem);
+      }
+    }
+    if (deadline_ms > 0 && Steady::now() - begun >= std::chrono::milliseconds(deadline_ms)) return kExitNotOver;
+    ::poll(nullptr, 0, kLookMs / 5);
+  }
+  const std::int64_t spent_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - begun).count();
+  ST8_ASSIGN(const Watched watched, watch_rollout(context, id, deadline_ms == 0 ? 0 : std::max<std::int64_t>(1, deadline_ms - spent_ms)));
+  if (context.wants_document()) ST8_TRY(context.print_document(watched.detail));
+  else ST8_TRY(print_live(context));
+  return watched.exit_code;
+}
+
+Result<Watched> watch_rollout(Context& context, const std::string& id, std::int64_t deadline_ms) { return Watch(context, id, deadline_ms).run(); }
+
+}  // namespace st8::ctl
