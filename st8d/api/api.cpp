@@ -103,6 +103,7 @@ Api::Api(state::Store& store, WatchHub& hub, const auth::Authenticator& authenti
   add_operation_routes(router_);
   add_watch_routes(router_);
   add_maintenance_routes(router_);
+  add_schema_routes(router_);
   add_ofrep_routes(router_);
   for (const auto& extension : options.extensions) extension(router_);
   hub.start(store, authenticator);

@@ -19,6 +19,7 @@ void add_namespace_routes(Router& router);     // /v1/namespaces
 void add_operation_routes(Router& router);     // /v1/operations
 void add_watch_routes(Router& router);         // /v1/watch
 void add_maintenance_routes(Router& router);   // /v1/gc, /v1/fsck, /v1/backup
+void add_schema_routes(Router& router);        // /v1/schema
 void add_ofrep_routes(Router& router);         // /ofrep/v1/evaluate/flags
 
 }  // namespace st8::api

@@ -134,6 +134,8 @@ const std::vector<Probe>& probes() {
       {"GET", "/v1/drift", "/v1/drift" + kQuery, "", "read", true, false},
       {"POST", "/v1/reconcile", "/v1/reconcile", R"({"target":"x"})", "write", false, false, false, true},
       {"POST", "/v1/seal", "/v1/seal", R"({"namespace":"team/app","value":"v"})", "write", false, false},
+      {"GET", "/v1/schema", "/v1/schema", "", "", false, false},
+      {"GET", "/v1/schema/{name}", "/v1/schema/rollout", "", "", false, false},
       {"POST", "/ofrep/v1/evaluate/flags/{key...}", "/ofrep/v1/evaluate/flags/app/a" + kQuery, "{}", "read", true, true},
       {"POST", "/ofrep/v1/evaluate/flags", "/ofrep/v1/evaluate/flags" + kQuery, "{}", "read", true, false},
   };

@@ -1,6 +1,8 @@
 // Every route of /v1 does what it says: requests in, answers out.
 #include "server/api_fixture.h"
 
+#include <fstream>
+#include <iterator>
 #include <set>
 
 namespace st8::api::test {
@@ -494,6 +496,23 @@ TEST(ApiNumbers, KeepEveryDigit) {
   server.put("n.json", content);
   EXPECT_EQ(server.objects()["n.json"], content);
   EXPECT_EQ(server.get("/v1/documents/n.json").body, content);
+}
+
+TEST(ApiSchema, IsTheFileOfTheTree) {
+  Server server;
+  const Json list = server.get("/v1/schema").json["schemas"];
+  ASSERT_EQ(list.size(), 2u);
+  for (const Json& schema : list) {
+    const std::string name = schema["name"];
+    std::ifstream stream(std::string(ST8_SOURCE_DIR) + "/docs/schema/" + name + ".schema.json", std::ios::binary);
+    const std::string file{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+    const Answer answer = server.get("/v1/schema/" + name);
+    EXPECT_EQ(answer.body, file) << name;
+    EXPECT_EQ(answer.header("Content-Type"), "application/schema+json");
+    EXPECT_EQ(answer.json["$id"], schema["id"]);
+    EXPECT_EQ(server.get("/v1/schema/" + name, {{"if-none-match", answer.header("ETag")}}).status, 304);
+  }
+  EXPECT_EQ(server.get("/v1/schema/rollouts").json["hint"], "there are rollout, target");
 }
 
 }  // namespace

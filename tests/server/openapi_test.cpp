@@ -374,6 +374,8 @@ tokens:
   get("/v1/live?namespace=other");
   send("POST", "/v1/seal", {{"namespace", "shop"}, {"value", "s3cret"}});
   send("POST", "/v1/seal", {{"namespace", "shop"}}, 400);
+  for (const Json& schema : get("/v1/schema").json["schemas"]) get("/v1/schema/" + schema["name"].get<std::string>());
+  get("/v1/schema/none", 404);
 
   check(server, server.request("POST", "/v1/apply", "{}", {{"content-type", "text/plain"}}), 415);
   server.use_token("little-token-with-enough-bytes");

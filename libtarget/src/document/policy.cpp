@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "document/strict_yaml.h"
+#include "document/documents.h"
 
 namespace st8::target {
 namespace {
@@ -441,8 +441,12 @@ bool glob_match(std::string_view pattern, std::string_view text) {
 }
 
 std::optional<Policy> parse_policy(std::string_view text, std::vector<DocumentProblem>& problems) {
-  const std::size_t before = problems.size();
   Context context{std::string(kPolicyKey), problems};
+  return read_policy(context, text);
+}
+
+std::optional<Policy> read_policy(Context& context, std::string_view text) {
+  const std::size_t before = context.problems.size();
   const auto root = strict_yaml::load(context, text);
   if (!root) return std::nullopt;
   Policy policy;
@@ -518,7 +522,7 @@ std::optional<Policy> parse_policy(std::string_view text, std::vector<DocumentPr
   map.duration("confirm", policy.confirm);
   map.duration("planExpiry", policy.plan_expiry);
   map.finish();
-  if (problems.size() != before) return std::nullopt;
+  if (context.problems.size() != before) return std::nullopt;
   return policy;
 }
 

@@ -110,6 +110,18 @@ std::string join(const std::string& path, std::string_view name) {
   return path.empty() ? std::string(name) : path + "." + std::string(name);
 }
 
+// "steps[3].name" as "steps[].name".
+std::string without_indexes(std::string_view path) {
+  std::string text;
+  bool inside = false;
+  for (const char c : path) {
+    if (c == ']') inside = false;
+    if (!inside) text += c;
+    if (c == '[') inside = true;
+  }
+  return text;
+}
+
 std::string shown(std::string_view text) {
   std::string result(text.substr(0, 60));
   for (char& c : result) {
@@ -288,6 +300,7 @@ Map::Map(Context& context, const Value& value) : context_(&context), node_(value
 
 std::optional<Value> Map::take(std::string_view name) {
   known_.push_back(name);
+  if (context_->asked != nullptr) context_->asked->insert(without_indexes(join(path_, name)));
   if (!valid_) return std::nullopt;
   for (const auto& field : node_) {
     if (field.first.IsScalar() && field.first.Scalar() == name) {

@@ -22,6 +22,8 @@ inline constexpr std::size_t kProblemsMax = 50;
 struct Context {
   std::string file;
   std::vector<DocumentProblem>& problems;
+  // Where asked for: each field that the reader knows, as "steps[].params.url". What a schema is held against.
+  std::set<std::string>* asked = nullptr;
 
   void problem(const YAML::Node& node, std::string path, std::string message, std::string suggestion = {});
 };

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
 
-#include "document/strict_yaml.h"
+#include "document/documents.h"
 #include "drivers/registry.h"
 #include "st8/target/target.h"
 
@@ -15,10 +15,14 @@ std::optional<std::string_view> Target::label(std::string_view key) const {
 }
 
 std::optional<Target> parse_target(const TargetName& name, std::string_view text, std::vector<DocumentProblem>& problems) {
+  strict_yaml::Context context{std::string(kTargetPrefix) + name.str() + ".yaml", problems};
+  return read_target(context, name, text);
+}
+
+std::optional<Target> read_target(strict_yaml::Context& context, const TargetName& name, std::string_view text) {
   using strict_yaml::Map;
   using strict_yaml::Value;
-  const std::size_t before = problems.size();
-  strict_yaml::Context context{std::string(kTargetPrefix) + name.str() + ".yaml", problems};
+  const std::size_t before = context.problems.size();
   const auto root = strict_yaml::load(context, text);
   if (!root) return std::nullopt;
   Target target{name, "", {}, Criticality::kMedium, "", std::string(text)};
@@ -52,7 +56,7 @@ std::optional<Target> parse_target(const TargetName& name, std::string_view text
       drivers::check_spec(target.kind, context, *spec);
     }
   }
-  if (problems.size() != before) return std::nullopt;
+  if (context.problems.size() != before) return std::nullopt;
   return target;
 }
 

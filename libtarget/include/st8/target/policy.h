@@ -26,6 +26,7 @@ using Millis = std::chrono::milliseconds;
 struct TargetSelection {
   std::vector<TargetName> names;
   std::vector<std::pair<std::string, std::vector<std::string>>> labels;  // Each: the label has one of these values.
+  friend bool operator==(const TargetSelection&, const TargetSelection&) = default;
 };
 
 // Which documents, and where each lands.
@@ -36,6 +37,7 @@ struct DocumentRule {
   std::string to;
   std::uint32_t mode = 0644;
   bool render = false;  // Values in {{ }} are filled in per target.
+  friend bool operator==(const DocumentRule&, const DocumentRule&) = default;
 };
 
 enum class StrategyKind : std::uint8_t { kParallel = 0, kSequential = 1, kRolling = 2, kCanary = 3, kBlueGreen = 4 };
@@ -46,6 +48,7 @@ struct Amount {
   bool percent = false;
   // Of `total` things: at least 1, rounded up.
   std::size_t of(std::size_t total) const;
+  friend bool operator==(const Amount&, const Amount&) = default;
 };
 
 struct CanaryStep {
@@ -53,6 +56,7 @@ struct CanaryStep {
   Kind kind = Kind::kSetWeight;
   std::uint32_t weight = 0;        // Percent of the targets.
   std::optional<Millis> duration;  // Of a pause; nullopt: until promoted.
+  friend bool operator==(const CanaryStep&, const CanaryStep&) = default;
 };
 
 struct Strategy {
@@ -64,6 +68,7 @@ struct Strategy {
   Millis auto_promotion_delay{0};        // blue-green: wait this long in preview.
   Millis scale_down_delay{30'000};       // blue-green: how long the old version stays ready to switch back.
   std::uint32_t parallel_max = 32;       // Targets worked on at once.
+  friend bool operator==(const Strategy&, const Strategy&) = default;
 };
 
 enum class HealthKind : std::uint8_t { kHttp = 0, kTcp = 1, kCommand = 2 };
@@ -85,6 +90,7 @@ struct HealthCheck {
   bool before = false;                     // Before the activation.
   bool after = true;                       // After the activation.
   bool bake = true;                        // Through the bake.
+  friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 
 struct RetryPolicy {
@@ -94,6 +100,7 @@ struct RetryPolicy {
   Millis delay_max{60'000};
   // The wait before attempt `next` (2, 3, ...).
   Millis wait_before(std::uint32_t next) const;
+  friend bool operator==(const RetryPolicy&, const RetryPolicy&) = default;
 };
 
 enum class StepKind : std::uint8_t { kEcho = 0, kScript = 1, kSleep = 2, kFileWrite = 3, kHttp = 4, kPackage = 5 };
@@ -111,6 +118,7 @@ struct StepSpec {
   bool idempotent = false;                 // May be run again when its outcome is not known.
   RetryPolicy retry;
   Millis timeout{300'000};
+  friend bool operator==(const StepSpec&, const StepSpec&) = default;
 };
 
 struct Window {
@@ -118,6 +126,7 @@ struct Window {
   std::uint32_t from_minute = 0;           // Of the day.
   std::uint32_t to_minute = 24 * 60;       // Exclusive; smaller than from: it ends on the next day.
   bool contains(Timestamp time) const;
+  friend bool operator==(const Window&, const Window&) = default;
 };
 
 enum class SupersedeAction : std::uint8_t { kCancel = 0, kQueue = 1 };
@@ -127,11 +136,13 @@ struct ApprovalRule {
   bool required = false;
   std::optional<double> risk_threshold;    // Required when the plan's risk reaches it.
   std::vector<std::string> by;             // Who may; empty: anyone with write who is not the author.
+  friend bool operator==(const ApprovalRule&, const ApprovalRule&) = default;
 };
 
 struct Dependency {
   std::string name_space;
   std::string branch = "main";
+  friend bool operator==(const Dependency&, const Dependency&) = default;
 };
 
 struct Policy {
@@ -159,6 +170,7 @@ struct Policy {
   Millis plan_expiry{24 * 3600 * 1000};
 
   bool names_branch(std::string_view branch) const;
+  friend bool operator==(const Policy&, const Policy&) = default;
 };
 
 // Reads a policy strictly: unknown fields, wrong types, doubled keys and values out of range are problems, with line, path

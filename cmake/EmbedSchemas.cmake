@@ -1,0 +1,15 @@
+# cmake -DOUT=file.cpp -DFILES=a.schema.json;b.schema.json -P EmbedSchemas.cmake
+# Writes the definition of st8::api::schemas() (st8d/api/schemas.h): the files of docs/schema, byte for byte.
+set(text "// Made from docs/schema by cmake/EmbedSchemas.cmake.\n#include \"api/schemas.h\"\n\n#include <array>\n\nnamespace st8::api {\n\n")
+string(APPEND text "std::span<const Schema> schemas() {\n")
+set(rows "")
+set(count 0)
+foreach(file ${FILES})
+  get_filename_component(name "${file}" NAME)
+  string(REPLACE ".schema.json" "" name "${name}")
+  file(READ "${file}" schema)
+  string(APPEND rows "      Schema{\"${name}\", R\"st8schema(${schema})st8schema\"},\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+string(APPEND text "  static constexpr std::array<Schema, ${count}> kSchemas = {\n${rows}  };\n  return kSchemas;\n}\n\n}  // namespace st8::api\n")
+file(WRITE "${OUT}" "${text}")
