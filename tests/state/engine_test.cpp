@@ -1,19 +1,19 @@
 // The engine's contract, over every engine.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "st8/state/engine.h"
 
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <map>
 #include <random>
 #include <set>
 #include <sstream>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 #include "engine/keyspace.h"
-#include "st8/state/engine.h"
 #include "support/temp_directory.h"
 
 namespace st8::state {
@@ -113,7 +113,8 @@ TYPED_TEST(EngineContract, ABatchIsAppliedInOrder) {
 TYPED_TEST(EngineContract, AnExpectationThatDoesNotHoldRefusesTheWholeBatch) {
   ASSERT_TRUE(this->put("head", "1"));
   const std::vector<std::vector<Expectation>> wrong{
-      {{"head", "2"}}, {{"head", std::nullopt}}, {{"absent", ""}}, {{"absent", "x"}}, {{"head", "1"}, {"absent", "x"}}, {{"head", ""}}};
+      {{"head", "2"}},   {{"head", std::nullopt}},         {{"absent", ""}},
+      {{"absent", "x"}}, {{"head", "1"}, {"absent", "x"}}, {{"head", ""}}};
   for (const auto& expectations : wrong) {
     const Status status = this->put("written", "yes", expectations);
     ASSERT_FALSE(status);
@@ -137,8 +138,10 @@ TYPED_TEST(EngineContract, ExpectationsGuardConcurrentWriters) {
         batch.put("counter", std::to_string(std::stoi(now->value()) + 1));
         const std::vector<Expectation> expected{{"counter", **now}};
         const Status status = this->engine->commit(batch, expected, Durability::kBuffered);
-        if (status) ++done;
-        else if (status.error().code != ErrorCode::kPreconditionFailed) return;
+        if (status)
+          ++done;
+        else if (status.error().code != ErrorCode::kPreconditionFailed)
+          return;
       }
     });
   }
@@ -220,7 +223,8 @@ TYPED_TEST(EngineContract, SnapshotsAndCursorsDoNotSeeLaterWrites) {
   EXPECT_EQ(this->keys({}, between.get()), (std::vector<std::string>{"T-node", "a", "b"}));
   EXPECT_EQ(this->keys({}), std::vector<std::string>{"b"});
   std::vector<std::string> seen;
-  for (; open_cursor->valid(); open_cursor->next()) seen.push_back(std::string(open_cursor->key()) + "=" + std::string(open_cursor->value()));
+  for (; open_cursor->valid(); open_cursor->next())
+    seen.push_back(std::string(open_cursor->key()) + "=" + std::string(open_cursor->value()));
   EXPECT_EQ(seen, (std::vector<std::string>{"T-node=1", "a=1"}));
 }
 
@@ -261,7 +265,8 @@ TYPED_TEST(EngineContract, BehavesAsAMapOverRandomHistories) {
     if (round % 50 == 0) {
       using Pairs = std::vector<std::pair<std::string, std::string>>;
       ASSERT_EQ(this->all({}), Pairs(model.begin(), model.end()));
-      for (const Held& one : held) ASSERT_EQ(this->all({}, one.snapshot.get()), Pairs(one.model.begin(), one.model.end()));
+      for (const Held& one : held)
+        ASSERT_EQ(this->all({}, one.snapshot.get()), Pairs(one.model.begin(), one.model.end()));
     }
   }
   held.clear();
@@ -374,8 +379,7 @@ TEST_F(RocksDbEngine, AnotherProcessThatHoldsTheStoreIsNamed) {
     auto engine = open_rocksdb_engine(options());
     char byte = engine ? 'y' : 'n';
     if (::write(ready[1], &byte, 1) != 1) ::_exit(1);
-    while (::read(release[0], &byte, 1) > 0) {
-    }
+    while (::read(release[0], &byte, 1) > 0) {}
     ::_exit(0);
   }
   ::close(release[0]);
@@ -390,7 +394,8 @@ TEST_F(RocksDbEngine, AnotherProcessThatHoldsTheStoreIsNamed) {
   ::close(ready[1]);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::kUnavailable);
-  EXPECT_NE(second.error().message.find("process " + std::to_string(child)), std::string::npos) << second.error().message;
+  EXPECT_NE(second.error().message.find("process " + std::to_string(child)), std::string::npos)
+      << second.error().message;
   EXPECT_TRUE(open_rocksdb_engine(options())) << "free again when that process has gone";
 }
 
@@ -425,7 +430,8 @@ TEST_F(RocksDbEngine, ReadOnlyReadsBesideAWriterAndRefusesWrites) {
 TEST_F(RocksDbEngine, APathThatCannotBeADirectoryIsRefused) {
   const auto file = directory_.path() / "file";
   std::ofstream(file) << "x";
-  for (const std::filesystem::path& bad : {file, file / "below", std::filesystem::path("/proc/st8-cannot-be-here/db")}) {
+  for (const std::filesystem::path& bad :
+       {file, file / "below", std::filesystem::path("/proc/st8-cannot-be-here/db")}) {
     RocksDbOptions made;
     made.directory = bad;
     const auto engine = open_rocksdb_engine(made);
@@ -484,6 +490,30 @@ TEST_F(RocksDbEngine, GivesDiskSpaceBack) {
   ASSERT_TRUE((*engine)->commit(erase, {}, Durability::kSynced));
   ASSERT_TRUE((*engine)->reclaim(KeyRange::prefix("D")));
   EXPECT_LT((*engine)->stats().disk_bytes, full / 4);
+}
+
+// A table that nothing else overlaps reaches the lowest level without being rewritten; giving space back must pack it all the same.
+TEST_F(RocksDbEngine, PacksWhatWasWrittenOnce) {
+  auto engine = open_rocksdb_engine(options());
+  ASSERT_TRUE(engine);
+  std::mt19937_64 random(1);
+  std::size_t bytes = 0;
+  for (int i = 0; i < 1000; ++i) {
+    // Random hexadecimal digits: four bits of eight, to a packer that counts digits; nothing repeats.
+    std::string digits(1000, '\0');
+    for (char& c : digits) c = "0123456789abcdef"[random() % 16];
+    Batch batch;
+    for (const char table : {'D', 'R'}) {
+      batch.put(table + std::to_string(i), digits);
+      bytes += digits.size();
+    }
+    ASSERT_TRUE((*engine)->commit(batch, {}, Durability::kBuffered));
+  }
+  ASSERT_TRUE((*engine)->reclaim({}));
+  EXPECT_LT((*engine)->stats().disk_bytes, bytes * 6 / 10);
+  const auto value = (*engine)->get("D7");
+  ASSERT_TRUE(value);
+  EXPECT_TRUE(value->has_value());
 }
 
 TEST_F(RocksDbEngine, SaysItsStatisticsAsNamesAndNumbers) {

@@ -27,19 +27,22 @@ namespace {
 using keyspace::NamespaceId;
 using keyspace::Table;
 
-constexpr std::size_t kMarksPerCommit = 512;    // Revisions marked by one command: a writer beside waits for one.
+constexpr std::size_t kMarksPerCommit = 512;  // Revisions marked by one command: a writer beside waits for one.
 constexpr std::size_t kErasesPerCommit = 512;
-// Space is given back by rewriting what stays, so that is only asked for when enough goes: this part of what lies there, or so
-// much. Less is given back by the engine's own compactions, in time.
-constexpr std::uint64_t kReclaimPart = 16;
-constexpr std::uint64_t kReclaimBytes = 64u << 20;
 
 // Marks revisions pruned, unless a branch or a checkpoint has come to point there since they were chosen.
 class PruneCommand final : public pipeline::Command {
  public:
-  PruneCommand(const NamespaceName& ns, NamespaceId id, std::span<const RevisionNumber> revisions, const std::unordered_set<std::uint64_t>& pinned,
-               const GcRequest& request, bool last, std::uint64_t pruned_before)
-      : name_(ns), id_(id), revisions_(revisions), pinned_(pinned), request_(request), last_(last), pruned_before_(pruned_before) {}
+  PruneCommand(const NamespaceName& ns, NamespaceId id, std::span<const RevisionNumber> revisions,
+               const std::unordered_set<std::uint64_t>& pinned, const GcRequest& request, bool last,
+               std::uint64_t pruned_before)
+      : name_(ns),
+        id_(id),
+        revisions_(revisions),
+        pinned_(pinned),
+        request_(request),
+        last_(last),
+        pruned_before_(pruned_before) {}
 
   Status build(pipeline::Committer& committer) override {
     pruned = 0;
@@ -89,9 +92,16 @@ class PruneCommand final : public pipeline::Command {
 // One namespace's run.
 class NamespaceGc {
  public:
-  NamespaceGc(pipeline::StoreCore& core, const std::function<Status(pipeline::Command&)>& submit, const GcRequest& request,
-              const NamespaceName& name, const pipeline::NamespacePointer& entry, GcReport& report)
-      : core_(core), submit_(submit), request_(request), name_(name), entry_(entry), lookup_(core, entry), report_(report) {}
+  NamespaceGc(pipeline::StoreCore& core, const std::function<Status(pipeline::Command&)>& submit,
+              const GcRequest& request, const NamespaceName& name, const pipeline::NamespacePointer& entry,
+              GcReport& report)
+      : core_(core),
+        submit_(submit),
+        request_(request),
+        name_(name),
+        entry_(entry),
+        lookup_(core, entry),
+        report_(report) {}
 
   Status run() {
     ST8_TRY(choose());
@@ -157,7 +167,9 @@ class NamespaceGc {
       report_.revisions_kept += some.size() - command.pruned;
     }
     report_.revisions_pruned += pruned;
-    return {};
+    if (pruned == 0) return {};
+    // A marked record is written anew beside the old one.
+    return core_.engine->reclaim(KeyRange::prefix(keyspace::table_key(Table::kRevision, entry_->id)));
   }
 
   Status sweep() {
@@ -193,7 +205,10 @@ class NamespaceGc {
     }));
     if (report_.cancelled) return {};
     reach.bodies().seal();
-    ST8_TRY(sweep_table(Table::kNode, [&](std::string_view key, std::string_view, std::uint64_t) { return !reach.bodies().contains(key); }, report_.nodes_deleted));
+    ST8_TRY(sweep_table(
+        Table::kNode,
+        [&](std::string_view key, std::string_view, std::uint64_t) { return !reach.bodies().contains(key); },
+        report_.nodes_deleted));
     ST8_TRY(sweep_table(
         Table::kBlob,
         [&](std::string_view key, std::string_view value, std::uint64_t written_at) {
@@ -208,7 +223,6 @@ class NamespaceGc {
   template <class IsDead>
   Status sweep_table(Table table, const IsDead& is_dead, std::uint64_t& deleted) {
     const KeyRange range = KeyRange::prefix(keyspace::table_key(table, entry_->id));
-    std::uint64_t bytes_met = 0, bytes_gone = 0;
     Batch batch;
     batch.set_frees_space(true);
     const auto flush = [&]() -> Status {
@@ -219,17 +233,14 @@ class NamespaceGc {
       batch.set_frees_space(true);
       return {};
     };
-    const auto cursor = core_.engine->scan(range);
+    auto cursor = core_.engine->scan(range);
     for (; cursor->valid(); cursor->next()) {
       const std::string_view key = cursor->key();
-      const std::uint64_t bytes = key.size() + cursor->value().size();
-      bytes_met += bytes;
       if (key.size() < 13) continue;  // Not a body's key; fsck names it.
       const std::uint64_t written_at = keyspace::read_u64(key.substr(key.size() - 8));
       if (written_at > horizon_ || !is_dead(key, cursor->value(), written_at)) continue;
       ++deleted;
-      bytes_gone += bytes;
-      report_.bytes_deleted += bytes;
+      report_.bytes_deleted += key.size() + cursor->value().size();
       if (request_.dry_run) continue;
       batch.erase(std::string(key));
       if (batch.writes().size() >= kErasesPerCommit) {
@@ -239,8 +250,8 @@ class NamespaceGc {
     }
     ST8_TRY(cursor->status());
     ST8_TRY(flush());
-    if (request_.dry_run || bytes_gone == 0) return {};
-    if (bytes_gone < kReclaimBytes && bytes_gone < bytes_met / kReclaimPart) return {};
+    cursor.reset();  // It stands on what was there before, which could not be given back under it.
+    if (request_.dry_run) return {};
     return core_.engine->reclaim(range);
   }
 
@@ -251,7 +262,8 @@ class NamespaceGc {
     for (; cursor->valid(); cursor->next()) {
       std::string_view key = cursor->key();
       key.remove_prefix(5);
-      if (table == Table::kRevision && key.size() != 8) return fail(ErrorCode::kCorrupt, "a key of the revision table is malformed", "Run `st8d fsck`.");
+      if (table == Table::kRevision && key.size() != 8)
+        return fail(ErrorCode::kCorrupt, "a key of the revision table is malformed", "Run `st8d fsck`.");
       ST8_TRY(visit(key, cursor->value()));
       if (cancelled()) return {};
     }
@@ -282,7 +294,8 @@ Status sweep_deleted_namespaces(pipeline::StoreCore& core, const GcRequest& requ
   const auto cursor = core.engine->scan(KeyRange::prefix(std::string(1, static_cast<char>(Table::kGarbage))));
   for (; cursor->valid(); cursor->next()) {
     const std::string_view key = cursor->key();
-    if (key.size() != 5) return fail(ErrorCode::kCorrupt, "a key of the garbage table is malformed", "Run `st8d fsck`.");
+    if (key.size() != 5)
+      return fail(ErrorCode::kCorrupt, "a key of the garbage table is malformed", "Run `st8d fsck`.");
     NamespaceId ns;
     for (std::size_t i = 1; i < 5; ++i) ns.value = ns.value << 8 | static_cast<unsigned char>(key[i]);
     const bool in_use = std::any_of(standing->begin(), standing->end(), [&](const auto& pin) { return pin.ns == ns; });
@@ -290,10 +303,11 @@ Status sweep_deleted_namespaces(pipeline::StoreCore& core, const GcRequest& requ
   }
   ST8_TRY(cursor->status());
   for (const NamespaceId ns : gone) {
-    for (const Table table : {Table::kCounters, Table::kBranch, Table::kCheckpoint, Table::kRevision, Table::kRevisionByHash, Table::kOperation,
-                              Table::kIdempotency, Table::kNode, Table::kBlob}) {
+    for (const Table table :
+         {Table::kCounters, Table::kBranch, Table::kCheckpoint, Table::kRevision, Table::kRevisionByHash,
+          Table::kOperation, Table::kIdempotency, Table::kNode, Table::kBlob}) {
       const KeyRange range = KeyRange::prefix(keyspace::table_key(table, ns));
-      const auto dead = core.engine->scan(range);
+      auto dead = core.engine->scan(range);
       Batch batch;
       batch.set_frees_space(true);
       std::uint64_t erased = 0;
@@ -320,6 +334,7 @@ Status sweep_deleted_namespaces(pipeline::StoreCore& core, const GcRequest& requ
       }
       ST8_TRY(dead->status());
       ST8_TRY(flush());
+      dead.reset();
       if (erased > 0 && !request.dry_run && keyspace::is_body(range.begin)) ST8_TRY(core.engine->reclaim(range));
     }
     if (request.dry_run) continue;
@@ -334,7 +349,9 @@ Status sweep_deleted_namespaces(pipeline::StoreCore& core, const GcRequest& requ
 }  // namespace
 
 Result<GcReport> Store::gc(const GcRequest& request) {
-  if (request.keep == 0) return fail(ErrorCode::kInvalidArgument, "gc must keep at least 1 revision of each branch", "give keep as 1 or more");
+  if (request.keep == 0)
+    return fail(ErrorCode::kInvalidArgument, "gc must keep at least 1 revision of each branch",
+                "give keep as 1 or more");
   // Two runs at once would do the same work twice and trip over each other's erases.
   const std::unique_lock running(impl_->gc_running, std::try_to_lock);
   if (!running.owns_lock()) return fail(ErrorCode::kConflict, "gc is running already", "wait for it to end");
@@ -351,7 +368,9 @@ Result<GcReport> Store::gc(const GcRequest& request) {
       after = names.back().str();
     }
   }
-  const std::function<Status(pipeline::Command&)> submit = [this](pipeline::Command& command) { return impl_->submit(command); };
+  const std::function<Status(pipeline::Command&)> submit = [this](pipeline::Command& command) {
+    return impl_->submit(command);
+  };
   for (const NamespaceName& name : names) {
     ST8_ASSIGN(const pipeline::NamespacePointer entry, impl_->core.find_namespace(name.view()));
     if (entry == nullptr) {
