@@ -485,7 +485,7 @@ Reply act(Call& call, RolloutService& rollouts) {
   }
   ST8_API_ASSIGN(const target::RolloutDetail detail, rollout_of(call, rollouts, auth::Verb::kWrite));
   target::RolloutAction action{found->second, call.principal->name, "", {}};
-  ST8_API_ASSIGN(const ActionBody body, found->second == Kind::kPromote   ? parse_action(call, {"full"})
+  ST8_API_ASSIGN(const ActionBody body, found->second == Kind::kPromote   ? parse_action(call, {"full", "reason"})
                                         : found->second == Kind::kApprove ? parse_action(call, {"plan", "reason"})
                                                                           : parse_action(call, {"reason"}));
   action.reason = body.reason;

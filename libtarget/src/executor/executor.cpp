@@ -244,7 +244,7 @@ Status not_now(const RolloutState& state, std::string what, std::string hint = {
 }
 }  // namespace
 
-Status Executor::approve(const PlanHash& hash, const std::string& actor, Timestamp now) {
+Status Executor::approve(const PlanHash& hash, const std::string& actor, Timestamp now, const std::string& why) {
   if (state_.phase != RolloutPhase::kPending || !plan_->needs_approval) return not_now(state_, "approved", "it waits for no approval");
   if (state_.approved) return fail(ErrorCode::kConflict, "the plan is approved already, by " + state_.approved_by, "");
   if (!(hash == plan_->hash)) {
@@ -258,6 +258,7 @@ Status Executor::approve(const PlanHash& hash, const std::string& actor, Timesta
   RolloutEvent event;
   event.kind = EventKind::kApproved;
   event.actor = actor;
+  event.detail = why;
   emit(std::move(event), now);
   return {};
 }
@@ -282,7 +283,7 @@ Status Executor::pause(const std::string& actor, const std::string& why, Timesta
   return {};
 }
 
-Status Executor::resume(const std::string& actor, Timestamp now) {
+Status Executor::resume(const std::string& actor, Timestamp now, const std::string& why) {
   if (state_.phase != RolloutPhase::kPaused) return not_now(state_, "resumed");
   for (const TargetProgress& target : state_.targets) {
     if (target.unknown) {
@@ -295,16 +296,18 @@ Status Executor::resume(const std::string& actor, Timestamp now) {
   RolloutEvent event;
   event.kind = EventKind::kResumed;
   event.actor = actor;
+  event.detail = why;
   emit(std::move(event), now);
   return {};
 }
 
-Status Executor::promote(bool full, const std::string& actor, Timestamp now) {
+Status Executor::promote(bool full, const std::string& actor, Timestamp now, const std::string& why) {
   if (state_.phase != RolloutPhase::kRunning) return not_now(state_, "promoted");
   if (!full && !state_.gate_started) return fail(ErrorCode::kConflict, "the rollout waits at no gate", "promote it when it does, or with --full to pass all gates");
   RolloutEvent event;
   event.kind = EventKind::kPromoteAsked;
   event.actor = actor;
+  event.detail = why;
   event.full = full;
   emit(std::move(event), now);
   return {};
@@ -334,7 +337,7 @@ Status Executor::supersede(const std::string& why, Timestamp now) {
   return finish_or_roll_back(RolloutPhase::kSuperseded, why, "", now);
 }
 
-Status Executor::retry(const std::string& actor, Timestamp now) {
+Status Executor::retry(const std::string& actor, Timestamp now, const std::string& why) {
   if (state_.phase != RolloutPhase::kPaused && state_.phase != RolloutPhase::kIncomplete) return not_now(state_, "retried");
   bool any = false;
   for (std::uint32_t i = 0; i < state_.targets.size(); ++i) {
@@ -349,11 +352,13 @@ Status Executor::retry(const std::string& actor, Timestamp now) {
     if (!state_.targets[i].failed) continue;
     RolloutEvent event = about(EventKind::kTargetRetried, i);
     event.actor = actor;
+    event.detail = why;
     emit(std::move(event), now);
   }
   RolloutEvent event;
   event.kind = EventKind::kResumed;
   event.actor = actor;
+  event.detail = why;
   event.full = true;
   emit(std::move(event), now);
   return {};
@@ -431,7 +436,7 @@ void Executor::run(Timestamp now, const Surroundings& surroundings) {
       if (state_.failed_targets > plan_->policy.failures_max && plan_->policy.rollback_auto) break;
       [[fallthrough]];
     case RolloutPhase::kIncomplete:
-      waiting_ = state_.reason;
+      waiting_ = "a person";
       restore_where_due(now);
       return;
     case RolloutPhase::kRunning:

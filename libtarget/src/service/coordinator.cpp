@@ -533,7 +533,7 @@ Surroundings Coordinator::surroundings_of(const Active& active, Timestamp now) {
   // A rollback is never held up by a freeze, a window or a schedule.
   if (!plan.fast_path) {
     for (const auto& [scope, freeze] : freezes_) {
-      if (scope == "*" || scope == plan.name_space.str()) around.frozen = "the freeze of " + (scope == "*" ? std::string("everything") : scope) + " to end: " + freeze.reason;
+      if (scope == "*" || scope == plan.name_space.str()) around.frozen = "the freeze of " + (scope == "*" ? std::string("everything") : scope) + " to end" + (freeze.reason.empty() ? "" : ": " + freeze.reason);
     }
   }
   if (active.executor->state().phase != RolloutPhase::kPending) return around;
@@ -789,12 +789,12 @@ Status Coordinator::act(RolloutId rollout, const RolloutAction& action, Timestam
   const auto done = [&]() -> Status {
     switch (action.kind) {
       case RolloutAction::Kind::kPause: return executor.pause(action.actor, action.reason, now);
-      case RolloutAction::Kind::kResume: return executor.resume(action.actor, now);
-      case RolloutAction::Kind::kPromote: return executor.promote(false, action.actor, now);
-      case RolloutAction::Kind::kPromoteFull: return executor.promote(true, action.actor, now);
+      case RolloutAction::Kind::kResume: return executor.resume(action.actor, now, action.reason);
+      case RolloutAction::Kind::kPromote: return executor.promote(false, action.actor, now, action.reason);
+      case RolloutAction::Kind::kPromoteFull: return executor.promote(true, action.actor, now, action.reason);
       case RolloutAction::Kind::kAbort: return executor.abort(action.actor, action.reason, now);
-      case RolloutAction::Kind::kRetry: return executor.retry(action.actor, now);
-      case RolloutAction::Kind::kApprove: return executor.approve(action.plan, action.actor, now);
+      case RolloutAction::Kind::kRetry: return executor.retry(action.actor, now, action.reason);
+      case RolloutAction::Kind::kApprove: return executor.approve(action.plan, action.actor, now, action.reason);
       case RolloutAction::Kind::kReject: return executor.reject(action.actor, action.reason, now);
     }
     return fail(ErrorCode::kInvalidArgument, "no such action", "");

@@ -62,13 +62,13 @@ class Executor {
   void take(const EffectResult& result, Timestamp now);
 
   // What a person, or the trigger, asks. Errors: kConflict when the rollout's phase does not allow it; then nothing changed.
-  Status approve(const PlanHash& hash, const std::string& actor, Timestamp now);
+  Status approve(const PlanHash& hash, const std::string& actor, Timestamp now, const std::string& why = "");
   Status reject(const std::string& actor, const std::string& why, Timestamp now);
   Status pause(const std::string& actor, const std::string& why, Timestamp now);
-  Status resume(const std::string& actor, Timestamp now);
-  Status promote(bool full, const std::string& actor, Timestamp now);
+  Status resume(const std::string& actor, Timestamp now, const std::string& why = "");
+  Status promote(bool full, const std::string& actor, Timestamp now, const std::string& why = "");
   Status abort(const std::string& actor, const std::string& why, Timestamp now);
-  Status retry(const std::string& actor, Timestamp now);
+  Status retry(const std::string& actor, Timestamp now, const std::string& why = "");
   Status supersede(const std::string& why, Timestamp now);
 
   void decide(Timestamp now, const Surroundings& surroundings);
