@@ -21,6 +21,9 @@ void Context::notice(std::string_view text) {
 
 Result<Client*> Context::client() {
   if (client_ != nullptr) return client_.get();
+  if (settings_.local && arguments_.on("wait")) {
+    return fail(ErrorCode::kInvalidArgument, "with --local nothing goes live: there is no rollout to wait for", "leave --wait out, or start st8d over " + settings_.state_dir);
+  }
   std::unique_ptr<Transport> transport;
   if (settings_.local) {
     transport = make_local_transport({settings_.state_dir, settings_.timeout_ms, [this](std::string_view text) { notice(text); }});

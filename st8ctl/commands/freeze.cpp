@@ -10,6 +10,8 @@ constexpr Flag kReason{"message", 'm', FlagKind::kText, "TEXT", "Why; shown to w
 constexpr const Flag* kFreezeFlags[] = {&kAll, &kReason, &flags::kDryRun};
 constexpr const Flag* kUnfreezeFlags[] = {&kAll, &flags::kDryRun};
 constexpr const Flag* kReleaseFlags[] = {&flags::kDryRun};
+constexpr Flag kAllNamespaces{"all", 0, FlagKind::kBool, "", "Of every namespace"};
+constexpr const Flag* kQuarantineFlags[] = {&kAllNamespaces};
 constexpr Positional kReleased[] = {{"key", "The key, or the rollout in which it failed", true, false, Completes::kQuarantined}};
 
 Result<int> list_freezes(Context& context) {
@@ -56,7 +58,9 @@ Result<int> unfreeze(Context& context) { return set(context, false); }
 
 Result<wire::JsonValue> quarantined(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
-  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/quarantine", {{"namespace", context.settings().name_space}})));
+  Query query;
+  if (!context.arguments().on("all")) query.emplace_back("namespace", context.settings().name_space);
+  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/quarantine", std::move(query))));
   return parse_answer(response.body);
 }
 
@@ -65,13 +69,14 @@ Result<int> list_quarantine(Context& context) {
   ST8_ASSIGN(const bool printed, context.print_document(answer));
   if (printed) return 0;
   const auto& held = items_field(answer, "quarantine");
-  if (held.empty()) context.notice("nothing of namespace " + context.settings().name_space + " is in quarantine");
+  const bool all = context.arguments().on("all");
+  if (held.empty()) context.notice("nothing" + (all ? std::string() : " of namespace " + context.settings().name_space) + " is in quarantine");
   for (const wire::JsonValue& one : held) {
     if (context.format() == OutputFormat::kName) {
       context.out().line(field(one, "key"));
       continue;
     }
-    std::string line = field(one, "key") + " " + field(one, "change") + (one.find("hash") == nullptr ? "" : " hash=" + field(one, "hash").substr(0, 12)) + " branch=" + field(one, "branch") +
+    std::string line = field(one, "key") + " " + field(one, "change") + (all ? " namespace=" + field(one, "namespace") : "") + (one.find("hash") == nullptr ? "" : " hash=" + field(one, "hash").substr(0, 12)) + " branch=" + field(one, "branch") +
                        " rollout=" + field(one, "rollout") + " at=" + short_time(field(one, "at")) + " targets=";
     bool first = true;
     for (const wire::JsonValue& target : items_field(one, "targets")) {
@@ -109,7 +114,7 @@ Result<int> release(Context& context) {
 
 constexpr Command kFreezeList{"list", "List what is frozen, by whom and why", "", "st8ctl freeze list", {}, {}, {}, list_freezes};
 constexpr const Command* kFreezeChildren[] = {&kFreezeList};
-constexpr Command kQuarantineList{"list", "List the changes in quarantine", "", "st8ctl quarantine list", {}, {}, {}, list_quarantine};
+constexpr Command kQuarantineList{"list", "List the changes in quarantine", "", "st8ctl quarantine list\nst8ctl quarantine list --all", kQuarantineFlags, {}, {}, list_quarantine};
 constexpr Command kQuarantineRelease{"release",
                                      "Let a quarantined change come back",
                                      "By its key, or by the rollout in which it failed.",
@@ -139,7 +144,7 @@ const Command kQuarantine{"quarantine",
                           "What an automatic rollback took back may not return to the same targets as it was, by whatever road, until it is released.",
                           "st8ctl quarantine list\n"
                           "st8ctl quarantine release app/limits.json",
-                          {},
+                          kQuarantineFlags,
                           {},
                           kQuarantineChildren,
                           list_quarantine};

@@ -1,4 +1,6 @@
 // rollout: the rollouts of a branch, and what a person decides about one.
+#include <poll.h>
+
 #include <algorithm>
 
 #include "commands/commands.h"
@@ -20,10 +22,9 @@ constexpr Flag kPlanHash{"plan", 0, FlagKind::kText, "HASH", "The plan that was 
 constexpr const Flag* kListFlags[] = {&kLimit, &kOpen, &kAll};
 constexpr const Flag* kGetFlags[] = {&kEvents};
 constexpr const Flag* kWatchFlags[] = {&flags::kDeadline, &kEveryEvent};
-constexpr const Flag* kDryRunFlag[] = {&flags::kDryRun};
 constexpr const Flag* kReasonFlags[] = {&kReason, &flags::kDryRun};
-constexpr const Flag* kPromoteFlags[] = {&kFull, &flags::kDryRun};
-constexpr const Flag* kApproveFlags[] = {&kPlanHash, &kReason, &flags::kDryRun};
+constexpr const Flag* kPromoteFlags[] = {&kFull, &kReason, &flags::kDryRun};
+constexpr const Flag* kApproveFlags[] = {&kPlanHash, &kReason, &flags::kYes, &flags::kDryRun};
 constexpr Positional kRead[] = {{"id", "The rollout (default: the newest of the branch)", false, false, Completes::kRollouts}};
 constexpr Positional kWrite[] = {{"id", "The rollout (default: the one of the branch that is not over)", false, false, Completes::kRollouts}};
 
@@ -95,9 +96,18 @@ struct Verb {
   std::vector<std::string_view> phases;  // In which it may be asked.
 };
 
-Result<int> act(Context& context, const Verb& verb, const std::string& plan = "") {
+Status may_be_asked(const Verb& verb, const wire::JsonValue& detail) {
+  const std::string phase = field(detail, "phase");
+  if (std::find(verb.phases.begin(), verb.phases.end(), phase) != verb.phases.end()) return {};
+  const std::string id = field(detail, "id");
+  return fail(ErrorCode::kConflict, "rollout " + id + " is " + phase + ": " + std::string(verb.name) + " cannot be asked of it now", "`st8ctl rollout explain " + id + "` says what can be done");
+}
+
+Result<int> act(Context& context, const Verb& verb, std::string id = "", const std::string& plan = "") {
   const Arguments& arguments = context.arguments();
-  ST8_ASSIGN(const std::string id, chosen_rollout(context, true));
+  if (id.empty()) {
+    ST8_ASSIGN(id, chosen_rollout(context, true));
+  }
   const auto filled = [&](std::string_view text) {
     std::string out(text);
     if (const std::size_t at = out.find("{}"); at != std::string::npos) out.replace(at, 2, printable(id));
@@ -105,10 +115,7 @@ Result<int> act(Context& context, const Verb& verb, const std::string& plan = ""
   };
   if (context.dry_run()) {
     ST8_ASSIGN(const wire::JsonValue detail, detail_of(context, id));
-    const std::string phase = field(detail, "phase");
-    if (std::find(verb.phases.begin(), verb.phases.end(), phase) == verb.phases.end()) {
-      return fail(ErrorCode::kConflict, "rollout " + id + " is " + phase + ": it cannot be asked to " + std::string(verb.name) + " now", "`st8ctl rollout explain " + id + "` says what can be done");
-    }
+    ST8_TRY(may_be_asked(verb, detail));
     ST8_ASSIGN(const bool printed, context.print_document(detail));
     if (!printed) context.out().line(filled(verb.would));
     return 0;
@@ -139,16 +146,26 @@ Result<int> abort(Context& context) {
 Result<int> retry(Context& context) { return act(context, {"retry", "Trying the failed targets of rollout {} again.", "Would try the failed targets of rollout {} again.", {"paused", "incomplete"}}); }
 Result<int> reject(Context& context) { return act(context, {"reject", "Rejected rollout {}.", "Would reject rollout {}.", {"pending"}}); }
 
-// A rollout's plan never changes, so its hash stands for what `rollout get` and `rollout list` showed of it.
+// A rollout's plan never changes, so its id or its hash stands for what was looked at. Without either the one that is approved may be newer
+// than the one that was looked at: then it is shown, and asked about.
 Result<int> approve(Context& context) {
+  const Verb verb{"approve", "Approved rollout {}.", "Would approve rollout {}.", {"pending"}};
   ST8_ASSIGN(const std::string id, chosen_rollout(context, true));
   ST8_ASSIGN(const wire::JsonValue detail, detail_of(context, id));
+  ST8_TRY(may_be_asked(verb, detail));
   const std::string hash = field(detail, "plan_hash");
   const std::string looked_at = context.arguments().text_or("plan", hash);
   if (looked_at.size() < 8 || !hash.starts_with(looked_at)) {
     return fail(ErrorCode::kPreconditionFailed, "the plan of rollout " + id + " is " + hash.substr(0, 12) + ", not " + looked_at, "look at it with `st8ctl rollout get " + id + "`, then approve that");
   }
-  return act(context, {"approve", "Approved rollout {}.", "Would approve rollout {}.", {"pending"}}, hash);
+  if (context.arguments().positionals.empty() && !context.arguments().given("plan") && !context.dry_run()) {
+    const wire::JsonValue* plan = detail.find("plan");
+    if (!context.arguments().on("yes") && plan != nullptr) {
+      for (const std::string& line : plan_lines(*plan, context.err())) context.err().line(line);
+    }
+    ST8_TRY(context.confirm("Approve this plan, of rollout " + id + "?"));
+  }
+  return act(context, verb, id, hash);
 }
 
 constexpr Command kList{"list", "List the rollouts of a namespace, newest first", "", "st8ctl rollout list\nst8ctl rollout list --open --all", kListFlags, {}, {}, list};
@@ -173,14 +190,16 @@ constexpr Command kWatch{"watch",
                          watch};
 constexpr Command kExplain{"explain", "Say why a rollout is where it is, and what can be done", "", "st8ctl rollout explain r-12", {}, kRead, {}, explain};
 constexpr Command kPause{"pause", "Hold a running rollout where it is", "What has begun at a target ends; nothing new begins.", "st8ctl rollout pause r-12 -m \"looking at the latency\"", kReasonFlags, kWrite, {}, pause};
-constexpr Command kResume{"resume", "Let a paused rollout go on", "", "st8ctl rollout resume r-12", kDryRunFlag, kWrite, {}, resume};
+constexpr Command kResume{"resume", "Let a paused rollout go on", "", "st8ctl rollout resume r-12", kReasonFlags, kWrite, {}, resume};
 constexpr Command kPromote{"promote", "Pass the gate that a rollout waits at", "", "st8ctl rollout promote r-12\nst8ctl rollout promote r-12 --full", kPromoteFlags, kWrite, {}, promote};
 constexpr Command kAbort{"abort", "End a rollout and put every touched target back", "", "st8ctl rollout abort r-12 -m \"wrong region\"", kReasonFlags, kWrite, {}, abort};
-constexpr Command kRetry{"retry", "Try the failed targets of a rollout again", "", "st8ctl rollout retry r-12", kDryRunFlag, kWrite, {}, retry};
+constexpr Command kRetry{"retry", "Try the failed targets of a rollout again", "", "st8ctl rollout retry r-12", kReasonFlags, kWrite, {}, retry};
 constexpr Command kApprove{"approve",
                            "Approve the plan of a rollout",
-                           "The approval is for the plan's hash, and for nobody's own revision: whoever wrote it cannot approve it.",
-                           "st8ctl rollout approve r-12 --plan 5c1d0f22ab31",
+                           "The approval is for the plan's hash, and for nobody's own revision: whoever wrote it cannot approve it. When neither the rollout nor its plan is "
+                           "named, the plan is shown, and asked about.",
+                           "st8ctl rollout approve r-12\n"
+                           "st8ctl rollout approve --plan 5c1d0f22ab31",
                            kApproveFlags,
                            kWrite,
                            {},
@@ -190,12 +209,43 @@ constexpr const Command* kChildren[] = {&kList, &kGet, &kShow, &kWatch, &kExplai
 
 }  // namespace
 
-std::string rollout_id(std::string word) { return parse_number(word) ? "r-" + word : word; }
+Result<std::string> rollout_id(const std::string& word) {
+  const auto number = parse_number(word.starts_with("r-") ? word.substr(2) : word);
+  if (!number) return fail(ErrorCode::kInvalidArgument, quote(word) + " is no rollout", "they are called r-1, r-2 and so on: `st8ctl rollout list`");
+  return "r-" + std::to_string(*number);
+}
+
+namespace {
+
+// A head that moved this moment has no rollout yet, and the newest one is another's: st8d is given time to look at it. What cannot be asked
+// is left; the command itself says what is wrong.
+void wait_until_looked_at(Context& context, Client& client) {
+  constexpr int kLooks = 250;
+  constexpr int kBetweenMs = 20;
+  const auto resolved = client.call(get("/v1/resolve", context.scope_query()));
+  if (!resolved) return;
+  const auto head = wire::parse_resolve(resolved->body);
+  if (!head) return;
+  for (int i = 0; i < kLooks; ++i) {
+    const auto live = client.call(get("/v1/live", context.scope_query()));
+    if (!live) return;
+    const auto answer = parse_answer(live->body);
+    if (!answer) return;
+    const auto& branches = items_field(*answer, "branches");
+    if (std::any_of(branches.begin(), branches.end(), [&](const wire::JsonValue& branch) { return number_field(branch, "desired_revision") >= head->revision; })) return;
+    // No policy may name it at all.
+    if (branches.empty() && !client.call(get("/v1/plan", context.scope_query()))) return;
+    ::poll(nullptr, 0, kBetweenMs);
+  }
+}
+
+}  // namespace
 
 Result<std::string> chosen_rollout(Context& context, bool open) {
   const auto& words = context.arguments().positionals;
   if (!words.empty()) return rollout_id(words.front());
   ST8_ASSIGN(Client* const client, context.client());
+  wait_until_looked_at(context, *client);
   Query query = context.scope_query();
   if (open) query.emplace_back("open", "true");
   ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/rollouts", std::move(query)), "rollouts", 2));

@@ -19,8 +19,10 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-// Between looks at the server.
+// Between looks at the server: at least the first, and so many times what an answer takes, so that watching costs a busy server little.
 constexpr int kLookMs = 250;
+constexpr int kLookTimes = 10;
+constexpr int kLookMsMax = 5'000;
 // How long the server may be away before the watch gives up: a restart of st8d is shorter.
 constexpr std::chrono::seconds kAwayMax{30};
 
@@ -115,7 +117,12 @@ class Watch {
   // Its newest state; a server that is away for a moment is waited for.
   Result<bool> look() {
     ST8_ASSIGN(Client* const client, context_.client());
-    auto response = client->call(get("/v1/rollouts/" + percent_encoded(id_, false)));
+    const auto asked = Steady::now();
+    Call call = get("/v1/rollouts/" + percent_encoded(id_, false));
+    if (!tag_.empty()) call.headers.emplace_back("If-None-Match", tag_);
+    auto response = client->call(call);
+    const auto took_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - asked).count();
+    look_ms_ = std::clamp(static_cast<int>(std::min<std::int64_t>(took_ms, kLookMsMax)) * kLookTimes, kLookMs, kLookMsMax);
     if (!response) {
       if (response.error().code != ErrorCode::kUnavailable) return fail(response.error());
       if (!away_since_) away_since_ = Steady::now();
@@ -123,6 +130,8 @@ class Watch {
       return false;
     }
     away_since_.reset();
+    if (response->status == 304) return true;
+    tag_ = response->header("etag");
     ST8_ASSIGN(detail_, parse_answer(response->body));
     return true;
   }
@@ -146,8 +155,18 @@ class Watch {
       screen.draw(lines, size.ws_col);
       if (fresh && over()) return ended(true);
       if (late()) return ended(false);
-      ::poll(nullptr, 0, kLookMs);
+      ::poll(nullptr, 0, look_ms_);
     }
+  }
+
+  // In lines a wait shows as nothing at all: what it waits for is said, once.
+  void tell_waiting() {
+    const std::string phase = field(detail_, "phase");
+    std::string waiting = field(detail_, "waiting_for");
+    if (phase != "pending" && phase != "paused" && waiting != "promote") waiting.clear();
+    if (over() || waiting == told_waiting_) return;
+    told_waiting_ = waiting;
+    if (!waiting.empty()) context_.notice("rollout " + id_ + " is " + phase + " and waits for " + waiting + "; `st8ctl rollout explain " + id_ + "` says what can be done");
   }
 
   Result<Watched> in_lines() {
@@ -162,11 +181,12 @@ class Watch {
           if (every_event_ || tells_much(event)) context_.out().line(event_line(event));
         }
         context_.out().flush();
+        tell_waiting();
       }
       if (fresh && over()) return ended(true);
       if (late()) return ended(false);
       if (context_.out().broken()) return ended(false);
-      ::poll(nullptr, 0, kLookMs);
+      ::poll(nullptr, 0, look_ms_);
     }
   }
 
@@ -174,6 +194,9 @@ class Watch {
   std::string id_;
   bool every_event_;
   wire::JsonValue detail_;
+  std::string tag_;  // Of `detail_`.
+  std::string told_waiting_;
+  int look_ms_ = kLookMs;
   std::optional<Steady::time_point> end_;
   std::optional<Steady::time_point> away_since_;
 };

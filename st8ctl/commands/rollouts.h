@@ -19,8 +19,8 @@ inline constexpr int kExitIncomplete = 24;  // Some targets failed, and a person
 inline constexpr int kExitNotOver = 25;     // Within --deadline.
 int exit_code_of_phase(std::string_view phase);
 
-// "r-12", from "r-12" or "12".
-std::string rollout_id(std::string word);
+// "r-12", from "r-12" or "12". Errors: kInvalidArgument.
+Result<std::string> rollout_id(const std::string& word);
 // The rollout meant: the one that is named, else the newest of the branch. With `open`, else the one that is not over. Errors: kNotFound;
 // kInvalidArgument when several could be meant.
 Result<std::string> chosen_rollout(Context& context, bool open);

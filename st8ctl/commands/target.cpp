@@ -26,6 +26,15 @@ constexpr Positional kNew[] = {{"name", "The new target's name", true, false, Co
 constexpr Positional kSome[] = {{"name", "The targets (default: all)", false, true, Completes::kTargets}};
 constexpr Positional kMany[] = {{"name", "The targets", true, true, Completes::kTargets}};
 
+// As the server has it; here, so that no name reaches further than the one document.
+Status check_name(const std::string& name) {
+  const auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  const bool good = !name.empty() && name.size() <= 63 && alphanumeric(name.front()) && alphanumeric(name.back()) &&
+                    std::all_of(name.begin(), name.end(), [&](char c) { return alphanumeric(c) || c == '.' || c == '_' || c == '-'; });
+  if (good) return {};
+  return fail(ErrorCode::kInvalidArgument, quote(name) + " cannot be a target's name", "use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or a digit");
+}
+
 std::string document_of(const std::string& name) { return "targets/" + name + ".yaml"; }
 
 bool has_label(const wire::JsonValue& target, const std::string& wanted) {
@@ -63,6 +72,7 @@ Result<int> list(Context& context) {
 }
 
 Result<int> show(Context& context) {
+  ST8_TRY(check_name(context.arguments().positionals.front()));
   ST8_ASSIGN(Client* const client, context.client());
   ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/targets/" + percent_encoded(context.arguments().positionals.front(), false))));
   ST8_ASSIGN(const bool printed, context.print_document(response.body));
@@ -108,6 +118,7 @@ Result<std::string> written(Context& context) {
 Result<int> add(Context& context) {
   const Arguments& arguments = context.arguments();
   const std::string& name = arguments.positionals.front();
+  ST8_TRY(check_name(name));
   std::string text;
   if (const auto path = arguments.text("file")) {
     for (const char* flag : {"kind", "label", "env", "criticality", "spec"}) {
@@ -145,6 +156,7 @@ Result<int> remove(Context& context) {
   body.scope = {kSystem, "main"};
   std::string names;
   for (const std::string& name : context.arguments().positionals) {
+    ST8_TRY(check_name(name));
     body.keys.push_back(document_of(name));
     names += (names.empty() ? "" : ", ") + printable(name);
   }

@@ -74,26 +74,53 @@ struct WaveState {
   std::optional<std::int64_t> gate_since;  // Of the gate behind those passed.
 };
 
+struct OperationState {
+  std::string running;  // "step migrate", "health web, attempt 2"; empty: nothing is.
+  std::size_t done = 0;
+  std::optional<std::int64_t> retry_at;
+};
+
 struct Tree {
   std::vector<WaveState> waves;
-  std::map<std::string, std::int64_t> retry_at;  // By target.
+  std::map<std::string, OperationState> operations;  // By target.
+  std::size_t operations_total = 0;                  // At each target.
+  std::size_t current = 0;                           // The wave that began last.
 };
+
+void follow_operation(const JsonValue& event, const std::string& kind, OperationState& state) {
+  state.retry_at.reset();
+  if (const auto at = micros_of(event, "retry_at")) state.retry_at = *at;
+  if (kind == "op.started") {
+    const std::string name = field(event, "name");
+    state.running = field(event, "operation") + (name.empty() ? "" : " " + name);
+    if (number_field(event, "attempt") > 1) state.running += ", attempt " + field(event, "attempt");
+    return;
+  }
+  state.running.clear();
+  if (kind == "op.succeeded") ++state.done;
+  if (kind == "target.retried") state.done = 0;
+}
 
 Tree tree_of(const JsonValue& detail, const JsonValue& plan) {
   Tree tree;
   tree.waves.resize(items_field(plan, "waves").size());
+  tree.operations_total = items_field(plan, "operations").size();
   for (const JsonValue& event : items_field(detail, "events")) {
     const std::string kind = field(event, "kind");
     const std::string target = field(event, "target");
-    if (!target.empty()) {
-      tree.retry_at.erase(target);
-      if (const auto at = micros_of(event, "retry_at")) tree.retry_at[target] = *at;
+    if (!target.empty()) follow_operation(event, kind, tree.operations[target]);
+    if (kind == "target.failed" && tree.current < tree.waves.size()) tree.waves[tree.current].failed = true;
+    if (kind == "target.retried") {
+      for (WaveState& wave : tree.waves) wave.failed = false;
     }
     if (event.find("wave") == nullptr) continue;
     const std::uint64_t index = number_field(event, "wave");
     if (index >= tree.waves.size()) continue;
     WaveState& wave = tree.waves[index];
-    if (kind == "wave.started") wave.started = true;
+    if (kind == "wave.started") {
+      wave.started = true;
+      tree.current = index;
+    }
     if (kind == "wave.completed") wave.completed = true;
     if (kind == "gate.started") wave.gate_since = micros_of(event, "at");
     if (kind == "gate.passed") {
@@ -109,7 +136,6 @@ Tree tree_of(const JsonValue& detail, const JsonValue& plan) {
       const auto found = by_name.find(printable(name.text));
       if (found == by_name.end()) continue;
       tree.waves[i].targets.push_back(found->second);
-      tree.waves[i].failed = tree.waves[i].failed || flag_field(*found->second, "failed");
     }
   }
   return tree;
@@ -134,13 +160,23 @@ char mark_of(const JsonValue& target) {
   return '>';
 }
 
-std::string target_line(const JsonValue& target, const Tree& tree, std::size_t width, const Output& output, std::int64_t now_micros) {
+// In a wave: one that is neither begun nor at an operation of this target leaves it as it is, and behind its operations the target is done.
+char mark_in(const WaveState& wave, const JsonValue& target) {
+  const char kind = mark_of(target);
+  if (kind != '>' || target.find("running") != nullptr) return kind;
+  if (!wave.started) return '.';
+  return wave.completed || wave.gates_passed > 0 || wave.gate_since ? '+' : '>';
+}
+
+std::string target_line(const JsonValue& target, char kind, const Tree& tree, std::size_t width, const Output& output, std::int64_t now_micros) {
   std::string name = field(target, "name");
   const std::string shown = name + std::string(name.size() < width ? width - name.size() : 0, ' ');
-  std::string line = "    " + mark(output, mark_of(target)) + " " + shown + "  " + field(target, "stage");
-  if (const std::string running = field(target, "running"); !running.empty()) line += ", " + running + " is running";
-  const auto retry = tree.retry_at.find(name);
-  if (now_micros != 0 && retry != tree.retry_at.end() && retry->second > now_micros) line += ", tried again in " + short_duration(retry->second - now_micros);
+  std::string line = "    " + mark(output, kind) + " " + shown + "  " + field(target, "stage");
+  if (const auto found = tree.operations.find(name); found != tree.operations.end()) {
+    const OperationState& state = found->second;
+    if (!state.running.empty()) line += ", " + state.running + " (" + std::to_string(state.done + 1) + " of " + std::to_string(tree.operations_total) + ")";
+    if (now_micros != 0 && state.retry_at && *state.retry_at > now_micros) line += ", tried again in " + short_duration(*state.retry_at - now_micros);
+  }
   if (const std::string error = field(target, "error"); !error.empty()) line += ": " + error;
   return line;
 }
@@ -169,16 +205,17 @@ void add_wave(const JsonValue& detail, const JsonValue& plan, const Tree& tree, 
   const bool over = is_final_phase(phase);
   const char kind = wave.failed ? '!' : wave.completed ? '+' : wave.started && !over ? '>' : wave.started ? '<' : '.';
   std::string line = "  " + mark(output, kind) + " wave " + std::to_string(index + 1) + " of " + std::to_string(waves.size()) + "  " + field(waves[index], "label");
-  const std::string counts = counts_of(wave.targets);
   // The last wave reads back what the others did: its targets stand there.
-  if (index > 0 && form == WaveForm::kWhole && field(waves[index], "label") == "confirm") form = WaveForm::kCounted;
+  const bool confirms = index > 0 && field(waves[index], "label") == "confirm";
+  if (confirms) form = !wave.started ? WaveForm::kLine : form == WaveForm::kWhole ? WaveForm::kCounted : form;
+  const std::string counts = confirms && !wave.started ? "" : counts_of(wave.targets);
   if (form == WaveForm::kLine || form == WaveForm::kCounted) line += counts.empty() ? "" : ": " + counts;
   lines.push_back(line);
   if (form == WaveForm::kLine) return;
   for (const JsonValue* target : wave.targets) {
-    const char target_mark = mark_of(*target);
+    const char target_mark = mark_in(wave, *target);
     if (form == WaveForm::kCounted && target_mark != '!' && target_mark != '>') continue;
-    lines.push_back(target_line(*target, tree, width, output, now_micros));
+    lines.push_back(target_line(*target, target_mark, tree, width, output, now_micros));
   }
   const auto& gates = items_field(waves[index], "gates");
   for (std::size_t i = 0; i < gates.size(); ++i) {
@@ -372,6 +409,17 @@ std::string event_line(const JsonValue& event) {
   return line;
 }
 
+namespace {
+
+bool decides(std::string_view kind) {
+  for (const std::string_view one : {"approved", "rejected", "paused", "resumed", "promote.asked", "target.retried", "incomplete", "rollback.started"}) {
+    if (kind == one) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 Lines rollout_explanation(const JsonValue& detail) {
   Lines lines;
   const std::string id = field(detail, "id");
@@ -382,12 +430,18 @@ Lines rollout_explanation(const JsonValue& detail) {
   lines.push_back("Rollout " + id + " takes revision " + field(detail, "revision") + " of " + field(detail, "namespace") + "/" + field(detail, "branch") + " live. It is " + phase +
                   (reason.empty() ? "." : ": " + reason + "."));
   if (phase == "promoted") lines.push_back("All " + total + " targets read back what was planned, and were healthy.");
-  else lines.push_back(field(detail, "targets_activated") + " of " + total + " targets have it, " + field(detail, "targets_touched") + " were touched, " + field(detail, "targets_failed") + " failed.");
+  else lines.push_back(field(detail, "targets_activated") + " of " + total + " targets have it; " + field(detail, "targets_touched") + " touched, " + field(detail, "targets_failed") + " failed.");
   if (!waiting.empty()) lines.push_back("It waits for " + waiting + ".");
   for (const JsonValue& target : items_field(detail, "targets")) {
     const std::string error = field(target, "error");
     if (!error.empty()) lines.push_back("Target " + field(target, "name") + " (" + field(target, "stage") + "): " + error);
   }
+  Lines decided;
+  for (const JsonValue& event : items_field(detail, "events")) {
+    if (decides(field(event, "kind"))) decided.push_back("  " + event_line(event));
+  }
+  if (!decided.empty()) lines.emplace_back("What was decided, and by whom (nobody named: by st8d itself):");
+  lines.insert(lines.end(), decided.begin(), decided.end());
   const std::string back = field(detail, "rollback_revision");
   if (!back.empty()) lines.push_back("The branch went back by revision " + back + "; `st8ctl show " + back + "` shows it.");
   std::vector<std::string> next;
@@ -407,7 +461,13 @@ Lines rollout_explanation(const JsonValue& detail) {
   } else if (phase == "rolling-back") {
     next = {"st8ctl rollout watch " + id};
   } else if (phase == "rolled-back") {
-    next = {"st8ctl quarantine list                 the changes that may not come back as they are", "st8ctl diff " + field(detail, "revision") + "~1 " + field(detail, "revision") + "  what was wrong"};
+    const JsonValue* plan = detail.find("plan");
+    const std::string promoted = plan == nullptr ? "" : field(*plan, "promoted_revision");
+    // Before anything was promoted there is nothing to compare with, and nothing goes into quarantine.
+    if (!promoted.empty() && promoted != "0") {
+      next = {"st8ctl diff " + promoted + " " + field(detail, "revision") + "  what the targets would have got", "st8ctl quarantine list  the changes that may not come back as they are"};
+    }
+    next.emplace_back("mend it, and apply that");
   }
   if (!next.empty()) lines.emplace_back("Next:");
   for (std::string& one : next) lines.push_back("  " + std::move(one));

@@ -41,7 +41,8 @@ class Cli {
     std::filesystem::create_directories(home());
     std::filesystem::create_directories(work());
     if (mode != Mode::kServer) return;
-    daemon_ = std::make_unique<Daemon>(DaemonOptions{state_dir(), std::move(daemon_flags)});
+    daemon_flags_ = std::move(daemon_flags);
+    daemon_ = std::make_unique<Daemon>(DaemonOptions{state_dir(), daemon_flags_});
     EXPECT_TRUE(daemon_->wait_ready()) << daemon_->log();
   }
 
@@ -49,6 +50,14 @@ class Cli {
   std::filesystem::path work() const { return directory_.path() / "work"; }  // Where st8ctl is run.
   std::string state_dir() const { return (directory_.path() / "state").string(); }
   Daemon& daemon() { return *daemon_; }
+  // Kills the daemon and starts another over the same state, at the same address.
+  void restart() {
+    std::vector<std::string> flags = daemon_flags_;
+    flags.insert(flags.end(), {"--listen", "127.0.0.1:" + std::to_string(daemon_->port())});
+    daemon_->kill();
+    daemon_ = std::make_unique<Daemon>(DaemonOptions{state_dir(), std::move(flags)});
+    EXPECT_TRUE(daemon_->wait_ready()) << daemon_->log();
+  }
   bool has_daemon() const { return daemon_ != nullptr; }
   std::string url() const { return daemon_ != nullptr ? daemon_->url() : std::string(); }
   void file(const std::string& name, std::string_view content) const { write_file(work() / name, content); }
@@ -82,6 +91,7 @@ class Cli {
  private:
   Mode mode_;
   TempDirectory directory_;
+  std::vector<std::string> daemon_flags_;
   std::unique_ptr<Daemon> daemon_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <thread>
 
 #include "cli/cli_fixture.h"
 #include "render/document.h"
@@ -27,7 +28,7 @@ std::string masked(std::string text) {
 
 class Rollouts : public testing::Test {
  protected:
-  Rollouts() : cli(Mode::kServer) {}
+  explicit Rollouts(std::vector<std::string> daemon_flags = {}) : cli(Mode::kServer, std::move(daemon_flags)) {}
 
   std::filesystem::path root(const std::string& target) const { return cli.home() / "roots" / target; }
   void add_targets(const std::vector<std::string>& names) {
@@ -61,7 +62,7 @@ class Rollouts : public testing::Test {
 
 // Passes as long as the document says so.
 std::string health(const std::filesystem::path& root) {
-  return "health: [{name: good, command: {argv: [grep, -q, good, " + (root / "current/app/a").string() + "]}, interval: 20ms, successes: 1, deadline: 300ms, when: [after]}]\n";
+  return "health: [{name: good, command: {argv: [grep, -q, good, " + (root / "current/app/a").string() + "]}, interval: 20ms, successes: 1, deadline: 1500ms, when: [after]}]\n";
 }
 
 TEST_F(Rollouts, APlanSaysWhatWouldHappenAndWhy) {
@@ -110,7 +111,7 @@ TEST_F(Rollouts, AFreezeHoldsUntilItIsLifted) {
             "r-1 namespace=default branch=main revision=1 phase=pending targets=0/1 at=<time> waits_for=\"the freeze of default to end: black friday\"\n");
   EXPECT_EQ(cli.ok({"rollout", "explain"}),
             "Rollout r-1 takes revision 1 of default/main live. It is pending.\n"
-            "0 of 1 targets have it, 0 were touched, 0 failed.\n"
+            "0 of 1 targets have it; 0 touched, 0 failed.\n"
             "It waits for the freeze of default to end: black friday.\n"
             "Next:\n"
             "  st8ctl freeze list\n"
@@ -146,7 +147,11 @@ TEST_F(Rollouts, AnApprovalIsForOnePlanAndNotByItsAuthor) {
   // The next one is the anonymous author's own.
   cli.ok({"apply", "-v", "app/a=mine\n"});
   ASSERT_TRUE(waits_for("r-2", "an approval"));
-  const RunResult own = cli.run({"rollout", "approve"});
+  // Nothing is approved that may not be what was looked at: not named, the plan is shown and asked about.
+  const RunResult unasked = cli.run({"rollout", "approve"});
+  EXPECT_EQ(unasked.code, 2);
+  EXPECT_THAT(unasked.err, AllOf(StartsWith("Plan for default/main revision 2, from revision 1\n"), HasSubstr("error: Approve this plan, of rollout r-2? Nobody is there to be asked\n")));
+  const RunResult own = cli.run({"rollout", "approve", "--yes"});
   EXPECT_EQ(own.code, 4);
   EXPECT_THAT(own.err, HasSubstr("cannot approve it"));
   EXPECT_EQ(cli.ok({"rollout", "reject", "-m", "not before Monday"}), "Rejected rollout r-2.\n");
@@ -172,7 +177,7 @@ TEST_F(Rollouts, ACanaryWaitsForAPersonAndGoesOnOrBack) {
             "  · wave 3 of 4  canary 100%\n"
             "    · web-3  pending\n"
             "    · web-4  pending\n"
-            "  · wave 4 of 4  confirm: 1 activated, 3 pending\n");
+            "  · wave 4 of 4  confirm\n");
   EXPECT_EQ(cli.ok({"rollout", "promote", "--dry-run"}), "Would promote rollout r-1 past its gate.\n");
   EXPECT_EQ(cli.ok({"rollout", "pause", "-m", "looking"}), "Paused rollout r-1.\n");
   EXPECT_EQ(cli.run({"rollout", "promote"}).code, 6);
@@ -232,6 +237,186 @@ TEST_F(Rollouts, WaitTellsHowItEndedAndWhatIsLive) {
   const RunResult back = cli.run({"rollback", "1", "--wait"});
   EXPECT_EQ(back.code, 0) << back.err;
   EXPECT_EQ(read_file(root("web-2") / "current/app/a"), "good\n");
+}
+
+TEST_F(Rollouts, WhatIncompleteMeansAndHowItEnds) {
+  add_targets({"web-1", "web-2"});
+  // The second target's own check fails until its mark is there.
+  write_file(root("web-1") / "ok", "");
+  begin("strategy: {type: sequential}\nmaxFailures: 1\nretry: {attempts: 1}\n"
+        "health: [{name: mark, command: {argv: [test, -e, \"" + (cli.home() / "roots/{{ target.name }}/ok").string() + "\"]}, interval: 20ms, successes: 1, deadline: 1500ms}]\n");
+  const RunResult watched = cli.run({"rollout", "watch"});
+  EXPECT_EQ(watched.code, 24) << watched.out << watched.err;
+  EXPECT_THAT(masked(watched.out), HasSubstr("<time> target.failed target=web-2 detail=\"health: health check \\\"mark\\\" did not pass within "));
+  const std::string tree = masked(cli.ok({"rollout", "get"}));
+  EXPECT_THAT(tree, StartsWith("rollout r-1  default/main revision 1  incomplete\n"));
+  EXPECT_THAT(tree, HasSubstr("  ✔ wave 1 of 3  batch 1 of 2\n    ✔ web-1  activated\n"));
+  EXPECT_THAT(tree, HasSubstr("    ↩ web-2  restored: health: health check \"mark\" did not pass within "));
+  const std::string told = cli.ok({"rollout", "explain"});
+  EXPECT_THAT(told, HasSubstr("\nNext:\n  st8ctl rollout retry r-1  tries failed targets again\n  st8ctl rollout abort r-1  puts every touched target back\n"));
+  const nlohmann::json json = nlohmann::json::parse(cli.ok({"rollout", "explain", "-o", "json"}));
+  EXPECT_EQ(json["phase"], "incomplete");
+  EXPECT_EQ(json["explanation"].back(), "  or apply something better: a new revision takes its place");
+  EXPECT_EQ(cli.ok({"rollout", "retry", "--dry-run"}), "Would try the failed targets of rollout r-1 again.\n");
+  write_file(root("web-2") / "ok", "");
+  EXPECT_EQ(cli.ok({"rollout", "retry", "-m", "the disk was full"}), "Trying the failed targets of rollout r-1 again.\n");
+  EXPECT_EQ(cli.run({"rollout", "watch"}).code, 0);
+  EXPECT_THAT(masked(cli.ok({"rollout", "explain"})), HasSubstr("  <time> target.retried target=web-2 detail=\"the disk was full\" actor=anonymous\n"));
+}
+
+TEST_F(Rollouts, ANewerRevisionTakesTheOlderOnesPlace) {
+  add_targets({"web-1"});
+  begin("strategy: {type: canary, steps: [{setWeight: 100}, {pause: {}}]}\n");
+  ASSERT_TRUE(waits_for("r-1", "promote"));
+  cli.ok({"apply", "-v", "app/a=better\n"});
+  const RunResult superseded = cli.run({"rollout", "watch", "r-1"});
+  EXPECT_EQ(superseded.code, 21) << superseded.out;
+  ASSERT_TRUE(waits_for("r-2", "promote"));
+  EXPECT_EQ(cli.ok({"rollout", "list", "--open", "-o", "name"}), "r-2\n");
+  EXPECT_EQ(cli.ok({"rollout", "list", "-o", "name"}), "r-2\nr-1\n");
+  EXPECT_EQ(cli.ok({"rollout", "promote", "-m", "looks good"}), "Promoting rollout r-2 past its gate.\n");
+  EXPECT_EQ(cli.run({"rollout", "watch"}).code, 0);
+  EXPECT_THAT(masked(cli.ok({"rollout", "get", "--events"})), HasSubstr("<time> promote.asked detail=\"looks good\" actor=anonymous\n"));
+}
+
+TEST_F(Rollouts, BlueGreenPreviewsEverywhereThenSwitches) {
+  add_targets({"web-1", "web-2"});
+  begin("strategy: {type: blue-green, autoPromotion: false, scaleDownDelay: 10ms}\n");
+  ASSERT_TRUE(waits_for("r-1", "promote"));
+  EXPECT_EQ(masked(cli.ok({"rollout", "get"})),
+            "rollout r-1  default/main revision 1  running\n"
+            "  blue-green, 0 of 2 targets activated, 0 touched, 0 failed; plan <hash>\n"
+            "  waits for promote\n"
+            "  ▶ wave 1 of 3  preview\n"
+            "    ✔ web-1  validated\n"
+            "    ✔ web-2  validated\n"
+            "    ▶ gate: pause until promoted\n"
+            "  · wave 2 of 3  switch\n"
+            "    · web-1  validated\n"
+            "    · web-2  validated\n"
+            "    · gate: bake 10ms\n"
+            "  · wave 3 of 3  confirm\n");
+  EXPECT_FALSE(std::filesystem::exists(root("web-1") / "current"));
+  cli.ok({"rollout", "promote"});
+  EXPECT_EQ(cli.run({"rollout", "watch"}).code, 0);
+  EXPECT_EQ(read_file(root("web-2") / "current/app/a"), "good\n");
+}
+
+class LoggedRollouts : public Rollouts {
+ protected:
+  LoggedRollouts() : Rollouts({"--log-format", "text"}) {}
+};
+
+// Whoever watches is not thrown out by a restart of st8d, and the rollout goes on where it was.
+TEST_F(LoggedRollouts, AWatchOutlivesARestartOfTheServer) {
+  add_targets({"web-1"});
+  begin("strategy: {type: canary, steps: [{setWeight: 100}, {pause: {}}]}\n");
+  ASSERT_TRUE(waits_for("r-1", "promote"));
+  const auto looks = [&] {
+    std::size_t count = 0;
+    const std::string log = cli.daemon().log();
+    for (std::size_t at = log.find("/v1/rollouts/r-1"); at != std::string::npos; at = log.find("/v1/rollouts/r-1", at + 1)) ++count;
+    return count;
+  };
+  const std::size_t before = looks();
+  RunResult watched;
+  std::thread watcher([&] { watched = cli.run({"rollout", "watch", "1"}); });
+  EXPECT_TRUE(eventually([&] { return looks() >= before + 2; }));  // So the first was answered and told.
+  cli.restart();
+  EXPECT_TRUE(waits_for("r-1", "promote"));
+  cli.ok({"rollout", "promote"});
+  watcher.join();
+  EXPECT_EQ(watched.code, 0) << watched.out << watched.err;
+  EXPECT_THAT(watched.err, HasSubstr("rollout r-1 is running and waits for promote; `st8ctl rollout explain r-1` says what can be done\n"));
+  EXPECT_THAT(watched.out, HasSubstr(" promote.asked actor=anonymous\n"));
+}
+
+TEST_F(Rollouts, WhatIsWrongIsRefusedAndChangesNothing) {
+  add_targets({"web-1"});
+  begin("strategy: {type: canary, steps: [{setWeight: 100}, {pause: {}}]}\n");
+  ASSERT_TRUE(waits_for("r-1", "promote"));
+  const std::string operations = cli.ok({"operations", "-o", "json"});
+  const std::string rollout = cli.ok({"rollout", "get", "r-1", "-o", "json"});
+  struct Case {
+    std::vector<std::string> words;
+    int code;
+    std::string says;
+  };
+  const std::vector<Case> cases{
+      {{"rollout", "pasue"}, 2, "did you mean \"pause\""},
+      {{"rollout", "get", "r-77"}, 5, "there is no rollout r-77"},
+      {{"rollout", "get", "77"}, 5, "there is no rollout r-77"},
+      {{"rollout", "get", "r-"}, 2, "r-"},
+      {{"rollout", "get", "../../v1/live"}, 2, "rollout"},
+      {{"rollout", "get", ""}, 2, "error: \"\" is no rollout\nhint: they are called r-1, r-2 and so on"},
+      {{"rollout", "get", "99999999999999999999"}, 2, "rollout"},
+      {{"rollout", "watch", "r-77"}, 5, "there is no rollout r-77"},
+      {{"rollout", "watch", "--deadline", "soon"}, 2, "--deadline"},
+      {{"rollout", "watch", "--branch", "side"}, 5, "there are no rollouts of default/side"},
+      {{"rollout", "list", "--limit", "some"}, 2, "--limit"},
+      {{"rollout", "resume"}, 6, "the rollout is running and cannot be resumed"},
+      {{"rollout", "resume", "--dry-run"}, 6, "rollout r-1 is running: resume cannot be asked of it now"},
+      {{"rollout", "retry"}, 6, "the rollout is running and cannot be retried"},
+      {{"rollout", "approve", "r-1"}, 6, "rollout r-1 is running: approve cannot be asked of it now"},
+      {{"rollout", "reject", "r-1"}, 6, "hint: abort it instead"},
+      {{"rollout", "abort", "r-2"}, 5, "there is no rollout r-2"},
+      {{"rollout", "pause", "-n", "elsewhere"}, 5, "no rollout of elsewhere/main is under way"},
+      {{"rollout", "promote", "r-1", "r-2"}, 2, "r-2"},
+      {{"plan", "77"}, 5, "77"},
+      {{"plan", "--at", "~~"}, 2, "~~"},
+      {{"plan", "--branch", "side"}, 5, "side"},
+      {{"live", "--at", "yesterday-ish"}, 2, "yesterday-ish"},
+      {{"live", "--at", "main~1"}, 2, "is not a time"},
+      {{"drift", "--target"}, 2, "--target"},
+      {{"reconcile", "web-9"}, 5, "nothing is live on target web-9"},
+      {{"reconcile", "../x"}, 2, "../x"},
+      {{"unfreeze"}, 5, "default"},
+      {{"freeze", "-n", "no//name"}, 2, "no//name"},
+      {{"freeze", "-m", std::string(100'000, 'x')}, 8, "reason"},
+      {{"quarantine", "release"}, 2, "key"},
+      {{"quarantine", "release", "app/a"}, 5, "app/a"},
+      {{"quarantine", "release", "app/a", "--dry-run"}, 5, "app/a"},
+      {{"target", "show", "web-9"}, 5, "did you mean `web-1`?"},
+      {{"target", "show", "a/b"}, 2, "a/b"},
+      {{"target", "remove"}, 2, "name"},
+      {{"target", "remove", "web-9"}, 5, "web-9"},
+      {{"target", "check", "web-1", "web-9"}, 5, "there is no target web-9"},
+      {{"target", "add", "we b", "--kind", "file", "--spec", "root=/x"}, 2, "we b"},
+      {{"target", "add", "../w", "--kind", "file", "--spec", "root=/x"}, 2, "../w"},
+      {{"target", "add", "web-3", "--kind", "file", "--spec", "root=relative"}, 9, "root"},
+      {{"target", "add", "web-3", "--kind", "file", "--spec", "root=/x", "--criticality", "huge"}, 2, "huge"},
+      {{"target", "add", "web-3", "--kind", "file", "--spec", "rot=/x"}, 9, "spec.ro"},
+      {{"target", "add", "web-3", "-f", "missing.yaml"}, 5, "missing.yaml"},
+      {{"apply", "-v", "x=1", "--wait", "--deadline", "soon"}, 2, "--deadline"},
+  };
+  for (const Case& one : cases) {
+    std::string shown;
+    for (const std::string& word : one.words) shown += " " + word.substr(0, 60);
+    const RunResult got = cli.run(one.words);
+    EXPECT_EQ(got.code, one.code) << shown << "\n" << got.out << got.err;
+    EXPECT_EQ(got.out, "") << shown;
+    EXPECT_THAT(got.err, AllOf(StartsWith("error: "), HasSubstr(one.says))) << shown;
+    // As a document it is a problem, with the same code.
+    std::vector<std::string> as_json = one.words;
+    as_json.insert(as_json.end(), {"-o", "json"});
+    const RunResult json = cli.run(as_json);
+    EXPECT_EQ(json.code, one.code) << shown;
+  }
+  EXPECT_EQ(cli.ok({"operations", "-o", "json"}), operations);
+  EXPECT_EQ(cli.ok({"rollout", "get", "r-1", "-o", "json"}), rollout);
+  EXPECT_EQ(cli.ok({"freeze", "list"}), "");
+}
+
+TEST(RolloutsLocally, NothingGoesLiveAndNobodyWaitsForIt) {
+  const Cli cli(Mode::kLocal);
+  cli.ok({"apply", "-v", "a=1"});
+  const RunResult waited = cli.run({"apply", "-v", "a=2", "--wait"});
+  EXPECT_EQ(waited.code, 2);
+  EXPECT_THAT(waited.err, HasSubstr("error: with --local nothing goes live: there is no rollout to wait for\n"));
+  EXPECT_EQ(cli.ok({"get", "a"}), "1");
+  const RunResult frozen = cli.run({"freeze"});
+  EXPECT_EQ(frozen.code, 11) << frozen.err;
+  EXPECT_THAT(frozen.err, HasSubstr("rollouts are run by st8d, not by a store opened locally\nhint: start st8d over the state directory\n"));
 }
 
 TEST_F(Rollouts, LiveTellsNowAndThen) {

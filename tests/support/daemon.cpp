@@ -19,8 +19,10 @@ namespace st8::test {
 
 Daemon::Daemon(DaemonOptions options) : options_(std::move(options)), ready_file_(options_.state_dir + ".ready") {
   std::filesystem::remove(ready_file_);
-  std::vector<std::string> words = {std::string(ST8_BIN_DIR) + "/st8d", "--state-dir", options_.state_dir, "--ready-file", ready_file_,
-                                    "--log-format", "none"};
+  std::vector<std::string> words = {std::string(ST8_BIN_DIR) + "/st8d", "--state-dir", options_.state_dir, "--ready-file", ready_file_};
+  if (std::find(options_.arguments.begin(), options_.arguments.end(), "--log-format") == options_.arguments.end()) {
+    words.insert(words.end(), {"--log-format", "none"});
+  }
   if (std::find(options_.arguments.begin(), options_.arguments.end(), "--listen") == options_.arguments.end()) {
     words.insert(words.end(), {"--listen", "127.0.0.1:0"});
   }
