@@ -1,9 +1,10 @@
 #include "crash/daemon_crash.h"
+#include "support/seed.h"
 
 namespace st8::test {
 namespace {
 
-TEST(DaemonCrash, SurvivesSigkillUnderWriters) { expect_survives_kills(8, 1); }
+TEST(DaemonCrash, SurvivesSigkillUnderWriters) { expect_survives_kills(8, first_seed()); }
 
 // At each write boundary of the pipeline, at an early and at later commits.
 class DaemonFailpoint : public testing::TestWithParam<const char*> {};

@@ -11,6 +11,7 @@
 #include "merge/json_scan.h"
 #include "merge/sequence_merge.h"
 #include "merge/yaml_scan.h"
+#include "support/seed.h"
 
 namespace st8::state::merge {
 namespace {
@@ -182,13 +183,13 @@ void check(const Format& format, std::uint64_t seed) {
 }
 
 TEST(MergeProperty, JsonOfAnyIndentation) {
-  for (std::uint64_t seed = 1; seed <= 1'500; ++seed) {
+  for (std::uint64_t first = st8::test::first_seed(), seed = first; seed - first < 1'500; ++seed) {
     ASSERT_NO_FATAL_FAILURE(check(json_format(static_cast<int>(seed % 4) * 2 - 2 < 0 ? -1 : static_cast<int>(seed % 4) * 2 - 2), seed));
     if (testing::Test::HasFailure()) return;
   }
 }
 TEST(MergeProperty, YamlInBlockStyle) {
-  for (std::uint64_t seed = 1; seed <= 1'500; ++seed) {
+  for (std::uint64_t first = st8::test::first_seed(), seed = first; seed - first < 1'500; ++seed) {
     ASSERT_NO_FATAL_FAILURE(check(yaml_format(), seed));
     if (testing::Test::HasFailure()) return;
   }
@@ -197,7 +198,7 @@ TEST(MergeProperty, YamlInBlockStyle) {
 // Changes of different members of a map: all land, whatever the sides.
 TEST(MergeProperty, DisjointChangesAllLand) {
   for (const Format& format : {json_format(2), json_format(-1), yaml_format()}) {
-    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    for (std::uint64_t first = st8::test::first_seed(), seed = first; seed - first < 300; ++seed) {
       Random random(seed);
       Json base = Json::object();
       for (int i = 0; i < 12; ++i) {
@@ -244,7 +245,7 @@ std::vector<Symbol> edited(std::vector<Symbol> sequence, Random& random, std::si
 }
 
 TEST(MergeProperty, DifferencesOfSequencesApply) {
-  for (std::uint64_t seed = 1; seed <= 3'000; ++seed) {
+  for (std::uint64_t first = st8::test::first_seed(), seed = first; seed - first < 3'000; ++seed) {
     Random random(seed);
     const std::size_t alphabet = 1 + random.below(random.one_in(2) ? 4 : 1000);
     const auto from = random_sequence(random, random.below(60), alphabet);
@@ -266,7 +267,7 @@ TEST(MergeProperty, DifferencesOfSequencesApply) {
 
 TEST(MergeProperty, RegionsCoverAllThreeAndMirror) {
   using Kind = Region::Kind;
-  for (std::uint64_t seed = 1; seed <= 3'000; ++seed) {
+  for (std::uint64_t first = st8::test::first_seed(), seed = first; seed - first < 3'000; ++seed) {
     Random random(seed);
     const std::size_t alphabet = 1 + random.below(random.one_in(2) ? 4 : 1000);
     const auto base = random_sequence(random, random.below(40), alphabet);
@@ -295,7 +296,7 @@ TEST(MergeProperty, RegionsCoverAllThreeAndMirror) {
 }
 
 TEST(MergeProperty, LinesOfText) {
-  for (std::uint64_t seed = 1; seed <= 1'000; ++seed) {
+  for (std::uint64_t first = st8::test::first_seed(), seed = first; seed - first < 1'000; ++seed) {
     Random random(seed);
     const auto text = [](const std::vector<Symbol>& lines) {
       std::string out;

@@ -4,17 +4,16 @@
 #include <cstdlib>
 
 #include "sim/simulation.h"
+#include "support/seed.h"
 
 namespace st8::target::sim {
 namespace {
 
 TEST(Simulation, InvariantsHoldOverManySeeds) {
-  std::uint64_t first = 1, count = 500;
+  std::uint64_t first = test::first_seed(), count = 500;
   if (const char* seed = std::getenv("ST8_SIM_SEED")) {
     first = std::strtoull(seed, nullptr, 10);
     count = 1;
-  } else if (const char* other = std::getenv("ST8_TEST_SEED")) {
-    first = std::strtoull(other, nullptr, 10);  // ./dev soak: others each time.
   }
   std::uint64_t ended = 0, rollbacks = 0, crashes = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
