@@ -132,7 +132,7 @@ class RolloutCrash {
   }
 
   // Kills st8d at `rounds` random instants of rollouts; `meanwhile` may trouble other parts, each round.
-  void survive(int rounds, std::uint64_t seed, const std::function<void(std::mt19937_64&)>& meanwhile = {}) {
+  void expect_survives(int rounds, std::uint64_t seed, const std::function<void(std::mt19937_64&)>& meanwhile = {}) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
     ASSERT_TRUE(start()) << daemon_->log();

@@ -6,7 +6,7 @@ namespace {
 
 TEST(RolloutCrashFile, FiftyKillsDuringRollouts) {
   TempDirectory directory;
-  RolloutCrash(directory.path(), file_targets(directory.path())).survive(50, first_seed(20261121));
+  RolloutCrash(directory.path(), file_targets(directory.path())).expect_survives(50, first_seed(20261121));
 }
 
 }  // namespace
