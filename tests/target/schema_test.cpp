@@ -136,7 +136,8 @@ planExpiry: 1h30m
 // Good ones, at least one of each driver.
 std::vector<std::string> targets_everywhere() {
   return {"kind: file\nlabels: {role: web, port: 80}\ncriticality: high\nenv: prod\nspec: {root: /srv/app, mode: files, keep: 3}\n",
-          "kind: exec\nspec: {program: /bin/x, sha256: " + std::string(64, 'a') + ", args: [--a, 1], config: {url: x, n: 1}}\n"};
+          "kind: exec\nspec: {program: /bin/x, sha256: " + std::string(64, 'a') + ", args: [--a, 1], config: {url: x, n: 1}}\n",
+          "kind: ssh\nspec: {host: web-1, root: /srv/app, user: deploy, port: 22, keep: 1, identityFile: /k, agent: /a, knownHosts: /h, hostKeys: strict, config: /dev/null, connectTimeout: 5s, share: 0, controlDirectory: /c}\n"};
 }
 
 TEST(Schema, KnowsTheFieldsThatTheParserKnows) {
@@ -245,7 +246,9 @@ TEST(Schema, RefusesWhatTheParserRefuses) {
       "kind: file\nspec: {root: /srv//x}\n", "kind: file\nspec: {root: /srv/}\n", "kind: file\nspec: {root: /}\n", "kind: file\nspec: {root: /srv, kep: 3}\n", "kind: file\nspec: {root: /srv, keep: 1001}\n",
       "kind: file\nspec: {root: /srv, mode: link}\n", "kind: file\nlables: {}\nspec: {root: /x}\n", "kind: file\nlabels: [a]\nspec: {root: /x}\n", "kind: file\nlabels: {a: [b]}\nspec: {root: /x}\n",
       "kind: file\ncriticality: huge\nspec: {root: /x}\n", "kind: file\nenv: [prod]\nspec: {root: /x}\n", "kind: exec\nspec: {}\n", "kind: exec\nspec: {program: x}\n", "kind: exec\nspec: {program: /x, sha256: abc}\n",
-      "kind: exec\nspec: {program: /x, args: a}\n", "kind: exec\nspec: {program: /x, config: {a: [b]}}\n", "kind: exec\nspec: {program: /x, root: /y}\n"};
+      "kind: exec\nspec: {program: /x, args: a}\n", "kind: exec\nspec: {program: /x, config: {a: [b]}}\n", "kind: exec\nspec: {program: /x, root: /y}\n",
+      "kind: ssh\nspec: {host: h}\n", "kind: ssh\nspec: {host: \"-o\", root: /x}\n", "kind: ssh\nspec: {host: h, root: x}\n", "kind: ssh\nspec: {host: h, root: /x, port: 0}\n", "kind: ssh\nspec: {host: h, root: /x, config: \"/a b\"}\n",
+      "kind: ssh\nspec: {host: h, root: /x, hostKeys: \"no\"}\n", "kind: ssh\nspec: {host: h, root: /x, share: 5}\n", "kind: ssh\nspec: {host: h, root: /x, user: \"-l\"}\n"};
   for (const auto& [which, documents] : {std::pair{Which::kRollout, policies}, std::pair{Which::kTarget, targets}}) {
     const std::vector<std::string> answers = by_schema(which, documents);
     for (std::size_t i = 0; i < documents.size(); ++i) {

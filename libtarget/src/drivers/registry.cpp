@@ -4,12 +4,13 @@
 
 #include "drivers/exec/exec_driver.h"
 #include "drivers/file/file_driver.h"
+#include "drivers/ssh/ssh_driver.h"
 
 namespace st8::target {
 namespace drivers {
 namespace {
 
-constexpr std::array<std::string_view, 2> kKinds = {"file", "exec"};
+constexpr std::array<std::string_view, 3> kKinds = {"file", "exec", "ssh"};
 
 class BuiltinDrivers final : public DriverFactory {
  public:
@@ -22,6 +23,10 @@ class BuiltinDrivers final : public DriverFactory {
       ST8_ASSIGN(exec::ExecSpec spec, read_spec<exec::ExecSpec>(target));
       return exec::make_exec_driver(target, std::move(spec));
     }
+    if (target.kind == "ssh") {
+      ST8_ASSIGN(ssh::SshSpec spec, read_spec<ssh::SshSpec>(target));
+      return ssh::make_ssh_driver(std::move(spec));
+    }
     return fail(ErrorCode::kUnprocessable, "there is no driver \"" + target.kind + "\"", "");
   }
 };
@@ -33,6 +38,7 @@ std::span<const std::string_view> driver_kinds() { return kKinds; }
 void check_spec(std::string_view kind, strict_yaml::Context& context, const strict_yaml::Value& spec) {
   if (kind == "file") file::FileSpec().read(context, spec);
   if (kind == "exec") exec::ExecSpec().read(context, spec);
+  if (kind == "ssh") ssh::SshSpec().read(context, spec);
 }
 
 }  // namespace drivers

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,6 +91,8 @@ Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& orde
     }
     return status;
   };
+  // Tells at once when the program is over; a kernel that has none (-1) is asked again and again instead.
+  const Fd over(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   ::fcntl(in.write.get(), F_SETFL, O_NONBLOCK);
   ProcessEnd end;
   std::string_view input = order.input;
@@ -117,8 +120,11 @@ Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& orde
       ::kill(-child, SIGKILL);
       return fail(good.error().code, order.argv.front() + ": " + good.error().message, "");
     }
-    pollfd fds[3] = {{out_open ? out.read.get() : -1, POLLIN, 0}, {err_open ? err.read.get() : -1, POLLIN, 0}, {in.write.valid() ? in.write.get() : -1, POLLOUT, 0}};
-    ::poll(fds, 3, exited ? 10 : 20);
+    pollfd fds[4] = {{out_open ? out.read.get() : -1, POLLIN, 0},
+                     {err_open ? err.read.get() : -1, POLLIN, 0},
+                     {in.write.valid() ? in.write.get() : -1, POLLOUT, 0},
+                     {exited ? -1 : over.get(), POLLIN, 0}};
+    ::poll(fds, 4, exited ? 10 : 20);
     const auto pull = [&](int fd, std::string& text, bool& open) {
       char buffer[16 << 10];
       const ssize_t got = ::read(fd, buffer, sizeof buffer);

@@ -13,6 +13,7 @@
 #include "codec/json.h"
 #include "drivers/file/root.h"
 #include "drivers/names.h"
+#include "drivers/redaction.h"
 #include "effects/process.h"
 
 namespace st8::target::exec {
@@ -23,7 +24,6 @@ using file::Fd;
 
 constexpr std::size_t kProgramBytesMax = 64u << 20;
 constexpr std::size_t kAnswerBytesMax = 16u << 20;   // A list of the files of a large content.
-constexpr std::size_t kMessageBytesMax = 500;
 
 // The program as it was when its hash was taken: a sealed copy in memory, which nobody can change before it is run. What is not
 // pinned is run from where it lies.
@@ -71,22 +71,6 @@ class Program {
   Fd copy_;
   std::string path_;
 };
-
-// What a program says of an error, fit for a record: one line, bounded, and with nothing of the content in it.
-std::string told(std::string text, const Content* content) {
-  if (content != nullptr) {
-    for (const ContentFile& file : content->files) {
-      std::string_view bytes = *file.bytes;
-      while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == ' ')) bytes.remove_suffix(1);
-      // Shorter ones are in any sentence.
-      if (bytes.size() < 4) continue;
-      for (std::size_t at = 0; (at = text.find(bytes, at)) != std::string::npos;) text.replace(at, bytes.size(), "(redacted)");
-    }
-  }
-  if (text.size() > kMessageBytesMax) text = text.substr(0, kMessageBytesMax) + "...";
-  std::replace_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
-  return text;
-}
 
 class ExecDriver final : public TargetDriver {
  public:
@@ -179,7 +163,7 @@ class ExecDriver final : public TargetDriver {
     order.output_bytes_max = kAnswerBytesMax;
     order.separate_errors = true;  // What it says there may hold content, and is dropped.
     auto end = effects::run_process(call, order);
-    if (!end) return fail(end.error().code, spec_.program + " " + std::string(operation) + ": " + told(end.error().message, content), end.error().hint);
+    if (!end) return fail(end.error().code, spec_.program + " " + std::string(operation) + ": " + drivers::redacted(end.error().message, content), end.error().hint);
     if (end->truncated) return fail(misspoken("it answers more than 16 MiB"));
     const Json answer = Json::parse(end->output, nullptr, false);
     if (answer.is_discarded() || !answer.is_object()) {
@@ -194,7 +178,7 @@ class ExecDriver final : public TargetDriver {
       return found != answer.end() && found->is_string() ? found->get<std::string>() : std::string();
     };
     const std::string code = text("code");
-    const std::string message = "target " + target_.name.str() + ": " + std::string(operation) + ": " + told(text("message"), content);
+    const std::string message = "target " + target_.name.str() + ": " + std::string(operation) + ": " + drivers::redacted(text("message"), content);
     if (code == "unavailable") return fail(ErrorCode::kUnavailable, message, "");
     if (code == "stale_token") return fail(ErrorCode::kPreconditionFailed, message, "another rollout took it over");
     if (code == "not_found") return fail(ErrorCode::kNotFound, message, "");

@@ -1,0 +1,218 @@
+#include "drivers/ssh/connection.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "drivers/redaction.h"
+#include "drivers/ssh/remote_script.h"
+#include "effects/process.h"
+
+namespace st8::target::ssh {
+namespace {
+
+constexpr std::size_t kAnswerBytesMax = 64u << 20;  // A list of the files of a very large content.
+constexpr std::size_t kSocketPathMax = 80;          // The kernel takes 107; the client adds 17 while it makes one.
+
+// ssh reads '%', '~', '$', quotes and spaces in paths as its own; those are no part of one here.
+bool plain(std::string_view text, std::string_view more) {
+  return !text.empty() && text.front() != '-' && std::all_of(text.begin(), text.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || more.find(c) != std::string_view::npos;
+  });
+}
+
+void read_path(strict_yaml::Map& map, std::string_view name, std::string& out) {
+  const auto value = map.take(name);
+  if (!value) return;
+  if (auto text = value->text()) out = std::move(*text);
+  if (out.empty() || out.front() != '/') value->problem("must be an absolute path");
+  else if (!plain(out, "/._-+@=,:")) value->problem("must be a path of letters, digits and /._-+@=,:");
+}
+
+std::string last_line(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+  return std::string(text.substr(text.find_last_of('\n') + 1));
+}
+
+bool has(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+}
+
+std::string seconds(std::chrono::nanoseconds time, std::int64_t least) {
+  return std::to_string(std::max<std::int64_t>(least, std::chrono::ceil<std::chrono::seconds>(time).count()));
+}
+
+// What the client itself says when there is no answer.
+Error connection_error(const SshSpec& spec, const std::string& errors, int exit_code, const Content* content) {
+  const std::string said = drivers::redacted(last_line(errors), content);
+  const std::string message = "ssh to " + spec.host + ": " + (said.empty() ? "ended with status " + std::to_string(exit_code) : said);
+  if (has(errors, {"Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"})) {
+    return {ErrorCode::kUnprocessable, "ssh to " + spec.host + ": its host key is not the one that is known",
+            "check the key at the machine itself, then add it to the known hosts: ssh-keyscan tells what the host offers"};
+  }
+  if (has(errors, {"Permission denied (", "Too many authentication failures", "Load key"})) return {ErrorCode::kUnprocessable, message, "let the target's user take this key, or name another `identityFile`"};
+  if (has(errors, {"Bad configuration option", "Bad owner or permissions", "command-line line"})) return {ErrorCode::kUnprocessable, message, "mend the client's configuration"};
+  // The other end has no program to run the script with, or no rights in the root.
+  if (exit_code == 126 || exit_code == 127 || (exit_code != 255 && has(errors, {"Permission denied"}))) return {ErrorCode::kUnprocessable, message, "the target needs sh and coreutils"};
+  return {ErrorCode::kUnavailable, message, ""};
+}
+
+}  // namespace
+
+void SshSpec::read(strict_yaml::Context& context, const strict_yaml::Value& value) {
+  strict_yaml::Map map(context, value);
+  if (const auto given = map.require("host")) {
+    if (auto text = given->text()) host = std::move(*text);
+    if (!plain(host, ".-_:") || host.size() > 255) given->problem("must be a host's name or address");
+  }
+  if (const auto given = map.take("user")) {
+    if (auto text = given->text()) user = std::move(*text);
+    if (!plain(user, "._-@") || user.size() > 64) given->problem("must be a user's name");
+  }
+  map.integer("port", port, 1, 65535);
+  if (const auto given = map.require("root")) {
+    if (auto text = given->text()) root = std::move(*text);
+    if (root.empty() || root.front() != '/') given->problem("must be an absolute path");
+    else if (root == "/") given->problem("must not be the root of the machine");
+    else if (!check_relative_path(std::string_view(root).substr(1))) given->problem("must be a plain path, without \"..\", \"//\" or a '/' at its end");
+  }
+  map.integer("keep", keep, 0, 1000);
+  read_path(map, "identityFile", identity_file);
+  read_path(map, "agent", agent);
+  read_path(map, "knownHosts", known_hosts);
+  read_path(map, "config", config);
+  if (const auto given = map.take("hostKeys")) {
+    constexpr std::array<std::string_view, 2> kWords = {"strict", "accept-new"};
+    if (const auto index = given->word(kWords)) accept_new = *index == 1;
+  }
+  map.duration("connectTimeout", connect_timeout);
+  map.duration("share", share);
+  read_path(map, "controlDirectory", control_directory);
+  map.finish();
+}
+
+std::vector<std::string> client_words(const SshSpec& spec, const std::string& socket) {
+  std::vector<std::string> words = {"ssh", "-T", "-a", "-x"};
+  const auto option = [&](std::string text) {
+    words.emplace_back("-o");
+    words.push_back(std::move(text));
+  };
+  if (!spec.config.empty()) {
+    words.emplace_back("-F");
+    words.push_back(spec.config);
+  }
+  // Nobody is there to be asked.
+  option("BatchMode=yes");
+  option(std::string("StrictHostKeyChecking=") + (spec.accept_new ? "accept-new" : "yes"));
+  if (!spec.known_hosts.empty()) {
+    option("UserKnownHostsFile=" + spec.known_hosts);
+    option("GlobalKnownHostsFile=none");
+    option("UpdateHostKeys=no");
+  }
+  option("ConnectTimeout=" + seconds(spec.connect_timeout, 1));
+  option("ServerAliveInterval=5");
+  option("ServerAliveCountMax=3");
+  option("ClearAllForwardings=yes");
+  option("PermitLocalCommand=no");
+  option("RemoteCommand=none");
+  option("EscapeChar=none");
+  option("LogLevel=ERROR");
+  if (!spec.identity_file.empty()) {
+    option("IdentitiesOnly=yes");
+    words.emplace_back("-i");
+    words.push_back(spec.identity_file);
+  }
+  if (!spec.agent.empty()) option("IdentityAgent=" + spec.agent);
+  if (socket.empty()) {
+    option("ControlMaster=no");
+    option("ControlPath=none");
+  } else {
+    option("ControlMaster=auto");
+    option("ControlPath=" + socket);
+    option("ControlPersist=" + seconds(spec.share, 1));
+  }
+  if (spec.port != 0) {
+    words.emplace_back("-p");
+    words.push_back(std::to_string(spec.port));
+  }
+  if (!spec.user.empty()) {
+    words.emplace_back("-l");
+    words.push_back(spec.user);
+  }
+  words.emplace_back("--");
+  words.push_back(spec.host);
+  return words;
+}
+
+Result<std::string> control_socket(const SshSpec& spec) {
+  if (spec.share.count() == 0) return std::string();
+  const std::string directory = spec.control_directory.empty() ? "/tmp/st8-ssh-" + std::to_string(::geteuid()) : spec.control_directory;
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return fail(ErrorCode::kUnprocessable, "make " + directory + ": " + std::strerror(errno), "name a `controlDirectory` that can be made");
+  struct stat info;
+  if (::lstat(directory.c_str(), &info) != 0) return fail(ErrorCode::kUnavailable, "stat " + directory + ": " + std::strerror(errno), "");
+  if (!S_ISDIR(info.st_mode) || info.st_uid != ::geteuid() || (info.st_mode & 0077u) != 0) {
+    return fail(ErrorCode::kUnprocessable, directory + " must be a directory of this user's with mode 0700: whoever can enter it can use the connections", "remove it, or name another `controlDirectory`");
+  }
+  std::string all;
+  for (const std::string& word : client_words(spec, "")) all += word + '\0';
+  std::string socket = directory + "/" + Hash::of(all).hex().substr(0, 16);
+  if (socket.size() > kSocketPathMax) return fail(ErrorCode::kUnprocessable, "the path " + socket + " is too long for a socket", "name a shorter `controlDirectory`");
+  return socket;
+}
+
+Result<Answer> run_remote(const CallContext& call, const SshSpec& spec, const std::string& assignments, std::string_view input, const Content* content) {
+  ST8_TRY(call.check());
+  ST8_ASSIGN(const std::string socket, control_socket(spec));
+  effects::ProcessOrder order;
+  order.argv = client_words(spec, socket);
+  order.argv.emplace_back(kBootstrap);
+  const std::string script = assignments + std::string(remote_script());
+  order.input = std::to_string(script.size()) + " " + seconds(call.remaining(), 1) + "\n" + script;
+  order.input.append(input);
+  order.output_bytes_max = kAnswerBytesMax;
+  order.separate_errors = true;
+  auto end = effects::run_process(call, order);
+  if (!end) {
+    // A connection that no longer carries anything must not be what the next call waits on. Whatever still uses it goes on.
+    if (!socket.empty() && end.error().code == ErrorCode::kUnavailable) ::unlink(socket.c_str());
+    return fail(end.error().code, "ssh to " + spec.host + ": " + (end.error().code == ErrorCode::kUnavailable && call.remaining().count() <= 0 ? "timed out" : end.error().message), end.error().hint);
+  }
+  if (end->truncated) return fail(ErrorCode::kUnprocessable, "ssh to " + spec.host + ": the answer is larger than 64 MiB", "");
+  // What the login shell printed before is passed over.
+  const std::size_t mark = end->output.find(kAnswerMark);
+  if (mark == std::string::npos) {
+    if (end->exit_code == 137) return fail(ErrorCode::kUnavailable, "ssh to " + spec.host + ": killed there at its deadline", "");
+    return fail(connection_error(spec, end->errors, end->exit_code, content));
+  }
+  const std::size_t begin = mark + kAnswerMark.size();
+  const std::size_t line = end->output.find('\n', begin);
+  if (line == std::string::npos) return fail(ErrorCode::kUnavailable, "ssh to " + spec.host + ": the answer was cut short", "");
+  Answer answer;
+  const std::string first = end->output.substr(begin, line - begin);
+  const std::size_t space = first.find(' ');
+  answer.word = first.substr(0, space);
+  answer.message = space == std::string::npos ? "" : first.substr(space + 1);
+  if (answer.word == "failed") {
+    const std::string said = last_line(end->errors);
+    const bool refused = has(said, {"Permission denied", "Operation not permitted", "Read-only file system", "Not a directory", "Is a directory", "Too many levels of symbolic links", "File name too long"});
+    return fail(refused ? ErrorCode::kUnprocessable : ErrorCode::kUnavailable, spec.host + ": " + drivers::redacted(answer.message + (said.empty() ? "" : ": " + said), content), "");
+  }
+  if (end->exit_code != 0) return fail(ErrorCode::kUnavailable, "ssh to " + spec.host + ": ended with status " + std::to_string(end->exit_code) + ": " + drivers::redacted(last_line(end->errors), content), "");
+  answer.body = end->output.substr(line + 1);
+  return answer;
+}
+
+std::string quoted(std::string_view text) {
+  std::string word = "'";
+  for (const char c : text) {
+    if (c == '\'') word += "'\\''";
+    else word += c;
+  }
+  return word + "'";
+}
+
+}  // namespace st8::target::ssh
