@@ -203,8 +203,8 @@ Status ApplyCommand::build(Committer& committer) {
   ST8_TRY(committer.check_expected(request_.branch, *branch, context));
   const RevisionPointer head = Committer::head_of(*branch);
   const TreeRoot& root = head->revision.tree;
-  tree::UncommittedNodes& nodes = committer.nodes(*ns);
-  NodeMark mark(nodes);
+  GroupNodes& nodes = committer.nodes(*ns);
+  const NodeMark mark(nodes);
   ST8_TRY(check_conditions(nodes, root));
 
   const RevisionNumber number = Committer::next_revision(*ns);
@@ -232,9 +232,7 @@ Status ApplyCommand::build(Committer& committer) {
   draft.change_count = edited.changes.size();
   draft.cause = request_.cause;
   draft.cause_detail = request_.cause_detail;
-  ST8_TRY(finish_commit(committer, *ns, request_.branch, *branch, draft, std::move(edited.changes), std::move(blobs), context, answer));
-  if (!context.dry_run) mark.keep();
-  return {};
+  return finish_commit(committer, *ns, request_.branch, *branch, draft, std::move(edited.changes), std::move(blobs), context, answer);
 }
 
 // Copy ------------------------------------------------------------------------------------------------------------------

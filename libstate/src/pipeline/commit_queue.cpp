@@ -1,83 +1,215 @@
 #include "pipeline/commit_queue.h"
 
-namespace st8::state::pipeline {
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-CommitQueue::CommitQueue(const Options& options, CommitGroup commit_group)
-    : options_(options), commit_group_(std::move(commit_group)), committer_([this] { run_committer(); }) {}
+#include <string>
+
+#include "pipeline/committer.h"
+
+namespace st8::state::pipeline {
+namespace {
+
+// std::atomic::wait() would do, but it yields its processor a dozen times before it sleeps: with more clients than cores
+// that was a fifteenth of the daemon's work.
+void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected) {
+  ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+}
+void futex_wake(std::atomic<std::uint32_t>& word) { ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0); }
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// How often the writer looks whether the builder is gone before it sleeps: about as long as a command takes to build.
+constexpr int kLooks = 300;
+
+}  // namespace
+
+CommitQueue::CommitQueue(Committer& committer, std::size_t queue_max)
+    : committer_(committer), queue_max_(queue_max), helper_([this] { run_helper(); }) {}
 
 CommitQueue::~CommitQueue() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
-  wake_committer_.notify_one();
-  committer_.join();
+  helper_wake_.notify_one();
+  helper_.join();
 }
 
 Status CommitQueue::submit(Command& command) {
-  std::unique_lock lock(mutex_);
-  if (length_.load(std::memory_order_relaxed) >= options_.queue_max) {
-    return fail(ErrorCode::kRateLimited, "too many writes are waiting (" + std::to_string(options_.queue_max) + ")",
+  if (length_.fetch_add(1, std::memory_order_relaxed) >= queue_max_) {
+    length_.fetch_sub(1, std::memory_order_relaxed);
+    return fail(ErrorCode::kRateLimited, "too many writes are waiting (" + std::to_string(queue_max_) + ")",
                 "Retry after a moment, with fewer writes at once.");
   }
-  length_.fetch_add(1, std::memory_order_relaxed);
-  const std::size_t bytes = command.bytes();
-  if (groups_.empty() || groups_.back()->commands.size() >= options_.group_max ||
-      groups_.back()->bytes + bytes > options_.group_bytes_max) {
-    groups_.push_back(std::make_shared<Group>());
+  command.state_.store(Command::kWaiting, std::memory_order_relaxed);  // It may have been submitted, and answered, before.
+  {
+    Lock lock(mutex_);
+    queue_.push_back(&command);
+    // A writer who waits for the builder's role comes first, and passes it on.
+    if (!building_.load(std::memory_order_relaxed) && !seal_wanted_.load(std::memory_order_relaxed)) {
+      building_.store(true, std::memory_order_relaxed);
+      build(lock, command);
+    }
   }
-  const std::shared_ptr<Group> group = groups_.back();
-  group->commands.push_back(&command);
-  group->bytes += bytes;
-
-  if (busy_) {
-    lock.unlock();
-    group->done.wait(0, std::memory_order_acquire);
-    return std::move(command.status);
+  while (sleep(command) == Command::kBuild) {
+    Lock lock(mutex_);
+    build(lock, command);
   }
-
-  // Nobody is at work, so nobody waited before us: the oldest group is ours.
-  busy_ = true;
-  const std::shared_ptr<Group> own = take(lock);
-  commit(*own, true);
-  lock.lock();
-  if (groups_.empty()) {
-    busy_ = false;
-  } else {
-    hand_over_ = true;
-    lock.unlock();
-    wake_committer_.notify_one();
-  }
+  length_.fetch_sub(1, std::memory_order_relaxed);
   return std::move(command.status);
 }
 
-std::shared_ptr<CommitQueue::Group> CommitQueue::take(std::unique_lock<std::mutex>& lock) {
-  std::shared_ptr<Group> group = std::move(groups_.front());
-  groups_.pop_front();
+void CommitQueue::build(Lock& lock, const Command& own) {
+  const auto answered = [&] { return own.state_.load(std::memory_order_relaxed) == Command::kAnswered; };
+  while (!queue_.empty() && !committer_.full() && !seal_wanted_.load(std::memory_order_relaxed) && !(built_ && !writing_) &&
+         !answered()) {
+    Command& next = *queue_.front();
+    queue_.pop_front();
+    lock.unlock();
+    committer_.build(next);
+    lock.lock();
+    built_ = true;
+  }
+  std::shared_ptr<CommitGroup> group;
+  if (built_ && !writing_) {
+    writing_ = true;
+    if (answered()) {
+      call_helper();
+    } else {
+      built_ = false;
+      lock.unlock();
+      group = committer_.seal();
+      lock.lock();
+    }
+  }
+  pass_builder_on(lock);
   lock.unlock();
+  if (group == nullptr) return;
+  write(*group);
+  group.reset();
+  lock.lock();
+  if (built_) {
+    call_helper();
+  } else {
+    stop_writing();
+  }
+  lock.unlock();
+}
+
+void CommitQueue::stop_writing() {
+  writing_ = false;
+  // With nobody building, the lock is as good as the builder's role.
+  if (!building_.load(std::memory_order_relaxed)) committer_.let_go_of_sealed();
+}
+
+void CommitQueue::pass_builder_on(Lock&) {
+  if (seal_wanted_.load(std::memory_order_relaxed)) {
+    building_.store(false, std::memory_order_relaxed);
+    builder_gone_.notify_one();
+  } else if (!queue_.empty() && !committer_.full()) {
+    tell(*queue_.front(), Command::kBuild);  // It stays at its place; its own thread takes it from there.
+  } else {
+    building_.store(false, std::memory_order_relaxed);
+  }
+}
+
+void CommitQueue::become_builder(Lock& lock) {
+  seal_wanted_.store(true, std::memory_order_relaxed);
+  if (building_.load(std::memory_order_relaxed)) {
+    lock.unlock();
+    for (int i = 0; i < kLooks && building_.load(std::memory_order_relaxed); ++i) relax();
+    lock.lock();
+    builder_gone_.wait(lock, [this] { return !building_.load(std::memory_order_relaxed); });
+  }
+  seal_wanted_.store(false, std::memory_order_relaxed);
+  building_.store(true, std::memory_order_relaxed);
+}
+
+void CommitQueue::write(CommitGroup& group) {
+  // The commands may be gone as soon as they are answered, and the group is still looked at by the builder.
+  const std::vector<Command*> commands = std::move(group.commands);
+  if (const Status status = committer_.write(group); !status) {
+    for (Command* command : commands) command->status = status;
+    std::vector<Command*> abandoned;
+    {
+      Lock lock(mutex_);
+      become_builder(lock);
+      abandoned = committer_.abandon(status.error());
+      built_ = false;
+      pass_builder_on(lock);
+    }
+    answer(commands);
+    answer(abandoned);
+    return;
+  }
+  answer(commands);
+}
+
+std::shared_ptr<CommitGroup> CommitQueue::seal_next(Lock& lock) {
+  if (!built_) {
+    stop_writing();
+    return nullptr;
+  }
+  become_builder(lock);
+  built_ = false;
+  lock.unlock();
+  std::shared_ptr<CommitGroup> group = committer_.seal();
+  lock.lock();
+  pass_builder_on(lock);
   return group;
 }
 
-void CommitQueue::commit(Group& group, bool leading) {
-  commit_group_(group.commands);
-  length_.fetch_sub(group.commands.size(), std::memory_order_relaxed);
-  const bool others = group.commands.size() > (leading ? 1u : 0u);
-  group.done.store(1, std::memory_order_release);
-  if (others) group.done.notify_all();
+void CommitQueue::call_helper() {
+  helper_called_ = true;
+  helper_wake_.notify_one();
 }
 
-void CommitQueue::run_committer() {
-  std::unique_lock lock(mutex_);
+void CommitQueue::run_helper() {
+  ::pthread_setname_np(::pthread_self(), "st8-writer");  // For who looks with top or perf; at most 15 bytes.
+  Lock lock(mutex_);
   while (true) {
-    wake_committer_.wait(lock, [this] { return stop_ || hand_over_; });
-    if (!hand_over_) return;
-    while (!groups_.empty()) {
-      const std::shared_ptr<Group> group = take(lock);
-      commit(*group, false);
+    helper_wake_.wait(lock, [this] { return stop_ || helper_called_; });
+    if (!helper_called_) return;
+    helper_called_ = false;
+    while (std::shared_ptr<CommitGroup> group = seal_next(lock)) {
+      lock.unlock();
+      write(*group);
+      group.reset();
       lock.lock();
     }
-    hand_over_ = false;
-    busy_ = false;
+  }
+}
+
+// From the exchange on, a command may be gone. Waking an address where nobody sleeps any more does no harm.
+void CommitQueue::tell(Command& command, Command::State what) {
+  if (command.state_.exchange(what, std::memory_order_acq_rel) == Command::kSleeping) futex_wake(command.state_);
+}
+
+void CommitQueue::answer(const std::vector<Command*>& commands) {
+  for (Command* command : commands) tell(*command, Command::kAnswered);
+}
+
+Command::State CommitQueue::sleep(Command& command) {
+  while (true) {
+    std::uint32_t state = command.state_.load(std::memory_order_acquire);
+    if (state == Command::kAnswered) return Command::kAnswered;
+    if (state == Command::kBuild) {
+      // Nobody answers it before it is built, and from here until then the builder is this thread.
+      command.state_.store(Command::kWaiting, std::memory_order_relaxed);
+      return Command::kBuild;
+    }
+    if (state == Command::kWaiting &&
+        !command.state_.compare_exchange_strong(state, Command::kSleeping, std::memory_order_acq_rel)) {
+      continue;
+    }
+    futex_wait(command.state_, Command::kSleeping);
   }
 }
 

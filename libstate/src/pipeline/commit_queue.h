@@ -1,19 +1,32 @@
-// The queue before the committer: concurrent writers gather in groups, and each group is committed at once.
+// The queue before the committer, and who does its work: the writers themselves, and one thread that helps.
 //
-// Flat combining: a writer that finds nobody at work leads, on its own thread, so one client alone pays no hand-off. Who
-// comes while a group is being committed gathers in the next one; when the leader's group is done and others wait, a
-// committer thread takes over and works until nobody waits. All writers of a group sleep on one word and are woken by one
-// system call.
+// Two roles, each held by at most one thread. The builder takes commands from the queue, in order, and builds them into
+// the open group. The writer seals the open group, writes it with one sync, publishes it and answers its commands. So a
+// group is built while the one before is on its way to the disk, and a group holds all that came meanwhile. A client that
+// is alone holds both roles, one after the other, on its own thread: no hand-off, no other thread.
+//
+// Why nobody waits for ever. Whether a role is held, the queue, and `built_` (the open group has commands) are all read and
+// changed under one mutex. Between two sections under it, these hold:
+//   1. A queued command has a builder; or the open group is full; or the writer waits to become the builder.
+//   2. A built command that is not sealed has a writer; or a builder, who becomes the writer on giving up that role.
+// A role is given up in the very section that looks at what is left to do, so these are kept:
+//   - The builder stops when the queue is empty, the group is full, the writer wants to seal, nobody writes what it has
+//     built, or its own command is answered. If nobody writes, it takes the role of the writer (or, its own command being
+//     answered, calls the helper to it). Its own role then goes to the writer who wants it, or else to the first in the
+//     queue, whose thread is woken with it, or else to nobody (queue empty, or group full and thus with a writer).
+//   - The writer stops when nothing is built. To seal (after a failure: to forget what was built on it) it needs to be the
+//     builder for a moment, and comes before all others: who builds stops behind the command at hand, and
+//     holds nothing else that the writer could wait for. Afterwards the role goes on as above.
+//   - A writer that is a client hands its role to the helper rather than serve others for longer than its own group.
+// Nobody waits but: clients, for their answer or a role; the writer, for the builder; the helper, for the writer's role.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <thread>
 #include <vector>
 
@@ -22,65 +35,81 @@
 namespace st8::state::pipeline {
 
 class Committer;
+struct CommitGroup;
 
 // One writer's wish. Lives on the writer's stack until it is answered.
 class Command {
  public:
   virtual ~Command() = default;
-  // On the committing thread: checks everything, then stages everything. An error refuses this command alone, and must
-  // be returned before anything was staged.
+  // By the builder, on any client's thread: checks everything, then stages everything. An error refuses this command
+  // alone, and must be returned before anything was staged.
   virtual Status build(Committer& committer) = 0;
   // About how much it will write; bounds a group.
   virtual std::size_t bytes() const { return 256; }
 
   // The answer: that of build(), or why the group failed. Set before the writer is woken.
   Status status;
+
+ private:
+  friend class CommitQueue;
+  // What its client is told, and whether that client sleeps until it is told something.
+  enum State : std::uint32_t { kWaiting, kSleeping, kBuild, kAnswered };
+  std::atomic<std::uint32_t> state_{kWaiting};
 };
 
 class CommitQueue {
  public:
-  struct Options {
-    std::size_t group_max = 512;
-    std::size_t group_bytes_max = 8u << 20;
-    std::size_t queue_max = 8192;
-  };
-  // Commits a group and sets each command's status; called by one thread at a time.
-  using CommitGroup = std::function<void(std::span<Command* const>)>;
-
-  CommitQueue(const Options& options, CommitGroup commit_group);
-  ~CommitQueue();  // Commits what is queued. No submit() may be running or follow.
+  // `committer` outlives the queue, and is used by nobody else.
+  CommitQueue(Committer& committer, std::size_t queue_max);
+  ~CommitQueue();  // No submit() may be running or follow.
   CommitQueue(const CommitQueue&) = delete;
   CommitQueue& operator=(const CommitQueue&) = delete;
 
-  // Blocks until the command is answered. Errors: the command's, or kRateLimited when too many wait.
+  // Blocks until the command is answered. May build other clients' commands meanwhile. Errors: the command's, or
+  // kRateLimited when too many wait.
   Status submit(Command& command);
 
+  // Commands that wait for their answer.
   std::size_t length() const { return length_.load(std::memory_order_relaxed); }
 
  private:
-  struct Group {
-    std::vector<Command*> commands;
-    std::size_t bytes = 0;
-    std::atomic<std::uint32_t> done{0};
-  };
+  using Lock = std::unique_lock<std::mutex>;
 
-  // Takes the oldest group, which no writer can join any more.
-  std::shared_ptr<Group> take(std::unique_lock<std::mutex>& lock);
-  // `leading`: by one of the group's own writers, who need not be woken.
-  void commit(Group& group, bool leading);
-  void run_committer();
+  // As the builder, under the lock; returns, unlocked, without the role.
+  void build(Lock& lock, const Command& own);
+  void pass_builder_on(Lock& lock);  // As the builder, under the lock.
+  // As the writer, under the lock: takes the builder's role for a moment.
+  void become_builder(Lock& lock);
+  // As the writer: writes, publishes, answers.
+  void write(CommitGroup& group);
+  // As the writer, under the lock: the next group; null: there is none, and the role is given up.
+  std::shared_ptr<CommitGroup> seal_next(Lock& lock);
+  void call_helper();                // As the writer, under the lock: hands the role over.
+  void stop_writing();               // As the writer, under the lock: gives it up.
+  void run_helper();
 
-  const Options options_;
-  const CommitGroup commit_group_;
+  static void tell(Command& command, Command::State what);
+  static Command::State sleep(Command& command);
+  static void answer(const std::vector<Command*>& commands);
+
+  Committer& committer_;  // Its build side is the builder's, its write side the writer's.
+  const std::size_t queue_max_;
 
   std::mutex mutex_;
-  std::deque<std::shared_ptr<Group>> groups_;  // The last one gathers.
-  bool busy_ = false;         // Somebody leads, or the committer thread works.
-  bool hand_over_ = false;    // The committer thread is to take over; busy_ stays true.
+  std::deque<Command*> queue_;             // Not built yet.
+  bool built_ = false;                     // The open group has commands.
+  bool writing_ = false;                   // Somebody is the writer.
+  // Somebody is the builder; changed under the mutex.
+  std::atomic<bool> building_{false};
+  std::atomic<bool> seal_wanted_{false};   // The writer waits for the builder's role; set under the mutex.
+  std::condition_variable builder_gone_;   // For the writer, while seal_wanted_.
+
+  bool helper_called_ = false;             // The writer's role is the helper's.
   bool stop_ = false;
-  std::condition_variable wake_committer_;
+  std::condition_variable helper_wake_;
+
   std::atomic<std::size_t> length_{0};
-  std::thread committer_;
+  std::thread helper_;
 };
 
 }  // namespace st8::state::pipeline

@@ -1,6 +1,7 @@
 #include "pipeline/committer.h"
 
 #include <algorithm>
+#include <map>
 
 #include "query/chain.h"
 #include "st8/state/failpoint.h"
@@ -21,7 +22,7 @@ constexpr std::int64_t kExpirySweepEveryUs = 1'000'000;
 constexpr std::size_t kExpirySweepMax = 64;
 
 std::string namespace_key(std::string_view name) { return std::string(1, static_cast<char>(Table::kNamespace)).append(name); }
-std::string meta_key(std::string_view name) { return std::string(1, static_cast<char>(Table::kMeta)).append(name); }
+constexpr std::string_view kNextNamespace = "next_namespace";
 
 }  // namespace
 
@@ -47,17 +48,30 @@ class Committer::PendingLookup final : public query::EngineLookup {
   Result<RevisionPointer> revision(RevisionNumber number) const override {
     if (number.is_root()) return query::empty_revision();
     if (!draft_.exists() || number.value > draft_.counters.last_revision) return RevisionPointer{};
-    if (number.value > draft_.revisions_before) return draft_.new_revisions[number.value - draft_.revisions_before - 1];
-    for (const auto& [id, record] : committer_.pruned_) {
-      if (id == RevisionId{ns_, number}) return record;
+    if (number.value > draft_.built_from) return draft_.built[number.value - draft_.built_from - 1];
+    for (const CommitGroup* group : {static_cast<const CommitGroup*>(committer_.group_.get()), committer_.sealed_.get()}) {
+      if (group == nullptr) continue;
+      for (const auto& [id, record] : group->pruned) {
+        if (id == RevisionId{ns_, number}) return record;
+      }
+    }
+    if (number.value > draft_.sealed_from && number.value - draft_.sealed_from <= draft_.sealed.size()) {
+      return draft_.sealed[number.value - draft_.sealed_from - 1];
     }
     return committer_.core_.find_revision(ns_, number);
   }
   Result<std::vector<RevisionPointer>> by_hash_prefix(std::string_view hex, std::size_t limit) const override {
     ST8_ASSIGN(std::vector<RevisionPointer> found, EngineLookup::by_hash_prefix(hex, limit));
-    for (const RevisionPointer& record : draft_.new_revisions) {
-      if (found.size() < limit && record->revision.hash.hex().starts_with(hex)) found.push_back(record);
-    }
+    const auto add = [&](const RevisionPointer& record) {
+      if (found.size() >= limit || !record->revision.hash.hex().starts_with(hex)) return;
+      // One that was just published is found in both places.
+      const bool known = std::any_of(found.begin(), found.end(), [&](const RevisionPointer& other) {
+        return other->revision.number == record->revision.number;
+      });
+      if (!known) found.push_back(record);
+    };
+    for (const RevisionPointer& record : draft_.sealed) add(record);
+    for (const RevisionPointer& record : draft_.built) add(record);
     return found;
   }
 
@@ -68,62 +82,56 @@ class Committer::PendingLookup final : public query::EngineLookup {
 
 std::unique_ptr<query::Lookup> Committer::lookup(NamespaceDraft& ns) { return std::make_unique<PendingLookup>(*this, ns); }
 
-tree::UncommittedNodes& Committer::nodes(NamespaceDraft& ns) {
+GroupNodes& Committer::nodes(NamespaceDraft& ns) {
   // A namespace that does not exist gets the next number if this command makes it; the nodes' keys need it before.
   const keyspace::NamespaceId id = ns.exists() ? ns.id() : keyspace::NamespaceId{*next_namespace_};
-  if (ns.nodes == nullptr || ns.nodes_id != id) {
-    ns.nodes.reset();
-    ns.stored_nodes = std::make_unique<tree::StoredNodes>(*core_.engine, core_.nodes, id);
-    ns.nodes = std::make_unique<tree::UncommittedNodes>(*ns.stored_nodes, id);
-    ns.nodes_id = id;
-  }
+  if (ns.nodes == nullptr || ns.nodes->ns() != id) ns.nodes = std::make_unique<GroupNodes>(*core_.engine, core_.nodes, id);
   return *ns.nodes;
 }
 
-// The group -------------------------------------------------------------------------------------------------------------
+// Groups ----------------------------------------------------------------------------------------------------------------
 
-void Committer::commit_group(std::span<Command* const> commands) {
-  begin_group();
-  const auto build = [&]() -> Status {
-    ST8_FAILPOINT("commit.before_build");
-    for (Command* command : commands) command->status = command->build(*this);
-    return {};
-  };
-  Status status = build();
-  if (status) status = write_group();
-  if (!status) {
-    for (Command* command : commands) command->status = status;
-    forget_all();
-  }
-  ST8_FAILPOINT_VOID("commit.before_acknowledge");
-}
-
-void Committer::begin_group() {
-  ++group_;
-  batch_.clear();
-  expectations_.clear();
+void Committer::open_group() {
+  group_ = std::make_shared<CommitGroup>();
+  ++group_number_;
   used_.clear();
   deleted_.clear();
-  pending_.clear();
-  pruned_.clear();
-  answers_.entries.clear();
   made_namespace_ = false;
-  new_commits_ = new_nodes_ = new_node_bytes_ = 0;
-  forget_idle();
 }
 
-void Committer::forget_all() {
-  begin_group();
+bool Committer::full() const {
+  return group_->commands.size() >= core_.options.commit_group_max || group_->bytes >= core_.options.commit_group_bytes_max;
+}
+
+void Committer::build(Command& command) {
+  group_->commands.push_back(&command);
+  group_->bytes += command.bytes();
+  const auto run = [&]() -> Status {
+    ST8_FAILPOINT("commit.before_build");
+    return command.build(*this);
+  };
+  command.status = run();
+}
+
+std::vector<Command*> Committer::abandon(const Error& why) {
+  std::vector<Command*> commands = std::move(group_->commands);
+  for (Command* command : commands) {
+    command->status = fail(ErrorCode::kUnavailable, "the write before this one failed: " + why.message, why.hint);
+  }
+  open_group();
   namespaces_.clear();
   next_namespace_.reset();
+  sealed_.reset();
+  sealed_used_.clear();
+  return commands;
 }
 
 void Committer::forget_idle() {
-  if (group_ % kForgetEveryGroups != 0) return;
+  if (group_number_ % kForgetEveryGroups != 0) return;
   std::size_t branches = 0;
   for (const auto& [name, draft] : namespaces_) branches += draft->branches.size();
   if (namespaces_.size() <= kNamespacesLoadedMax && branches <= kBranchesLoadedMax) return;
-  // Half of them at once, the longest unused first, so that this is rare.
+  // Half of them at once, the longest unused first, so that this is rare. What the last group used is not stored yet.
   std::vector<std::uint64_t> used;
   used.reserve(namespaces_.size());
   for (const auto& [name, draft] : namespaces_) used.push_back(draft->last_used);
@@ -131,67 +139,108 @@ void Committer::forget_idle() {
   std::nth_element(used.begin(), middle, used.end());
   const std::uint64_t newest_dropped = *middle;
   std::erase_if(namespaces_, [&](const auto& item) {
-    return item.second->last_used <= newest_dropped || item.second->branches.size() > kBranchesLoadedMax / 2;
+    const NamespaceDraft& draft = *item.second;
+    return draft.last_used + 1 < group_number_ && (draft.last_used <= newest_dropped || draft.branches.size() > kBranchesLoadedMax / 2);
   });
 }
 
-Status Committer::write_group() {
+void Committer::stage_pointers(CommitGroup& group, NamespaceDraft& ns) {
+  // Branch pointers and counters once a group, whatever number of commits moved them.
+  const keyspace::NamespaceId id = ns.id();
+  for (auto& [name, branch] : ns.branches) {
+    if (!branch.dirty) continue;
+    branch.dirty = false;
+    std::string key = keyspace::named_key(Table::kBranch, id, name);
+    if (branch.state == nullptr) {
+      group.erase(std::move(key));
+    } else {
+      group.put(std::move(key), codec::encode(branch.state->record));
+    }
+    group.branches.emplace_back(branch_cache_key(ns.name.view(), name), branch.state);
+  }
+  if (!ns.operations.empty()) {
+    group.put(keyspace::numbered_key(Table::kOperation, id, ns.counters.last_operation), codec::encode(ns.operations));
+    if (notifier_.needed()) group.operations.push_back({ns.name, std::move(ns.operations)});
+    ns.operations.clear();
+  }
+  std::string key = keyspace::table_key(Table::kCounters, id);
+  std::string counters = codec::encode(ns.counters);
+  group.expectations.push_back({key, std::move(ns.stored_counters)});
+  group.put(std::move(key), counters);
+  ns.stored_counters = std::move(counters);
+  if (ns.created) group.made.push_back(ns.entry);
+  ns.dirty = ns.created = false;
+}
+
+void Committer::let_go_of_sealed() {
+  sealed_.reset();
+  for (NamespaceDraft* ns : sealed_used_) {
+    ns->sealed.clear();
+    if (ns->nodes != nullptr) ns->nodes->let_go_of_sealed();
+  }
+  sealed_used_.clear();
+}
+
+std::shared_ptr<CommitGroup> Committer::seal() {
+  const std::shared_ptr<CommitGroup> group = group_;
+  for (const auto& ns : deleted_) {
+    stage_pointers(*group, *ns);
+    // Its branches go by its name, below; what became of them before does not matter.
+    std::erase_if(group->branches, [&](const auto& item) { return item.first.starts_with(branch_cache_key(ns->name.view(), "")); });
+    std::erase_if(group->made, [&](const auto& made) { return made == ns->entry; });
+    group->deleted.push_back(ns->name.str());
+  }
+  for (NamespaceDraft* ns : used_) {
+    if (ns->dirty && ns->exists()) stage_pointers(*group, *ns);
+  }
+  if (made_namespace_) {
+    std::string key = std::string(1, static_cast<char>(Table::kMeta)).append(kNextNamespace);
+    std::string value = codec::encode_meta_number(*next_namespace_);
+    group->expectations.push_back({key, std::move(stored_next_namespace_)});
+    group->put(std::move(key), value);
+    stored_next_namespace_ = std::move(value);
+  }
+  if (!group->writes_nothing()) stage_idempotency_expiry(*group);
+  group->assemble();
+  // gc and deletions must get through on a full disk; what stands in their group comes along, a few MiB at most.
+  group->batch.set_frees_space(!group->pruned.empty() || !group->deleted.empty());
+
+  // What the group before kept for us is published by now, and what this one made takes its place.
+  for (NamespaceDraft* ns : sealed_used_) {
+    ns->sealed.clear();
+    if (ns->nodes != nullptr && ns->last_used != group_number_) ns->nodes->seal();
+  }
+  for (NamespaceDraft* ns : used_) {
+    ns->sealed = std::exchange(ns->built, {});
+    ns->sealed_from = std::exchange(ns->built_from, ns->counters.last_revision);
+    if (ns->nodes == nullptr) continue;
+    if (auto table = ns->nodes->seal()) group->nodes.push_back({ns->nodes->ns(), std::move(table)});
+  }
+  sealed_ = group;
+  sealed_used_ = std::move(used_);
+  open_group();
+  forget_idle();
+  return group;
+}
+
+Status Committer::write(CommitGroup& group) {
   if (!core_.writable.load(std::memory_order_relaxed)) {
     return fail(ErrorCode::kUnavailable, "the store takes no writes since a write whose outcome is unknown",
                 "Restart st8d: it finds out on opening what was written.");
   }
-  // Branch pointers and counters once a group, whatever number of commits moved them.
-  const auto stage_pointers = [this](NamespaceDraft& ns) {
-    const keyspace::NamespaceId id = ns.id();
-    for (auto& [name, branch] : ns.branches) {
-      if (!branch.dirty) continue;
-      std::string key = keyspace::named_key(Table::kBranch, id, name);
-      if (branch.state == nullptr) {
-        batch_.erase(std::move(key));
-      } else {
-        batch_.put(std::move(key), codec::encode(branch.state->record));
-      }
-    }
-    if (!ns.operations.empty()) {
-      batch_.put(keyspace::numbered_key(Table::kOperation, id, ns.counters.last_operation), codec::encode(ns.operations));
-    }
-    std::string counters_key = keyspace::table_key(Table::kCounters, id);
-    expectations_.push_back({counters_key, ns.stored_counters});
-    std::string counters = codec::encode(ns.counters);
-    batch_.put(std::move(counters_key), counters);
-    ns.stored_counters = std::move(counters);
-    if (ns.nodes != nullptr) {
-      new_nodes_ += ns.nodes->count();
-      new_node_bytes_ += ns.nodes->body_bytes();
-      ns.nodes->write_to(batch_);
-    }
-  };
-  for (const auto& ns : deleted_) {
-    if (ns->dirty) stage_pointers(*ns);
-  }
-  for (NamespaceDraft* ns : used_) {
-    if (ns->dirty && ns->exists()) stage_pointers(*ns);
-  }
-  if (made_namespace_) {
-    std::string value = codec::encode_meta_number(*next_namespace_);
-    expectations_.push_back({meta_key("next_namespace"), stored_next_namespace_});
-    batch_.put(meta_key("next_namespace"), value);
-    stored_next_namespace_ = std::move(value);
-  }
-  if (batch_.empty()) return {};
-  stage_idempotency_expiry();
-  // gc and deletions must get through on a full disk; what stands in their group comes along, a few MiB at most.
-  batch_.set_frees_space(!pruned_.empty() || !deleted_.empty());
-
-  begin_publish();
-  const auto write = [this]() -> Status {
+  if (group.batch.empty()) return {};
+  begin_publish(group);
+  const auto commit = [&]() -> Status {
     ST8_FAILPOINT("commit.before_write");
-    return core_.engine->commit(batch_, expectations_, Durability::kSynced);
+    return core_.engine->commit(group.batch, group.expectations, Durability::kSynced);
   };
-  Status status = write();
+  Status status = commit();
   if (status) ST8_FAILPOINT_VOID("commit.after_write");
-  end_publish(status.has_value());
-  if (status) return status;
+  end_publish(group, status.has_value());
+  if (status) {
+    ST8_FAILPOINT_VOID("commit.before_acknowledge");
+    return status;
+  }
   if (status.error().code == ErrorCode::kOutcomeUnknown) core_.writable.store(false, std::memory_order_relaxed);
   if (status.error().code == ErrorCode::kPreconditionFailed) {
     // Nobody but us may write here; to the client this is not its own expectation.
@@ -200,59 +249,40 @@ Status Committer::write_group() {
   return status;
 }
 
-void Committer::begin_publish() {
-  if (!deleted_.empty()) core_.branches.begin_forget();
-  for (const auto& ns : deleted_) core_.namespaces.begin_publish(ns->name.str());
-  for (const NamespaceDraft* ns : used_) {
-    if (ns->created) core_.namespaces.begin_publish(ns->name.str());
-    for (const auto& [name, branch] : ns->branches) {
-      if (branch.dirty) core_.branches.begin_publish(branch_cache_key(ns->name.view(), name));
-    }
-  }
-  for (const auto& [id, record] : pruned_) core_.revisions.begin_publish(id);
+void Committer::begin_publish(const CommitGroup& group) {
+  if (!group.deleted.empty()) core_.branches.begin_forget();
+  for (const std::string& name : group.deleted) core_.namespaces.begin_publish(name);
+  for (const NamespacePointer& made : group.made) core_.namespaces.begin_publish(made->name);
+  for (const auto& [key, state] : group.branches) core_.branches.begin_publish(key);
+  for (const auto& [id, record] : group.pruned) core_.revisions.begin_publish(id);
 }
 
-void Committer::end_publish(bool committed) {
+void Committer::end_publish(CommitGroup& group, bool committed) {
   if (committed) {
-    for (NamespaceDraft* ns : used_) {
-      if (ns->nodes != nullptr) ns->nodes->publish(core_.nodes);
+    for (const CommitGroup::Nodes& nodes : group.nodes) {
+      for (const NodeTable::Item& item : nodes.table->items()) core_.nodes.put(nodes.ns, item.written_at, item.node);
+      core_.nodes_written.fetch_add(nodes.table->items().size(), std::memory_order_relaxed);
     }
   }
   // Prune marks first: a reader that enters from here on must not resolve to what gc will take.
-  for (auto& [id, record] : pruned_) core_.revisions.publish(id, committed ? std::move(record) : nullptr);
+  for (const auto& [id, record] : group.pruned) core_.revisions.publish(id, committed ? record : nullptr);
   // Names before branches: see ReaderLookup::branch().
-  for (const auto& ns : deleted_) core_.namespaces.publish(ns->name.str(), nullptr);
-  for (const NamespaceDraft* ns : used_) {
-    if (ns->created) core_.namespaces.publish(ns->name.str(), committed ? ns->entry : nullptr);
-  }
-  if (!deleted_.empty()) {
+  for (const std::string& name : group.deleted) core_.namespaces.publish(name, nullptr);
+  for (const NamespacePointer& made : group.made) core_.namespaces.publish(made->name, committed ? made : nullptr);
+  if (!group.deleted.empty()) {
     core_.branches.end_forget([&](const std::string& key) {
-      return std::any_of(deleted_.begin(), deleted_.end(), [&](const auto& ns) {
-        return key.size() > ns->name.str().size() && key.starts_with(ns->name.str()) && key[ns->name.str().size()] == '\0';
+      return std::any_of(group.deleted.begin(), group.deleted.end(), [&](const std::string& name) {
+        return key.size() > name.size() && key.starts_with(name) && key[name.size()] == '\0';
       });
     });
   }
-  for (NamespaceDraft* ns : used_) {
-    for (auto& [name, branch] : ns->branches) {
-      if (!branch.dirty) continue;
-      // After a failure the engine knows; after a success it is this.
-      core_.branches.publish(branch_cache_key(ns->name.view(), name), committed ? branch.state : nullptr);
-      branch.dirty = false;
-    }
-  }
+  // After a failure the engine knows; after a success it is this.
+  for (const auto& [key, state] : group.branches) core_.branches.publish(key, committed ? state : nullptr);
   if (!committed) return;
-  core_.commits.fetch_add(new_commits_, std::memory_order_relaxed);
+  core_.commits.fetch_add(group.commits, std::memory_order_relaxed);
+  core_.node_bytes_written.fetch_add(group.node_bytes, std::memory_order_relaxed);
   core_.commit_groups.fetch_add(1, std::memory_order_relaxed);
-  core_.nodes_written.fetch_add(new_nodes_, std::memory_order_relaxed);
-  core_.node_bytes_written.fetch_add(new_node_bytes_, std::memory_order_relaxed);
-  for (const auto& ns : deleted_) notifier_.publish(ns->name, std::move(ns->operations));
-  for (NamespaceDraft* ns : used_) {
-    notifier_.publish(ns->name, std::move(ns->operations));
-    ns->dirty = ns->created = false;
-    ns->operations.clear();
-    ns->new_revisions.clear();
-    ns->revisions_before = ns->counters.last_revision;
-  }
+  for (CommitGroup::Operations& told : group.operations) notifier_.publish(told.ns, std::move(told.operations));
 }
 
 // Reads -----------------------------------------------------------------------------------------------------------------
@@ -270,7 +300,7 @@ Result<NamespaceDraft*> Committer::name_space(const NamespaceName& name) {
                     "Run `st8d fsck` to learn what else is damaged, then restore a backup.");
       }
       ST8_ASSIGN(draft->counters, codec::decode_counters(*draft->stored_counters));
-      draft->revisions_before = draft->counters.last_revision;
+      draft->built_from = draft->counters.last_revision;
       return {};
     };
     if (Status status = load(); !status) {
@@ -281,15 +311,15 @@ Result<NamespaceDraft*> Committer::name_space(const NamespaceName& name) {
   }
   if (!slot->exists() && !next_namespace_) {
     // Read here, so that making the namespace cannot fail.
-    ST8_ASSIGN(stored_next_namespace_, core_.engine->get(meta_key("next_namespace")));
+    ST8_ASSIGN(stored_next_namespace_, core_.engine->get(std::string(1, static_cast<char>(Table::kMeta)).append(kNextNamespace)));
     std::uint32_t next = 1;
     if (stored_next_namespace_) {
       ST8_ASSIGN(next, codec::decode_meta_number(*stored_next_namespace_));
     }
     next_namespace_ = next;
   }
-  if (slot->last_used != group_) {
-    slot->last_used = group_;
+  if (slot->last_used != group_number_) {
+    slot->last_used = group_number_;
     used_.push_back(slot.get());
   }
   return slot.get();
@@ -298,7 +328,7 @@ Result<NamespaceDraft*> Committer::name_space(const NamespaceName& name) {
 Result<BranchDraft*> Committer::branch(NamespaceDraft& ns, std::string_view name) {
   const auto [position, inserted] = ns.branches.try_emplace(std::string(name));
   BranchDraft& draft = position->second;
-  if (inserted && ns.exists() && !ns.created) {
+  if (inserted && ns.exists() && ns.stored_counters) {
     auto state = query::EngineLookup(*core_.engine, ns.id()).branch(name);
     if (!state) {
       ns.branches.erase(position);
@@ -336,19 +366,24 @@ Result<std::optional<codec::IdempotencyRecord>> Committer::find_answer(keyspace:
 }
 
 Result<std::optional<std::string>> Committer::get(std::string_view engine_key) {
-  if (!pending_.empty()) {
-    const auto found = pending_.find(std::string(engine_key));
-    if (found != pending_.end()) return found->second;
+  for (const CommitGroup* group : {static_cast<const CommitGroup*>(group_.get()), sealed_.get()}) {
+    if (group == nullptr || group->records.empty()) continue;
+    const auto found = group->records.find(std::string(engine_key));
+    if (found != group->records.end()) return found->second;
   }
   return core_.engine->get(engine_key);
 }
 
 Result<std::string> Committer::read_content(const NamespaceDraft& ns, std::string_view key, const DocumentRef& ref) {
-  if (ref.written_at.value > ns.revisions_before) {
-    // Seldom: a merge of what its own group wrote. Newest last.
+  if (ref.written_at.value > std::min(ns.built_from, ns.sealed.empty() ? ns.built_from : ns.sealed_from)) {
+    // Seldom: a merge of what a group that is not published yet wrote. Newest last.
     const std::string blob_key = keyspace::blob_key(ns.id(), key, ref.written_at);
-    for (auto write = batch_.writes().rbegin(); write != batch_.writes().rend(); ++write) {
-      if (write->key == blob_key && write->value) return open_blob(*write->value, key, ref);
+    for (const CommitGroup* group : {static_cast<const CommitGroup*>(group_.get()), sealed_.get()}) {
+      if (group == nullptr) continue;
+      const auto& writes = group == group_.get() ? group->blobs : group->batch.writes();
+      for (auto write = writes.rbegin(); write != writes.rend(); ++write) {
+        if (write->key == blob_key && write->value) return open_blob(*write->value, key, ref);
+      }
     }
   }
   return core_.read_content(ns.id(), key, ref);
@@ -380,13 +415,13 @@ Result<std::vector<std::pair<std::string, codec::BranchRecord>>> Committer::all_
   const auto cursor = core_.engine->scan(KeyRange::prefix(prefix));
   for (; cursor->valid(); cursor->next()) {
     std::string name(cursor->key().substr(prefix.size()));
-    if (const auto draft = ns.branches.find(name); draft != ns.branches.end() && draft->second.dirty) continue;
+    if (ns.branches.contains(name)) continue;  // As it is loaded, or being made.
     ST8_ASSIGN(codec::BranchRecord record, codec::decode_branch(cursor->value()));
     all.emplace_back(std::move(name), std::move(record));
   }
   ST8_TRY(cursor->status());
   for (const auto& [name, draft] : ns.branches) {
-    if (draft.dirty && draft.state != nullptr) all.emplace_back(name, draft.state->record);
+    if (draft.state != nullptr) all.emplace_back(name, draft.state->record);
   }
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return all;
@@ -396,21 +431,22 @@ Result<std::vector<std::pair<std::string, codec::CheckpointRecord>>> Committer::
   std::vector<std::pair<std::string, codec::CheckpointRecord>> all;
   if (!ns.exists()) return all;
   const std::string prefix = keyspace::table_key(Table::kCheckpoint, ns.id());
-  const auto add = [&](std::string_view key, std::string_view value) -> Status {
+  std::map<std::string, std::string> stored;
+  const auto cursor = core_.engine->scan(KeyRange::prefix(prefix));
+  for (; cursor->valid(); cursor->next()) stored.emplace(cursor->key(), cursor->value());
+  ST8_TRY(cursor->status());
+  for (const CommitGroup* group : {sealed_.get(), static_cast<const CommitGroup*>(group_.get())}) {
+    if (group == nullptr) continue;
+    for (const auto& [key, value] : group->records) {
+      if (!key.starts_with(prefix)) continue;
+      stored.erase(key);
+      if (value) stored.emplace(key, *value);
+    }
+  }
+  for (const auto& [key, value] : stored) {
     ST8_ASSIGN(codec::CheckpointRecord record, codec::decode_checkpoint(value));
     all.emplace_back(key.substr(prefix.size()), std::move(record));
-    return {};
-  };
-  const auto cursor = core_.engine->scan(KeyRange::prefix(prefix));
-  for (; cursor->valid(); cursor->next()) {
-    if (pending_.contains(std::string(cursor->key()))) continue;
-    ST8_TRY(add(cursor->key(), cursor->value()));
   }
-  ST8_TRY(cursor->status());
-  for (const auto& [key, value] : pending_) {
-    if (value && key.starts_with(prefix)) ST8_TRY(add(key, *value));
-  }
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return all;
 }
 
@@ -454,11 +490,11 @@ Result<DraftedRevision> Committer::draft_revision(NamespaceDraft& ns, const Bran
 
 void Committer::put(std::string engine_key, std::optional<std::string> value) {
   if (value) {
-    batch_.put(engine_key, *value);
+    group_->put(engine_key, *value);
   } else {
-    batch_.erase(engine_key);
+    group_->erase(engine_key);
   }
-  pending_.insert_or_assign(std::move(engine_key), std::move(value));
+  group_->records.insert_or_assign(std::move(engine_key), std::move(value));
 }
 
 void Committer::add_operation(NamespaceDraft& ns, Operation operation) {
@@ -475,7 +511,7 @@ void Committer::ensure_namespace(NamespaceDraft& ns, const WriteContext& context
   entry->name = ns.name.str();
   entry->created_at = at;
   made_namespace_ = true;
-  batch_.put(namespace_key(ns.name.view()), codec::encode(codec::NamespaceRecord{entry->id, at}));
+  group_->put(namespace_key(ns.name.view()), codec::encode(codec::NamespaceRecord{entry->id, at}));
   ns.entry = std::move(entry);
   ns.created = true;
   ns.counters = {};
@@ -504,14 +540,15 @@ void Committer::append_revision(NamespaceDraft& ns, const BranchName& name, Bran
   ensure_namespace(ns, context, revision.created_at);
   const keyspace::NamespaceId id = ns.id();
   for (StagedBlob& blob : blobs) {
-    batch_.put(keyspace::blob_key(id, blob.key, revision.number), std::move(blob.stored));
+    group_->blobs.push_back({keyspace::blob_key(id, blob.key, revision.number), std::move(blob.stored)});
   }
-  batch_.put(keyspace::numbered_key(Table::kRevision, id, revision.number.value),
-             codec::encode_revision(*drafted.record, drafted.hashed));
-  batch_.put(keyspace::hash_index_key(id, revision.hash, revision.number), {});
+  group_->revisions.push_back({keyspace::numbered_key(Table::kRevision, id, revision.number.value),
+                               codec::encode_revision(*drafted.record, drafted.hashed)});
+  group_->hashes.push_back({keyspace::hash_index_key(id, revision.hash, revision.number), std::string()});
   ns.counters.last_revision = revision.number.value;
-  ns.new_revisions.push_back(drafted.record);
-  ++new_commits_;
+  ns.built.push_back(drafted.record);
+  ++group_->commits;
+  if (ns.nodes != nullptr) group_->node_bytes += ns.nodes->accept(group_->node_bodies);
 
   Operation operation;
   operation.kind = OperationKind::kCommit;
@@ -550,18 +587,18 @@ void Committer::record_answer(keyspace::NamespaceId ns, const WriteContext& cont
   record.request = context.idempotency->request;
   record.created_at = now();
   put(keyspace::named_key(Table::kIdempotency, ns, context.idempotency->key), codec::encode(record));
-  answers_.entries.push_back({ns, context.idempotency->key});
+  group_->answers.entries.push_back({ns, context.idempotency->key});
 }
 
-void Committer::stage_idempotency_expiry() {
-  if (!answers_.entries.empty()) {
-    const codec::IdempotencyExpiry::Entry& first = answers_.entries.front();
-    batch_.put(keyspace::idempotency_expiry_key(now().micros, first.ns, first.key), codec::encode(answers_));
+void Committer::stage_idempotency_expiry(CommitGroup& group) {
+  if (!group.answers.entries.empty()) {
+    const codec::IdempotencyExpiry::Entry& first = group.answers.entries.front();
+    group.put(keyspace::idempotency_expiry_key(now().micros, first.ns, first.key), codec::encode(group.answers));
   }
-  sweep_expired_answers();
+  sweep_expired_answers(group);
 }
 
-void Committer::sweep_expired_answers() {
+void Committer::sweep_expired_answers(CommitGroup& group) {
   const std::int64_t now_us = now().micros;
   if (now_us - last_expiry_sweep_us_ < kExpirySweepEveryUs && now_us >= last_expiry_sweep_us_) return;
   const std::int64_t retention_us = std::chrono::microseconds(core_.options.idempotency_retention).count();
@@ -577,8 +614,8 @@ void Committer::sweep_expired_answers() {
   for (; cursor->valid() && records < kExpirySweepMax; cursor->next(), ++records) {
     // A record that cannot be read is left for fsck to name; its answers stay.
     if (const auto record = codec::decode_idempotency_expiry(cursor->value())) {
-      for (const auto& entry : record->entries) batch_.erase(keyspace::named_key(Table::kIdempotency, entry.ns, entry.key));
-      batch_.erase(std::string(cursor->key()));
+      for (const auto& entry : record->entries) group.erase(keyspace::named_key(Table::kIdempotency, entry.ns, entry.key));
+      group.erase(std::string(cursor->key()));
     }
     expiry_cursor_ = cursor->key();
     expiry_cursor_.push_back('\0');
@@ -596,8 +633,8 @@ void Committer::delete_namespace(NamespaceDraft& ns, const WriteContext& context
   operation.request_id = context.request_id;
   operation.at = at;
   add_operation(ns, std::move(operation));
-  batch_.erase(namespace_key(ns.name.view()));
-  batch_.put(keyspace::table_key(Table::kGarbage, ns.id()), codec::encode(codec::GarbageRecord{ns.name.str(), at, context.actor}));
+  group_->erase(namespace_key(ns.name.view()));
+  group_->put(keyspace::table_key(Table::kGarbage, ns.id()), codec::encode(codec::GarbageRecord{ns.name.str(), at, context.actor}));
 
   auto gone = std::make_unique<NamespaceDraft>(ns.name);
   gone->entry = std::exchange(ns.entry, nullptr);
@@ -608,18 +645,19 @@ void Committer::delete_namespace(NamespaceDraft& ns, const WriteContext& context
   ns.nodes.reset();
   gone->dirty = true;
   ns.dirty = ns.created = false;
-  ns.revisions_before = 0;
-  ns.new_revisions.clear();
+  gone->built_from = std::exchange(ns.built_from, 0);
+  ns.built.clear();
+  ns.sealed.clear();
   deleted_.push_back(std::move(gone));
 }
 
 void Committer::mark_pruned(NamespaceDraft& ns, const codec::RevisionRecord& revision) {
   auto marked = std::make_shared<codec::RevisionRecord>(revision);
   marked->revision.pruned = true;
-  batch_.put(keyspace::numbered_key(Table::kRevision, ns.id(), marked->revision.number.value),
+  group_->put(keyspace::numbered_key(Table::kRevision, ns.id(), marked->revision.number.value),
              codec::encode_revision(*marked, codec::encode_hashed_revision(marked->revision)));
   ns.dirty = true;
-  pruned_.emplace_back(RevisionId{ns.id(), marked->revision.number}, std::move(marked));
+  group_->pruned.emplace_back(RevisionId{ns.id(), marked->revision.number}, std::move(marked));
 }
 
 }  // namespace st8::state::pipeline

@@ -1,11 +1,16 @@
-// Builds the commands of a group in order, writes them as one batch with one sync, publishes what they made.
+// Builds commands into a group, seals it as one batch, writes it with one sync, publishes what it made.
 //
-// Everything here runs on one thread at a time, the committing one (see commit_queue.h). A command's build() checks all it
-// must by the functions marked "reads", then stages by those marked "stages", which do not fail: so a refused command has
-// changed nothing. What is staged is seen by the commands behind it in the group, by readers only after the commit.
+// Two sides run at once (commit_queue.h says who runs them): one thread at a time builds; one thread at a time writes the
+// group sealed last. A group is thus built upon the one before while that is on its way to the disk. It is sealed only
+// when that one is done, and never acknowledged before it.
 //
-// When the engine refuses or fails the batch, every command of the group gets that error (also those that were refused or
-// had nothing to do: what they saw did not come to be), and all that was in memory is dropped and loaded afresh.
+// A command's build() checks all it must by the functions marked "reads", then stages by those marked "stages", which do
+// not fail: so a refused command has changed nothing. What is staged is seen by the commands behind it, by readers only
+// once it is durable.
+//
+// When the engine refuses or fails a batch, every command of that group and of the one being built gets an error (also
+// those that were refused or had nothing to do: what they saw did not come to be), and all that was in memory is dropped
+// and loaded afresh.
 #pragma once
 
 #include <cstdint>
@@ -18,11 +23,11 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/commit_group.h"
 #include "pipeline/commit_queue.h"
 #include "pipeline/notifier.h"
 #include "pipeline/store_core.h"
 #include "query/lookup.h"
-#include "tree/node_cache.h"
 #include "tree/tree.h"
 
 namespace st8::state::pipeline {
@@ -30,7 +35,7 @@ namespace st8::state::pipeline {
 // A branch as the committer is making it.
 struct BranchDraft {
   BranchPointer state;           // Null: does not exist.
-  bool dirty = false;            // Differs from what is stored.
+  bool dirty = false;            // Changed by the group being built.
   // The depths and numbers that the head's jump pointers visit, nearest first: what the next revision's jump follows
   // from, without reading. Loaded with the first commit.
   std::vector<std::pair<std::uint64_t, RevisionNumber>> spine;
@@ -43,19 +48,19 @@ struct NamespaceDraft {
   const NamespaceName name;
   NamespacePointer entry;        // Null: does not exist (yet).
   codec::Counters counters;
-  std::optional<std::string> stored_counters;  // As the engine has them; nullopt: it has none.
+  std::optional<std::string> stored_counters;  // As the engine will have them when this group is written; nullopt: none.
   std::unordered_map<std::string, BranchDraft> branches;
-  std::uint64_t last_used = 0;   // The group that used it last.
-  std::unique_ptr<tree::StoredNodes> stored_nodes;
+  std::unique_ptr<GroupNodes> nodes;           // See Committer::nodes().
+  std::uint64_t last_used = 0;                 // The group that used it last.
 
-  // Of this group only.
+  // Revisions that are not published: of the group being built, numbered from built_from + 1, and of the one before it.
+  std::vector<RevisionPointer> built, sealed;
+  std::uint64_t built_from = 0, sealed_from = 0;
+
+  // Of the group being built only.
   bool dirty = false;
   bool created = false;
-  std::uint64_t revisions_before = 0;                // counters.last_revision when the group began.
-  std::vector<RevisionPointer> new_revisions;        // Numbers revisions_before + 1, ...
   std::vector<Operation> operations;
-  std::unique_ptr<tree::UncommittedNodes> nodes;     // See Committer::nodes().
-  keyspace::NamespaceId nodes_id;
 
   bool exists() const { return entry != nullptr; }
   keyspace::NamespaceId id() const { return exists() ? entry->id : keyspace::NamespaceId{}; }
@@ -84,29 +89,30 @@ struct StagedBlob {
   std::string stored;
 };
 
-// Takes back the nodes put since it was made, unless told to keep them.
-class NodeMark {
- public:
-  explicit NodeMark(tree::UncommittedNodes& nodes) : nodes_(nodes), mark_(nodes.mark()) {}
-  ~NodeMark() {
-    if (!kept_ && nodes_.mark() != mark_) nodes_.roll_back(mark_);
-  }
-  NodeMark(const NodeMark&) = delete;
-  NodeMark& operator=(const NodeMark&) = delete;
-  void keep() { kept_ = true; }
-
- private:
-  tree::UncommittedNodes& nodes_;
-  const std::size_t mark_;
-  bool kept_ = false;
-};
-
 class Committer {
  public:
-  Committer(StoreCore& core, Notifier& notifier) : core_(core), notifier_(notifier) {}
+  Committer(StoreCore& core, Notifier& notifier) : core_(core), notifier_(notifier) { open_group(); }
 
-  // Builds, writes and publishes; sets the status of each command. Called by the queue.
-  void commit_group(std::span<Command* const> commands);
+  // Build side. --------------------------------------------------------------------------------------------------------
+
+  // Builds a command into the open group and sets its status.
+  void build(Command& command);
+  // The open group has no commands; or as many as it may have.
+  bool empty() const { return group_->commands.empty(); }
+  bool full() const;
+  // Closes the open group and opens the next. The one sealed before must have been written.
+  std::shared_ptr<CommitGroup> seal();
+  // Frees what is kept of the group sealed last, which must have been written: it may be large.
+  void let_go_of_sealed();
+  // After a failed write: fails all commands of the open group and forgets what was loaded. Returns those commands.
+  std::vector<Command*> abandon(const Error& why);
+
+  // Write side. --------------------------------------------------------------------------------------------------------
+
+  // Writes and publishes a sealed group. On failure nothing is published.
+  Status write(CommitGroup& group);
+
+  // For commands. ------------------------------------------------------------------------------------------------------
 
   void set_guard(const CommitGuard* guard) { guard_ = guard; }
   Timestamp now() const { return core_.clock.now(); }
@@ -135,9 +141,9 @@ class Committer {
   static RevisionNumber next_revision(const NamespaceDraft& ns) { return {ns.counters.last_revision + 1}; }
   // What resolve() and the walks over the history need, with what this group wrote. Valid as long as `ns`.
   std::unique_ptr<query::Lookup> lookup(NamespaceDraft& ns);
-  // The namespace's nodes with those that this group wrote, and the sink for what an edit makes. A command that edits
-  // keeps a NodeMark, so that what it wrote goes again unless it is accepted. Valid until the command ends.
-  tree::UncommittedNodes& nodes(NamespaceDraft& ns);
+  // The namespace's nodes with those that are not published yet, and the sink for what an edit makes. A command that
+  // edits holds a NodeMark, so that what it wrote goes again unless append_revision() takes it. Valid until it ends.
+  GroupNodes& nodes(NamespaceDraft& ns);
   // The record that the next revision will be; nothing is staged.
   Result<DraftedRevision> draft_revision(NamespaceDraft& ns, const BranchName& name, BranchDraft& branch,
                                          const RevisionDraft& draft, const WriteContext& context);
@@ -167,14 +173,13 @@ class Committer {
  private:
   class PendingLookup;
 
-  void begin_group();
-  Status write_group();
-  void begin_publish();
-  void end_publish(bool committed);
-  void forget_all();
+  void open_group();
   void forget_idle();
-  void stage_idempotency_expiry();
-  void sweep_expired_answers();
+  void stage_pointers(CommitGroup& group, NamespaceDraft& ns);
+  void stage_idempotency_expiry(CommitGroup& group);
+  void sweep_expired_answers(CommitGroup& group);
+  void begin_publish(const CommitGroup& group);
+  void end_publish(CommitGroup& group, bool committed);
   Status load_spine(NamespaceDraft& ns, BranchDraft& branch);
 
   StoreCore& core_;
@@ -183,22 +188,18 @@ class Committer {
 
   // What was loaded, kept from group to group; bounded by forget_idle().
   std::unordered_map<std::string, std::unique_ptr<NamespaceDraft>> namespaces_;
-  std::uint64_t group_ = 0;
+  std::uint64_t group_number_ = 0;
   std::optional<std::uint32_t> next_namespace_;
   std::optional<std::string> stored_next_namespace_;
 
-  // Of the group at hand.
-  Batch batch_;
-  std::vector<Expectation> expectations_;
-  std::vector<NamespaceDraft*> used_;                                   // Whose drafts this group touched.
-  std::vector<std::unique_ptr<NamespaceDraft>> deleted_;                // Namespaces as they were when deleted.
-  std::unordered_map<std::string, std::optional<std::string>> pending_; // What put() wrote.
-  std::vector<std::pair<RevisionId, RevisionPointer>> pruned_;
-  codec::IdempotencyExpiry answers_;
+  // The group being built.
+  std::shared_ptr<CommitGroup> group_;
+  std::vector<NamespaceDraft*> used_;                     // Whose drafts it touched.
+  std::vector<std::unique_ptr<NamespaceDraft>> deleted_;  // Namespaces as they were when it deleted them.
   bool made_namespace_ = false;
-  std::uint64_t new_commits_ = 0;
-  std::uint64_t new_nodes_ = 0;
-  std::uint64_t new_node_bytes_ = 0;
+  // The one before it: being written, or done.
+  std::shared_ptr<const CommitGroup> sealed_;
+  std::vector<NamespaceDraft*> sealed_used_;
 
   // Expired answers are swept from where the last sweep ended, now and then.
   std::string expiry_cursor_;

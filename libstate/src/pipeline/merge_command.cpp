@@ -73,7 +73,7 @@ Status MergeCommand::build(Committer& committer) {
   ST8_ASSIGN(BranchDraft * branch, committer.branch(*ns, request_.branch.view()));
   ST8_TRY(committer.check_expected(request_.branch, *branch, context));
   const auto lookup = committer.lookup(*ns);
-  tree::UncommittedNodes& nodes = committer.nodes(*ns);
+  GroupNodes& nodes = committer.nodes(*ns);
   if (!plan_) {
     const auto read = [&](std::string_view key, const DocumentRef& ref) { return committer.read_content(*ns, key, ref); };
     plan_ = plan_merge(*lookup, ns->id(), nodes, read, request_, nullptr);
@@ -109,7 +109,7 @@ Status MergeCommand::build(Committer& committer) {
   } else {
     draft.source = plan.source->revision.number;
   }
-  NodeMark mark(nodes);
+  const NodeMark mark(nodes);
   std::vector<Change> changes;
   std::vector<StagedBlob> blobs;
   if (plan.contained) {
@@ -141,9 +141,7 @@ Status MergeCommand::build(Committer& committer) {
     return {};
   }
   draft.change_count = changes.size();
-  ST8_TRY(finish_commit(committer, *ns, request_.branch, *branch, draft, std::move(changes), std::move(blobs), context, answer));
-  if (!context.dry_run) mark.keep();
-  return {};
+  return finish_commit(committer, *ns, request_.branch, *branch, draft, std::move(changes), std::move(blobs), context, answer);
 }
 
 }  // namespace st8::state::pipeline

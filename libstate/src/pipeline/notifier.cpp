@@ -1,5 +1,7 @@
 #include "pipeline/notifier.h"
 
+#include <pthread.h>
+
 namespace st8::state::pipeline {
 
 Notifier::~Notifier() {
@@ -35,6 +37,7 @@ void Notifier::publish(const NamespaceName& ns, std::vector<Operation> operation
 }
 
 void Notifier::run() {
+  ::pthread_setname_np(::pthread_self(), "st8-notifier");
   std::vector<Item> items;
   while (true) {
     {

@@ -46,8 +46,7 @@ Status check_format(Engine& engine) {
 Store::Impl::Impl(std::unique_ptr<Engine> engine, const Clock& clock, const StoreOptions& options)
     : core(std::move(engine), clock, options),
       committer(core, notifier),
-      queue({options.commit_group_max, options.commit_group_bytes_max, options.commit_queue_max},
-            [this](std::span<pipeline::Command* const> commands) { committer.commit_group(commands); }) {}
+      queue(committer, options.commit_queue_max) {}
 
 Status Store::Impl::submit(pipeline::Command& command) {
   if (notifier.overloaded()) {

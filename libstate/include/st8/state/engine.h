@@ -26,6 +26,7 @@ class Batch {
   };
   void put(std::string key, std::string value);
   void erase(std::string key);
+  void reserve(std::size_t writes) { writes_.reserve(writes); }
   const std::vector<Write>& writes() const { return writes_; }
   std::size_t bytes() const { return bytes_; }
   bool empty() const { return writes_.empty(); }

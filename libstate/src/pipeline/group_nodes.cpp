@@ -1,0 +1,92 @@
+#include "pipeline/group_nodes.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace st8::state::pipeline {
+namespace {
+
+// A name is a SHA-256: any of its bytes are as good as a hash.
+std::size_t word_of(const Hash& name) { return std::hash<Hash>{}(name); }
+
+}  // namespace
+
+void NodeTable::add(RevisionNumber written_at, std::shared_ptr<const tree::Node> node) {
+  items_.push_back({written_at, std::move(node)});
+  if (items_.size() * 2 > slots_.size()) {
+    slots_.assign(std::max<std::size_t>(64, std::bit_ceil(items_.size() * 4)), 0);
+    for (std::uint32_t i = 0; i < items_.size(); ++i) link(i);
+  } else {
+    link(static_cast<std::uint32_t>(items_.size() - 1));
+  }
+}
+
+void NodeTable::link(std::uint32_t position) {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t slot = word_of(items_[position].node->name()) & mask;
+  while (slots_[slot] != 0) slot = (slot + 1) & mask;
+  slots_[slot] = position + 1;
+}
+
+void NodeTable::truncate(std::size_t count) {
+  items_.resize(count);
+  std::fill(slots_.begin(), slots_.end(), 0);
+  for (std::uint32_t i = 0; i < items_.size(); ++i) link(i);
+}
+
+std::shared_ptr<const tree::Node> NodeTable::find(const Hash& name, RevisionNumber written_at) const {
+  if (items_.empty()) return nullptr;
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t slot = word_of(name) & mask; slots_[slot] != 0; slot = (slot + 1) & mask) {
+    const Item& item = items_[slots_[slot] - 1];
+    if (item.written_at == written_at && item.node->name() == name) return item.node;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<const tree::Node> GroupNodes::cached(const Hash& name, RevisionNumber written_at) const {
+  if (building_ != nullptr) {
+    if (auto node = building_->find(name, written_at)) return node;
+  }
+  if (sealed_ != nullptr) {
+    if (auto node = sealed_->find(name, written_at)) return node;
+  }
+  return stored_.cached(name, written_at);
+}
+
+Result<std::shared_ptr<const tree::Node>> GroupNodes::node(const tree::NodeLocation& location, const Hash& name) const {
+  if (auto node = cached(name, location.written_at)) return node;
+  return stored_.node(location, name);
+}
+
+void GroupNodes::put(const tree::NodeLocation& location, std::shared_ptr<const tree::Node> node, std::string body) {
+  if (building_ == nullptr) building_ = std::make_shared<NodeTable>();
+  building_->add(location.written_at, std::move(node));
+  bodies_.push_back({keyspace::node_key(ns_, location.level, location.first_key, location.written_at), std::move(body)});
+}
+
+std::size_t GroupNodes::accept(std::vector<Batch::Write>& writes) {
+  std::size_t bytes = 0;
+  for (Batch::Write& body : bodies_) {
+    bytes += body.value->size();
+    writes.push_back(std::move(body));
+  }
+  bodies_.clear();
+  if (building_ != nullptr) accepted_ = building_->items().size();
+  return bytes;
+}
+
+void GroupNodes::discard() {
+  if (bodies_.empty()) return;
+  bodies_.clear();
+  building_->truncate(accepted_);
+}
+
+std::shared_ptr<const NodeTable> GroupNodes::seal() {
+  sealed_ = std::exchange(building_, nullptr);
+  accepted_ = 0;
+  return sealed_;
+}
+
+}  // namespace st8::state::pipeline
