@@ -147,7 +147,7 @@ const std::vector<Setting>& settings() {
       {"tls-client-ca", "FILE", "Require client certificates signed by these (PEM)", [](Config& c, const std::string& t) { return set_text(c.tls_client_ca, t); }},
       {"max-body", "SIZE", "Largest request body, e.g. 20MiB (the default and the most)", [](Config& c, const std::string& t) { return set_size(c.max_body_bytes, t, 1024, 20u << 20); }},
       {"workers", "N", "Requests that may wait for the store at once (default 256)", [](Config& c, const std::string& t) { return set_count(c.workers, t, 2, 4096); }},
-      {"block-cache", "SIZE", "Memory for blocks of the store's files (default 32MiB)",
+      {"block-cache", "SIZE", "Memory for blocks of the store's files (default 24MiB)",
        [](Config& c, const std::string& t) { return set_size(c.block_cache_bytes, t, 1u << 20, std::size_t{1} << 40); }},
       {"log-format", "FORMAT", "Access log on standard error: json, text or none (default json)", [](Config& c, const std::string& t) { return set_log_format(c.log_format, t); }},
       {"ready-file", "FILE", "Write the server's address there once it answers", [](Config& c, const std::string& t) { return set_text(c.ready_file, t); }},

@@ -30,12 +30,16 @@ struct alignas(64) NodeCache::Shard {
     std::uint64_t written_at = 0;
     std::uint64_t place = 0;
     std::uint32_t ns = 0;
-    std::atomic<bool> asked_for{false};
+    mutable std::atomic<bool> asked_for{false};
 
     Entry() = default;
     Entry(Entry&& other) noexcept  // Only under the lock for writing, when the slab grows.
         : node(std::move(other.node)), written_at(other.written_at), place(other.place), ns(other.ns),
           asked_for(other.asked_for.load(std::memory_order_relaxed)) {}
+    // Read first: a flag that is set already is not written again, so the line stays shared.
+    void mark_asked_for() const {
+      if (!asked_for.load(std::memory_order_relaxed)) asked_for.store(true, std::memory_order_relaxed);
+    }
     static std::size_t bytes_of(const Node& node) { return node.memory_bytes() + sizeof(Entry) + 2 * sizeof(std::uint32_t); }
   };
 
@@ -133,9 +137,7 @@ std::shared_ptr<const Node> NodeCache::get(keyspace::NamespaceId ns, const Hash&
     return nullptr;
   }
   home.hits.fetch_add(1, std::memory_order_relaxed);
-  // Read first: a flag that is set already is not written again, so the line stays shared.
-  auto& asked_for = const_cast<std::atomic<bool>&>(entry->asked_for);
-  if (!asked_for.load(std::memory_order_relaxed)) asked_for.store(true, std::memory_order_relaxed);
+  entry->mark_asked_for();
   return entry->node;
 }
 
@@ -146,7 +148,10 @@ std::shared_ptr<const Node> NodeCache::get_version(keyspace::NamespaceId ns, con
     return each.written_at == location.written_at.value && each.ns == ns.value && each.node->level() == location.level &&
            each.node->first_key() == location.first_key;
   });
-  return entry == nullptr ? nullptr : entry->node;
+  if (entry == nullptr) return nullptr;
+  // A base is asked for by every version that leans on it: it is worth more than any of them.
+  entry->mark_asked_for();
+  return entry->node;
 }
 
 void NodeCache::put(keyspace::NamespaceId ns, RevisionNumber written_at, std::shared_ptr<const Node> node) {
