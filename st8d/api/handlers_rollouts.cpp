@@ -121,72 +121,6 @@ void write_summary(JsonWriter& out, const target::RolloutSummary& summary) {
   time_field(out, "ended_at", summary.ended_at);
 }
 
-void write_plan(JsonWriter& out, const target::Plan& plan, bool documents) {
-  out.begin_object()
-      .field("namespace", plan.name_space.str())
-      .field("branch", plan.branch.str())
-      .field("revision", plan.revision.value)
-      .field("promoted_revision", plan.promoted.value)
-      .field("hash", plan.hash.value.hex())
-      .field("strategy", plan.fast_path ? std::string_view("parallel") : target::strategy_name(plan.policy.strategy.kind))
-      .field("fast_path", plan.fast_path)
-      .field("needs_approval", plan.needs_approval)
-      .field("noop", plan.noop());
-  time_field(out, "created_at", plan.created_at);
-  time_field(out, "expires_at", plan.expires_at);
-  out.key("reasons").begin_array();
-  for (const std::string& reason : plan.reasons) out.string(reason);
-  out.end_array();
-  out.key("risk").begin_object().field("score", plan.risk.score).key("factors").begin_array();
-  for (const target::RiskFactor& factor : plan.risk.factors) {
-    out.begin_object().field("name", factor.name).field("weight", factor.weight).field("value", factor.value).field("because", factor.because).end_object();
-  }
-  out.end_array().end_object();
-  out.key("waves").begin_array();
-  for (const target::Wave& wave : plan.waves) {
-    out.begin_object().field("label", wave.label).field("weight", std::uint64_t{wave.weight}).key("targets").begin_array();
-    for (const std::uint32_t index : wave.targets) out.string(plan.targets[index].target.name.str());
-    out.end_array().key("gates").begin_array();
-    for (const target::Gate& gate : wave.gates) {
-      out.begin_object().field("kind", target::gate_kind_name(gate.kind));
-      if (gate.kind != target::Gate::Kind::kPause) out.field("duration", target::format_duration(gate.duration));
-      out.end_object();
-    }
-    out.end_array().end_object();
-  }
-  out.end_array();
-  out.key("operations").begin_array();
-  for (const target::PlannedOp& op : plan.ops) {
-    out.begin_object().field("kind", target::op_kind_name(op.kind));
-    if (op.kind == target::OpKind::kStep) out.field("name", plan.policy.steps[op.index].name);
-    if (op.kind == target::OpKind::kHealth) out.field("name", plan.policy.health[op.index].name);
-    out.end_object();
-  }
-  out.end_array();
-  out.key("targets").begin_array();
-  for (const target::PlannedTarget& one : plan.targets) {
-    out.begin_object()
-        .field("name", one.target.name.str())
-        .field("wave", std::uint64_t{one.switch_wave})
-        .field("reason", one.reason)
-        .field("content", plan.contents[one.content].hash.hex())
-        .field("from_revision", one.from_revision.value)
-        .field("from_content", one.from ? one.from->hex() : std::string());
-    if (documents) {
-      out.key("diff").begin_array();
-      for (const target::FileChange& change : plan.diffs[one.diff]) {
-        out.begin_object().field("path", change.path).field("type", state::change_type_name(change.type)).end_object();
-      }
-      out.end_array();
-    }
-    out.end_object();
-  }
-  out.end_array();
-  out.key("untouched").begin_array();
-  for (const target::UntouchedTarget& one : plan.untouched) out.begin_object().field("name", one.name.str()).field("reason", one.reason).end_object();
-  out.end_array().end_object();
-}
-
 void write_event(JsonWriter& out, const target::Plan& plan, const target::RolloutEvent& event, bool documents) {
   using target::RolloutEvent;
   out.begin_object().field("sequence", event.sequence).field("at", format_rfc3339(event.at)).field("kind", target::event_kind_name(event.kind));
@@ -600,6 +534,72 @@ Reply reconcile(Call& call, RolloutService& rollouts) {
 
 }  // namespace
 
+void write_plan(JsonWriter& out, const target::Plan& plan, bool documents) {
+  out.begin_object()
+      .field("namespace", plan.name_space.str())
+      .field("branch", plan.branch.str())
+      .field("revision", plan.revision.value)
+      .field("promoted_revision", plan.promoted.value)
+      .field("hash", plan.hash.value.hex())
+      .field("strategy", plan.fast_path ? std::string_view("parallel") : target::strategy_name(plan.policy.strategy.kind))
+      .field("fast_path", plan.fast_path)
+      .field("needs_approval", plan.needs_approval)
+      .field("noop", plan.noop());
+  time_field(out, "created_at", plan.created_at);
+  time_field(out, "expires_at", plan.expires_at);
+  out.key("reasons").begin_array();
+  for (const std::string& reason : plan.reasons) out.string(reason);
+  out.end_array();
+  out.key("risk").begin_object().field("score", plan.risk.score).key("factors").begin_array();
+  for (const target::RiskFactor& factor : plan.risk.factors) {
+    out.begin_object().field("name", factor.name).field("weight", factor.weight).field("value", factor.value).field("because", factor.because).end_object();
+  }
+  out.end_array().end_object();
+  out.key("waves").begin_array();
+  for (const target::Wave& wave : plan.waves) {
+    out.begin_object().field("label", wave.label).field("weight", std::uint64_t{wave.weight}).key("targets").begin_array();
+    for (const std::uint32_t index : wave.targets) out.string(plan.targets[index].target.name.str());
+    out.end_array().key("gates").begin_array();
+    for (const target::Gate& gate : wave.gates) {
+      out.begin_object().field("kind", target::gate_kind_name(gate.kind));
+      if (gate.kind != target::Gate::Kind::kPause) out.field("duration", target::format_duration(gate.duration));
+      out.end_object();
+    }
+    out.end_array().end_object();
+  }
+  out.end_array();
+  out.key("operations").begin_array();
+  for (const target::PlannedOp& op : plan.ops) {
+    out.begin_object().field("kind", target::op_kind_name(op.kind));
+    if (op.kind == target::OpKind::kStep) out.field("name", plan.policy.steps[op.index].name);
+    if (op.kind == target::OpKind::kHealth) out.field("name", plan.policy.health[op.index].name);
+    out.end_object();
+  }
+  out.end_array();
+  out.key("targets").begin_array();
+  for (const target::PlannedTarget& one : plan.targets) {
+    out.begin_object()
+        .field("name", one.target.name.str())
+        .field("wave", std::uint64_t{one.switch_wave})
+        .field("reason", one.reason)
+        .field("content", plan.contents[one.content].hash.hex())
+        .field("from_revision", one.from_revision.value)
+        .field("from_content", one.from ? one.from->hex() : std::string());
+    if (documents) {
+      out.key("diff").begin_array();
+      for (const target::FileChange& change : plan.diffs[one.diff]) {
+        out.begin_object().field("path", change.path).field("type", state::change_type_name(change.type)).end_object();
+      }
+      out.end_array();
+    }
+    out.end_object();
+  }
+  out.end_array();
+  out.key("untouched").begin_array();
+  for (const target::UntouchedTarget& one : plan.untouched) out.begin_object().field("name", one.name.str()).field("reason", one.reason).end_object();
+  out.end_array().end_object();
+}
+
 void add_rollout_routes(Router& router, target::RolloutService& rollouts) {
   const auto with = [&rollouts](auto handler) -> HandlerFunction { return [&rollouts, handler](Call& call) { return handler(call, rollouts); }; };
   router.add({"GET", "/v1/live", Access::kRead, BodyKind::kNone, "live", with(live)});
@@ -609,6 +609,7 @@ void add_rollout_routes(Router& router, target::RolloutService& rollouts) {
   router.add({"GET", "/v1/rollouts/{id}", Access::kRead, BodyKind::kNone, "rollouts", with(get_rollout)});
   router.add({"POST", "/v1/rollouts/{id}/{verb}", Access::kWrite, BodyKind::kJson, "rollout", with(act)});
   router.add({"GET", "/v1/plan", Access::kRead, BodyKind::kNone, "plan", with(plan)});
+  add_policy_routes(router, rollouts);
   router.add({"GET", "/v1/drift", Access::kRead, BodyKind::kNone, "drift", with(drift)});
   router.add({"POST", "/v1/reconcile", Access::kWrite, BodyKind::kJson, "reconcile", with(reconcile)});
   router.add({"GET", "/v1/freezes", Access::kAnyToken, BodyKind::kNone, "freezes", with(list_freezes)});

@@ -3,10 +3,16 @@
 
 #include "api/router.h"
 #include "st8/target/service.h"
+#include "wire/json.h"
 
 namespace st8::api {
 
 // `rollouts` is borrowed and outlives the router's use.
 void add_rollout_routes(Router& router, target::RolloutService& rollouts);
+// /v1/policy/lint and /v1/policy/simulate; add_rollout_routes() adds them too.
+void add_policy_routes(Router& router, const target::RolloutService& rollouts);
+
+// A plan as the API tells it. `documents`: with the paths that change.
+void write_plan(wire::JsonWriter& out, const target::Plan& plan, bool documents);
 
 }  // namespace st8::api

@@ -445,6 +445,42 @@ std::string to_json(const GcBody& body) {
   });
 }
 
+Result<PolicyLintBody> parse_policy_lint(std::string_view json) {
+  return parse_body<PolicyLintBody>(json, [](Fields& fields, PolicyLintBody& body) {
+    read_scope(fields, body.scope);
+    body.at = fields.text("at");
+    body.policy = fields.optional_text("policy");
+  });
+}
+
+std::string to_json(const PolicyLintBody& body) {
+  return object([&](JsonWriter& out) {
+    write_scope(out, body.scope);
+    text_unless_empty(out, "at", body.at);
+    if (body.policy) out.field("policy", *body.policy);
+  });
+}
+
+Result<PolicySimulateBody> parse_policy_simulate(std::string_view json) {
+  return parse_body<PolicySimulateBody>(json, [](Fields& fields, PolicySimulateBody& body) {
+    read_scope(fields, body.scope);
+    body.at = fields.text("at");
+    body.policy = fields.optional_text("policy");
+    read_documents(fields, body.documents);
+    body.unset = fields.texts("unset");
+  });
+}
+
+std::string to_json(const PolicySimulateBody& body) {
+  return object([&](JsonWriter& out) {
+    write_scope(out, body.scope);
+    text_unless_empty(out, "at", body.at);
+    if (body.policy) out.field("policy", *body.policy);
+    write_documents(out, body.documents);
+    if (!body.unset.empty()) write_texts(out, "unset", body.unset);
+  });
+}
+
 Result<FsckBody> parse_fsck(std::string_view json) {
   if (json.empty()) return FsckBody{};  // All its fields are optional, and it changes nothing.
   return parse_body<FsckBody>(json, [](Fields& fields, FsckBody& body) { body.name_space = fields.text("namespace"); });

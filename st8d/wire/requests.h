@@ -206,6 +206,26 @@ struct GcBody {
 Result<GcBody> parse_gc(std::string_view json);
 std::string to_json(const GcBody& body);
 
+// POST /v1/policy/lint
+struct PolicyLintBody {
+  Scope scope;
+  std::string at;                     // The revision that it would be part of; empty: the head.
+  std::optional<std::string> policy;  // The document; absent: the revision's own.
+};
+Result<PolicyLintBody> parse_policy_lint(std::string_view json);
+std::string to_json(const PolicyLintBody& body);
+
+// POST /v1/policy/simulate
+struct PolicySimulateBody {
+  Scope scope;
+  std::string at;                     // A revision that exists; empty: the head.
+  std::optional<std::string> policy;  // In the place of the revision's own.
+  std::vector<DocumentBody> documents;
+  std::vector<std::string> unset;
+};
+Result<PolicySimulateBody> parse_policy_simulate(std::string_view json);
+std::string to_json(const PolicySimulateBody& body);
+
 // POST /v1/fsck
 struct FsckBody {
   std::string name_space;   // Empty: all.

@@ -134,6 +134,8 @@ const std::vector<Probe>& probes() {
       {"GET", "/v1/drift", "/v1/drift" + kQuery, "", "read", true, false},
       {"POST", "/v1/reconcile", "/v1/reconcile", R"({"target":"x"})", "write", false, false, false, true},
       {"POST", "/v1/seal", "/v1/seal", R"({"namespace":"team/app","value":"v"})", "write", false, false},
+      {"POST", "/v1/policy/lint", "/v1/policy/lint", "{" + kScope + R"(,"policy":"branches: [main]"})", "read", true, false},
+      {"POST", "/v1/policy/simulate", "/v1/policy/simulate", "{" + kScope + "}", "read", true, true},
       {"GET", "/v1/schema", "/v1/schema", "", "", false, false},
       {"GET", "/v1/schema/{name}", "/v1/schema/rollout", "", "", false, false},
       {"POST", "/ofrep/v1/evaluate/flags/{key...}", "/ofrep/v1/evaluate/flags/app/a" + kQuery, "{}", "read", true, true},
@@ -166,7 +168,7 @@ TEST_F(AuthorizationTable, EveryProbeIsGoodWithEveryPermission) {
   for (const Probe& probe : probes()) {
     const Answer answer = send(probe);
     // There is no policy and nothing in quarantine here: these answer that.
-    const bool nothing_there = probe.by_id || probe.pattern == "/v1/plan" || probe.pattern == "/v1/quarantine/release";
+    const bool nothing_there = probe.by_id || probe.pattern == "/v1/plan" || probe.pattern == "/v1/policy/simulate" || probe.pattern == "/v1/quarantine/release";
     const bool let_through = answer.status == 200 || answer.status == 501 || (nothing_there && (answer.status == 404 || answer.status == 422));
     EXPECT_TRUE(let_through) << probe.method << " " << probe.target << " " << answer.status << " " << answer.body;
   }

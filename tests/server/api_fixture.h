@@ -170,16 +170,17 @@ class Server {
     authenticator_ = std::move(*authenticator);
     options.version = "test";
     if (rollouts == Rollouts::kWith) {
-      rollouts_ = std::make_unique<target::RolloutService>(*store_, clock, target::ServiceOptions{});
+      const auto keys = std::make_shared<const target::Keyring>(*target::Keyring::parse(*target::generate_sealing_key()));
+      target::ServiceOptions service;
+      service.sealing_keys = keys;
+      rollouts_ = std::make_unique<target::RolloutService>(*store_, clock, service);
       store_->set_guard(rollouts_.get());
       store_->add_listener(rollouts_.get());
       options.validate = [this](const state::NamespaceName& ns, const std::vector<state::Document>& documents) {
         return rollouts_->validate_documents(ns, documents);
       };
       options.extensions.push_back([this](Router& router) { add_rollout_routes(router, *rollouts_); });
-      options.extensions.push_back([](Router& router) {
-        add_sealing_routes(router, std::make_shared<const target::Keyring>(*target::Keyring::parse(*target::generate_sealing_key())));
-      });
+      options.extensions.push_back([keys](Router& router) { add_sealing_routes(router, keys); });
     }
     api_ = std::make_unique<Api>(*store_, hub_, *authenticator_, metrics_, clock, std::move(options));
     if (rollouts_ != nullptr) {

@@ -346,6 +346,11 @@ tokens:
   get("/v1/targets?limit=1");
   get("/v1/plan?namespace=shop");
   send("POST", "/v1/freeze", {{"namespace", "shop"}, {"reason", "test"}});
+  EXPECT_EQ(send("POST", "/v1/policy/lint", {{"scope", {{"namespace", "shop"}}}, {"policy", "branches: [main]\ntargets: {names: [web-3]}\n"}}).json["errors"], 1);
+  send("POST", "/v1/policy/lint", {{"scope", {{"namespace", "shop"}}}});
+  send("POST", "/v1/policy/lint", {{"scope", {{"namespace", "second"}}}}, 404);
+  EXPECT_FALSE(send("POST", "/v1/policy/simulate", {{"scope", {{"namespace", "shop"}}}, {"documents", {{{"key", "b"}, {"content", "b"}}}}, {"unset", {"a"}}}).json["waits_for"].empty());
+  send("POST", "/v1/policy/simulate", {{"scope", {{"namespace", "shop"}}}, {"policy", "nonsense: 1\n"}}, 422);
   get("/v1/freezes");
   send("POST", "/v1/unfreeze", {{"namespace", "shop"}});
   apply("shop", "a", "bad");

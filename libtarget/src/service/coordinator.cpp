@@ -300,7 +300,9 @@ Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHea
   PlannerInput input{std::move(name_space), std::move(branch_name), head.revision, head.hash, head.author,
                      head.cause == state::Cause::kRollback || head.cause == state::Cause::kAutoRollback,
                      {}, {}, std::move(policy_source), std::move(policy), {}, {}, {}, {}, 0, 0, now};
-  ST8_ASSIGN(input.documents, source_.documents(branch.first, head.revision));
+  if (!head.revision.is_root()) {
+    ST8_ASSIGN(input.documents, source_.documents(branch.first, head.revision));
+  }
   if (const auto promoted = promoted_.find(branch); promoted != promoted_.end()) {
     input.promoted = promoted->second.revision;
     auto documents = source_.documents(branch.first, input.promoted);
@@ -484,22 +486,76 @@ Status Coordinator::drifted(const TargetName& target) {
 }
 
 Result<Plan> Coordinator::plan_for(const BranchId& branch, std::optional<state::RevisionNumber> revision, Timestamp now) {
-  SourceHead head;
-  if (revision) {
-    ST8_ASSIGN(head, source_.revision(branch.first, *revision));
+  Hypothesis as_it_is;
+  as_it_is.revision = revision;
+  ST8_ASSIGN(Simulation simulation, simulate(branch, as_it_is, now));
+  return std::move(simulation.plan);
+}
+
+Result<Simulation> Coordinator::simulate(const BranchId& branch, const Hypothesis& hypothesis, Timestamp now) {
+  // What is laid over the revision: nullptr for a document that is taken away.
+  std::map<std::string, const std::string*> laid;
+  for (const state::Document& document : hypothesis.documents) laid[document.key.str()] = &document.content;
+  for (const state::DocumentKey& key : hypothesis.unset) laid[key.str()] = nullptr;
+  if (hypothesis.policy) laid[std::string(kPolicyKey)] = &*hypothesis.policy;
+
+  std::optional<SourceHead> head;
+  if (hypothesis.revision) {
+    ST8_ASSIGN(head, source_.revision(branch.first, *hypothesis.revision));
   } else {
-    ST8_ASSIGN(const auto found, source_.head(branch));
-    if (!found) return fail(ErrorCode::kNotFound, "there is no branch " + branch.second + " in " + branch.first, "");
-    head = *found;
+    ST8_ASSIGN(head, source_.head(branch));
+    if (!head && laid.empty()) return fail(ErrorCode::kNotFound, "there is no branch " + branch.second + " in " + branch.first, "");
   }
-  ST8_ASSIGN(auto source, source_.read(branch.first, head.revision, std::string(kPolicyKey)));
-  if (!source) return fail(ErrorCode::kUnprocessable, "revision " + std::to_string(head.revision.value) + " of " + branch.first + " has no " + std::string(kPolicyKey), "apply one");
+  const std::string told = head ? "revision " + std::to_string(head->revision.value) + " of " + branch.first : branch.first + " branch " + branch.second;
+  std::optional<std::string> source;
+  if (const auto policy = laid.find(std::string(kPolicyKey)); policy != laid.end()) {
+    if (policy->second != nullptr) source = *policy->second;
+  } else if (head) {
+    ST8_ASSIGN(source, source_.read(branch.first, head->revision, std::string(kPolicyKey)));
+  }
+  if (!source) return fail(ErrorCode::kUnprocessable, told + " has no " + std::string(kPolicyKey), "apply one");
   std::vector<DocumentProblem> problems;
   auto policy = parse_policy(*source, problems);
   if (!policy) return fail(as_error(problems));
   if (!policy->names_branch(branch.second)) return fail(ErrorCode::kUnprocessable, "the policy does not name branch " + branch.second, "add it to `branches`");
-  ST8_ASSIGN(const PlannerInput input, gather(branch, head, std::move(*policy), std::move(*source), now));
-  return make_plan(input);
+  // Of a branch that does not exist yet nothing but what is laid over is read.
+  SourceHead base = head.value_or(SourceHead{});
+  if (!laid.empty()) {
+    base.author = hypothesis.author;
+    base.cause = state::Cause::kApply;
+  }
+  ST8_ASSIGN(PlannerInput input, gather(branch, base, std::move(*policy), std::move(*source), now));
+  if (!laid.empty()) {
+    std::erase_if(input.documents, [&](const SourceDocument& document) { return laid.contains(document.key); });
+    for (const auto& [key, content] : laid) {
+      if (content != nullptr) input.documents.push_back({key, Hash::of(*content), content->size()});
+    }
+    std::sort(input.documents.begin(), input.documents.end(), [](const SourceDocument& a, const SourceDocument& b) { return a.key < b.key; });
+    input.sources.read = [&laid, below = input.sources.read, exists = head.has_value()](const std::string& key) -> Result<std::string> {
+      if (const auto one = laid.find(key); one != laid.end()) {
+        if (one->second != nullptr) return *one->second;
+        return fail(ErrorCode::kUnprocessable, "the revision would have no document \"" + key + "\"", "");
+      }
+      if (!exists) return fail(ErrorCode::kUnprocessable, "the revision would have no document \"" + key + "\"", "");
+      return below(key);
+    };
+    if (!hypothesis.opens_sealed) {
+      input.sources.open = [](std::string_view) -> Result<std::string> {
+        return fail(ErrorCode::kUnprocessable, "a sealed value is opened for a simulation only by who may write there", "simulate a revision that exists, or with a token that may write");
+      };
+    }
+  }
+  ST8_ASSIGN(Plan plan, make_plan(input));
+  Simulation simulation{std::move(plan), {}};
+  std::vector<TargetName> targets;
+  for (const PlannedTarget& target : simulation.plan.targets) targets.push_back(target.target.name);
+  for (const UntouchedTarget& target : simulation.plan.untouched) targets.push_back(target.name);
+  if (std::string why = quarantined(branch, input.documents, targets); !why.empty()) simulation.waits.push_back(std::move(why));
+  if (simulation.plan.needs_approval) simulation.waits.emplace_back("an approval by someone other than " + (simulation.plan.author.empty() ? std::string("the author") : simulation.plan.author));
+  const Surroundings around = surroundings_of(simulation.plan, RolloutId{}, true, now);
+  if (!around.frozen.empty()) simulation.waits.push_back(around.frozen);
+  if (!around.blocked.empty()) simulation.waits.push_back(around.blocked);
+  return simulation;
 }
 
 bool Coordinator::stale(const Active& active, Timestamp now, std::string& why) {
@@ -528,18 +584,21 @@ bool Coordinator::stale(const Active& active, Timestamp now, std::string& why) {
 }
 
 Surroundings Coordinator::surroundings_of(const Active& active, Timestamp now) {
+  return surroundings_of(active.executor->plan(), active.id, active.executor->state().phase == RolloutPhase::kPending, now);
+}
+
+Surroundings Coordinator::surroundings_of(const Plan& plan, RolloutId rollout, bool pending, Timestamp now) {
   Surroundings around;
-  const Plan& plan = active.executor->plan();
   // A rollback is never held up by a freeze, a window or a schedule.
   if (!plan.fast_path) {
     for (const auto& [scope, freeze] : freezes_) {
       if (scope == "*" || scope == plan.name_space.str()) around.frozen = "the freeze of " + (scope == "*" ? std::string("everything") : scope) + " to end" + (freeze.reason.empty() ? "" : ": " + freeze.reason);
     }
   }
-  if (active.executor->state().phase != RolloutPhase::kPending) return around;
+  if (!pending) return around;
   for (const PlannedTarget& target : plan.targets) {
     const auto lease = leases_.find(target.target.name);
-    if (lease != leases_.end() && lease->second.holder.value != 0 && lease->second.holder != active.id) {
+    if (lease != leases_.end() && lease->second.holder.value != 0 && lease->second.holder != rollout) {
       around.blocked = "target " + target.target.name.str() + ", held by rollout " + lease->second.holder.str();
       return around;
     }

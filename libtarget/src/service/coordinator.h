@@ -54,6 +54,8 @@ class Coordinator {
   Status drifted(const TargetName& target);
   // The plan that the head (or another revision) of a branch would get now. Changes nothing.
   Result<Plan> plan_for(const BranchId& branch, std::optional<state::RevisionNumber> revision, Timestamp now);
+  // The plan that what is supposed would get now, and what it would wait for. Changes nothing.
+  Result<Simulation> simulate(const BranchId& branch, const Hypothesis& hypothesis, Timestamp now);
 
   // What readers see; replaced as a whole after each durable step, so any thread may hold one for as long as it likes.
   struct Published {
@@ -95,6 +97,8 @@ class Coordinator {
   Status consider(const BranchId& branch, Timestamp now, Group& group);
   Result<PlannerInput> gather(const BranchId& branch, const SourceHead& head, Policy policy, std::string policy_source, Timestamp now);
   Surroundings surroundings_of(const Active& active, Timestamp now);
+  // Of a plan, executed by that rollout or (0) by none yet; `pending`: its first wave has not begun.
+  Surroundings surroundings_of(const Plan& plan, RolloutId rollout, bool pending, Timestamp now);
   bool stale(const Active& active, Timestamp now, std::string& why);
   void collect(Active& active, Group& group, Timestamp now);
   void collect_event(Active& active, const RolloutEvent& event, Group& group);

@@ -147,6 +147,14 @@ class RolloutService::Impl {
     return future.get();
   }
 
+  // As ask(), for what only reads: without a thread that decides, nothing changes what is read.
+  template <class T>
+  Result<T> ask_to_read(std::function<Result<T>()> work) const {
+    if (!options_.passive) return ask(std::move(work));
+    const std::lock_guard lock(mutex_);
+    return work();
+  }
+
   bool wait_until_settled(std::chrono::milliseconds most) const {
     std::unique_lock lock(mutex_);
     return settled_changed_.wait_for(lock, most, [this] { return settled_; });
@@ -574,7 +582,11 @@ Result<TargetView> RolloutService::target(const TargetName& name) const {
 }
 
 Result<Plan> RolloutService::plan(const state::NamespaceName& name_space, const state::BranchName& branch, std::optional<state::RevisionNumber> revision) const {
-  return impl_->ask<Plan>([this, id = BranchId{name_space.str(), branch.str()}, revision] { return impl_->coordinator_.plan_for(id, revision, impl_->now()); });
+  return impl_->ask_to_read<Plan>([this, id = BranchId{name_space.str(), branch.str()}, revision] { return impl_->coordinator_.plan_for(id, revision, impl_->now()); });
+}
+
+Result<Simulation> RolloutService::simulate(const state::NamespaceName& name_space, const state::BranchName& branch, const Hypothesis& hypothesis) const {
+  return impl_->ask_to_read<Simulation>([this, id = BranchId{name_space.str(), branch.str()}, hypothesis] { return impl_->coordinator_.simulate(id, hypothesis, impl_->now()); });
 }
 
 std::vector<RolloutService::BranchEntry> RolloutService::branches() const {

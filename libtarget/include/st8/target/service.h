@@ -64,6 +64,21 @@ struct RolloutAction {
   PlanHash plan;                         // Of kApprove: what was looked at.
 };
 
+// What is supposed, for a simulation: a revision that exists, with something laid over it that was never applied.
+struct Hypothesis {
+  std::optional<state::RevisionNumber> revision;  // nullopt: the branch's head, or nothing when there is no such branch.
+  std::optional<std::string> policy;              // In the place of the revision's own.
+  std::vector<state::Document> documents;         // Written.
+  std::vector<state::DocumentKey> unset;          // Taken away.
+  std::string author;
+  // Whether sealed values are opened when something is laid over: the content's hash tells about them to who can guess.
+  bool opens_sealed = false;
+};
+struct Simulation {
+  Plan plan;
+  std::vector<std::string> waits;                 // What such a rollout would wait for now, or be refused for.
+};
+
 // Where a branch with a policy stands.
 struct BranchStatus {
   state::RevisionNumber desired;         // The head that was last looked at.
@@ -151,6 +166,8 @@ class RolloutService final : public state::OperationListener, public state::Comm
   Result<TargetView> target(const TargetName& name) const;
   // What a rollout of the branch's head (or of a revision) would do now. Changes nothing.
   Result<Plan> plan(const state::NamespaceName& name_space, const state::BranchName& branch, std::optional<state::RevisionNumber> revision) const;
+  // The same of what is only supposed. Changes nothing. Errors: as plan().
+  Result<Simulation> simulate(const state::NamespaceName& name_space, const state::BranchName& branch, const Hypothesis& hypothesis) const;
   struct BranchEntry {
     std::string name_space, branch;
     BranchStatus status;
