@@ -1,4 +1,9 @@
 // live, drift, reconcile: what is live where, and whether it still is.
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+
 #include "commands/commands.h"
 #include "commands/rollouts.h"
 #include "render/fields.h"
@@ -12,7 +17,8 @@ constexpr Flag kAllBranches{"all", 0, FlagKind::kBool, "", "Of every namespace a
 constexpr Flag kExitCode{"exit-code", 0, FlagKind::kBool, "", "Exit with 1 when a target is not as it should be"};
 constexpr const Flag* kLiveFlags[] = {&kTargetFlag, &kTime, &kAllBranches};
 constexpr const Flag* kDriftFlags[] = {&kTargetFlag, &kAllBranches, &kExitCode};
-constexpr const Flag* kReconcileFlags[] = {&flags::kDryRun};
+constexpr Flag kWaitRepaired{"wait", 0, FlagKind::kBool, "", "Follow the rollouts that repair, until they are over; the exit code tells how, as in `rollout watch`"};
+constexpr const Flag* kReconcileFlags[] = {&kWaitRepaired, &flags::kDeadline, &flags::kDryRun};
 constexpr Positional kTargets[] = {{"target", "The targets (default: all of the branch that have drifted)", false, true, Completes::kTargets}};
 
 Result<wire::JsonValue> live_answer(Context& context) {
@@ -92,6 +98,59 @@ Result<int> drift(Context& context) {
   return code;
 }
 
+// The branch that is live on a target, and the newest rollout of it.
+struct Repaired {
+  std::string name_space, branch;
+  std::uint64_t newest = 0;
+  friend bool operator==(const Repaired& a, const Repaired& b) { return a.name_space == b.name_space && a.branch == b.branch; }
+};
+
+Result<std::uint64_t> newest_rollout(Client& client, const Repaired& of) {
+  ST8_ASSIGN(const wire::JsonValue answer, client.pages(get("/v1/rollouts", {{"namespace", of.name_space}, {"branch", of.branch}}), "rollouts", 1));
+  const auto& rollouts = items_field(answer, "rollouts");
+  if (rollouts.empty()) return std::uint64_t{0};
+  const std::string id = field(rollouts.front(), "id");
+  return parse_number(id.substr(std::min<std::size_t>(2, id.size()))).value_or(0);
+}
+
+Result<std::vector<Repaired>> branches_on(Context& context, const std::vector<std::string>& targets) {
+  ST8_ASSIGN(Client* const client, context.client());
+  std::vector<Repaired> found;
+  for (const std::string& target : targets) {
+    ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/live", {{"target", target}})));
+    ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
+    for (const wire::JsonValue& one : items_field(answer, "live")) {
+      Repaired branch{field(one, "namespace"), field(one, "branch"), 0};
+      if (std::find(found.begin(), found.end(), branch) != found.end()) continue;
+      ST8_ASSIGN(branch.newest, newest_rollout(*client, branch));
+      found.push_back(std::move(branch));
+    }
+  }
+  return found;
+}
+
+// Follows what repairs: a rollout of each branch that is newer than the newest one was. The first outcome that is not 0.
+Result<int> wait_until_repaired(Context& context, const std::vector<Repaired>& branches) {
+  constexpr int kBetweenMs = 20;
+  ST8_ASSIGN(Client* const client, context.client());
+  const std::int64_t deadline_ms = parse_duration_ms(context.arguments().text_or("deadline", "0")).value_or(0);
+  const auto begun = std::chrono::steady_clock::now();
+  const auto spent_ms = [&] { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count(); };
+  int code = 0;
+  for (const Repaired& branch : branches) {
+    std::uint64_t id = branch.newest;
+    while (id <= branch.newest) {
+      ST8_ASSIGN(id, newest_rollout(*client, branch));
+      if (id > branch.newest) break;
+      if (deadline_ms > 0 && spent_ms() >= deadline_ms) return kExitNotOver;
+      ::poll(nullptr, 0, kBetweenMs);
+    }
+    ST8_ASSIGN(const Watched watched, watch_rollout(context, "r-" + std::to_string(id), deadline_ms == 0 ? 0 : std::max<std::int64_t>(1, deadline_ms - spent_ms())));
+    if (code == 0) code = watched.exit_code;
+  }
+  return code;
+}
+
 Result<int> reconcile(Context& context) {
   std::vector<std::string> targets = context.arguments().positionals;
   if (targets.empty()) {
@@ -104,6 +163,12 @@ Result<int> reconcile(Context& context) {
       return 0;
     }
   }
+  const bool wait = context.arguments().on("wait") && !context.dry_run();
+  std::vector<Repaired> branches;
+  if (wait) {
+    ST8_ASSIGN(branches, branches_on(context, targets));
+  }
+  std::vector<std::string> repaired;
   std::string json;
   wire::JsonWriter out(json);
   out.begin_object().key("reconciled").begin_array();
@@ -118,6 +183,7 @@ Result<int> reconcile(Context& context) {
     ST8_ASSIGN(const HttpResponse response, send_change(context, change("POST", "/v1/reconcile", body), "Reconciling"));
     out.raw(response.body);
     ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
+    if (flag_field(answer, "repairing")) repaired.push_back(target);
     if (context.wants_document()) continue;
     context.out().line(context.format() == OutputFormat::kName
                            ? printable(target)
@@ -125,7 +191,12 @@ Result<int> reconcile(Context& context) {
   }
   out.end_array().end_object();
   ST8_TRY(context.print_document(json));
-  return 0;
+  if (!wait || repaired.empty()) return 0;
+  context.out().flush();
+  // Only branches of which something is repaired get a rollout.
+  ST8_ASSIGN(const std::vector<Repaired> touched, branches_on(context, repaired));
+  std::erase_if(branches, [&](const Repaired& one) { return std::find(touched.begin(), touched.end(), one) == touched.end(); });
+  return wait_until_repaired(context, branches);
 }
 
 }  // namespace
@@ -159,8 +230,8 @@ const Command kDrift{"drift",
                      drift};
 const Command kReconcile{"reconcile",
                          "Look at targets now, and put right what differs",
-                         "Brings back what was last promoted there, whatever the policy says of drift.",
-                         "st8ctl reconcile web-1\n"
+                         "Brings back what was last promoted there, whatever the policy says of drift, by a rollout of its own.",
+                         "st8ctl reconcile web-1 --wait\n"
                          "st8ctl reconcile",
                          kReconcileFlags,
                          kTargets,

@@ -159,12 +159,14 @@ class Watch {
     }
   }
 
-  // In lines a wait shows as nothing at all: what it waits for is said, once.
+  // In lines a wait shows as nothing at all: what it waits for is said, once, when it was seen twice. What ends in a moment is no news.
   void tell_waiting() {
     const std::string phase = field(detail_, "phase");
     std::string waiting = field(detail_, "waiting_for");
     if (phase != "pending" && phase != "paused" && waiting != "promote") waiting.clear();
-    if (over() || waiting == told_waiting_) return;
+    if (over()) return;
+    const bool stays = std::exchange(seen_waiting_, waiting) == waiting;
+    if (!stays || waiting == told_waiting_) return;
     told_waiting_ = waiting;
     if (!waiting.empty()) context_.notice("rollout " + id_ + " is " + phase + " and waits for " + waiting + "; `st8ctl rollout explain " + id_ + "` says what can be done");
   }
@@ -195,6 +197,7 @@ class Watch {
   bool every_event_;
   wire::JsonValue detail_;
   std::string tag_;  // Of `detail_`.
+  std::string seen_waiting_;
   std::string told_waiting_;
   int look_ms_ = kLookMs;
   std::optional<Steady::time_point> end_;
