@@ -93,15 +93,14 @@ class FileDriver final : public TargetDriver {
     }
     const std::string building = under(versions(), ".st8.building");
     ST8_TRY(root.remove_tree(building));
-    ST8_TRY(root.directory(building, true).map([](const Fd&) {}));
-    std::set<std::string> directories{building};
+    TreeBuilder builder(root, building);
     for (const ContentFile& file : content.files) {
       ST8_TRY(call.check());
       ST8_TRY(check_relative_path(file.entry.path));
-      const std::string path = under(building, file.entry.path);
-      ST8_TRY(root.replace(path, *file.bytes, {file.entry.mode}, true));
+      ST8_TRY(builder.add(file.entry.path, *file.bytes, {file.entry.mode}));
       ST8_FAILPOINT("target.file.staging");
     }
+    ST8_TRY(builder.finish());
     // A version that is there and is not what it should be (cut short, or altered) changes places with the whole one at once.
     if (there) {
       ST8_TRY(root.exchange(building, final_path));

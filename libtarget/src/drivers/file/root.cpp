@@ -49,6 +49,19 @@ Result<std::string> read_all(int fd, const std::string& what) {
   }
 }
 
+// The bytes, the owner and the mode of a file that was just made. Nothing is synced.
+Status fill(int fd, std::string_view bytes, const Ownership& ownership, const std::string& what) {
+  ST8_TRY(write_all(fd, bytes, what));
+  if (ownership.uid != static_cast<uid_t>(-1) || ownership.gid != static_cast<gid_t>(-1)) {
+    struct stat own;
+    if (::fstat(fd, &own) != 0) return fail(io_error(errno, what));
+    const bool differs = (ownership.uid != static_cast<uid_t>(-1) && own.st_uid != ownership.uid) || (ownership.gid != static_cast<gid_t>(-1) && own.st_gid != ownership.gid);
+    if (differs && ::fchown(fd, ownership.uid, ownership.gid) != 0) return fail(io_error(errno, what + ": change its owner"));
+  }
+  if (::fchmod(fd, ownership.mode & 07777u) != 0) return fail(io_error(errno, what));
+  return {};
+}
+
 }  // namespace
 
 void Fd::reset(int fd) {
@@ -92,7 +105,7 @@ Result<Root> Root::open(const std::string& path) {
   return root;
 }
 
-Result<Fd> Root::directory(std::string_view path, bool create, std::vector<std::string>* made) const {
+Result<Fd> Root::walk(std::string_view path, bool create, bool sync, std::vector<std::string>* made) const {
   Fd here(::openat(fd_.get(), ".", kDirectoryFlags));
   if (!here.valid()) return fail(io_error(errno, "open " + path_));
   std::string walked;
@@ -104,7 +117,7 @@ Result<Fd> Root::directory(std::string_view path, bool create, std::vector<std::
     walked += (walked.empty() ? "" : "/") + part;
     if (create && ::mkdirat(here.get(), part.c_str(), 0755) == 0) {
       if (made != nullptr) made->push_back(walked);
-      if (::fsync(here.get()) != 0) return fail(io_error(errno, "sync the directory above " + walked));
+      if (sync && ::fsync(here.get()) != 0) return fail(io_error(errno, "sync the directory above " + walked));
     }
     Fd next(::openat(here.get(), part.c_str(), kDirectoryFlags));
     if (!next.valid()) return fail(io_error(errno, "open directory " + walked + " in " + path_));
@@ -157,14 +170,7 @@ Status Root::replace(std::string_view path, std::string_view bytes, const Owners
     Fd fd(::openat(dir.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd.valid()) return fail(io_error(errno, what));
     const auto written = [&]() -> Status {
-      ST8_TRY(write_all(fd.get(), bytes, what));
-      if (ownership.uid != static_cast<uid_t>(-1) || ownership.gid != static_cast<gid_t>(-1)) {
-        struct stat own;
-        if (::fstat(fd.get(), &own) != 0) return fail(io_error(errno, what));
-        const bool differs = (ownership.uid != static_cast<uid_t>(-1) && own.st_uid != ownership.uid) || (ownership.gid != static_cast<gid_t>(-1) && own.st_gid != ownership.gid);
-        if (differs && ::fchown(fd.get(), ownership.uid, ownership.gid) != 0) return fail(io_error(errno, what + ": change its owner"));
-      }
-      if (::fchmod(fd.get(), ownership.mode & 07777u) != 0) return fail(io_error(errno, what));
+      ST8_TRY(fill(fd.get(), bytes, ownership, what));
       if (::fsync(fd.get()) != 0) return fail(io_error(errno, what));
       return {};
     }();
@@ -235,7 +241,7 @@ Status Root::rename(std::string_view from, std::string_view to) const {
   ST8_ASSIGN(const Fd to_dir, directory(to_parent));
   const std::string what = "rename " + std::string(from) + " to " + std::string(to) + " in " + path_;
   if (::renameat(from_dir.get(), std::string(from_name).c_str(), to_dir.get(), std::string(to_name).c_str()) != 0) return fail(io_error(errno, what));
-  if (::fsync(to_dir.get()) != 0 || ::fsync(from_dir.get()) != 0) return fail(io_error(errno, what));
+  if (::fsync(to_dir.get()) != 0 || (from_parent != to_parent && ::fsync(from_dir.get()) != 0)) return fail(io_error(errno, what));
   return {};
 }
 
@@ -246,7 +252,7 @@ Status Root::exchange(std::string_view a, std::string_view b) const {
   ST8_ASSIGN(const Fd b_dir, directory(b_parent));
   const std::string what = "exchange " + std::string(a) + " with " + std::string(b) + " in " + path_;
   if (::syscall(SYS_renameat2, a_dir.get(), std::string(a_name).c_str(), b_dir.get(), std::string(b_name).c_str(), RENAME_EXCHANGE) != 0) return fail(io_error(errno, what));
-  if (::fsync(a_dir.get()) != 0 || ::fsync(b_dir.get()) != 0) return fail(io_error(errno, what));
+  if (::fsync(a_dir.get()) != 0 || (a_parent != b_parent && ::fsync(b_dir.get()) != 0)) return fail(io_error(errno, what));
   return {};
 }
 
@@ -300,6 +306,37 @@ Result<std::vector<std::string>> Root::list(std::string_view path) const {
   ::closedir(stream);
   std::sort(names.begin(), names.end());
   return names;
+}
+
+Status TreeBuilder::add(std::string_view path, std::string_view bytes, const Ownership& ownership) {
+  const auto [parent, name] = split(path);
+  const std::string directory = parent.empty() ? base_ : base_ + "/" + std::string(parent);
+  const std::string what = "write " + std::string(path) + " in " + root_.path();
+  ST8_ASSIGN(const Fd dir, root_.walk(directory, true, false, nullptr));
+  for (std::string above = directory; above.size() > base_.size() && directories_.insert(above).second;) above.erase(above.find_last_of('/'));
+  Fd fd(::openat(dir.get(), std::string(name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd.valid()) return fail(io_error(errno, what));
+  ST8_TRY(fill(fd.get(), bytes, ownership, what));
+  unsynced_.push_back(std::move(fd));
+  constexpr std::size_t kOpenMax = 64;
+  return unsynced_.size() < kOpenMax ? Status{} : sync_files();
+}
+
+Status TreeBuilder::sync_files() {
+  for (const Fd& fd : unsynced_) {
+    if (::fsync(fd.get()) != 0) return fail(io_error(errno, "sync a file below " + base_ + " in " + root_.path()));
+  }
+  unsynced_.clear();
+  return {};
+}
+
+Status TreeBuilder::finish() {
+  ST8_TRY(sync_files());
+  ST8_TRY(root_.walk(base_, true, false, nullptr).map([](const Fd&) {}));  // A tree of no files is one too.
+  directories_.insert(base_);
+  // The deepest first.
+  for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory) ST8_TRY(root_.sync(*directory));
+  return {};
 }
 
 Status Root::sync(std::string_view path) const {

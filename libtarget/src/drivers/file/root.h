@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,7 +56,7 @@ class Root {
 
   // The directory at a relative path ("" is the root). With `create`, missing ones are made and their paths (deepest
   // last) added to `made`. Errors: kNotFound, kUnprocessable when a component is a symbolic link or no directory.
-  Result<Fd> directory(std::string_view path, bool create = false, std::vector<std::string>* made = nullptr) const;
+  Result<Fd> directory(std::string_view path, bool create = false, std::vector<std::string>* made = nullptr) const { return walk(path, create, true, made); }
   bool exists(std::string_view path) const;                              // Of any kind; the last component is not followed.
   // A regular file. nullopt: nothing there. Errors: kUnprocessable for anything else than a regular file.
   Result<std::optional<StoredFile>> read(std::string_view path) const;
@@ -66,7 +67,7 @@ class Root {
   Status remove_file(std::string_view path) const;                       // Absence is success.
   Status remove_tree(std::string_view path) const;                       // Absence is success.
   Status remove_directory_if_empty(std::string_view path) const;
-  Status rename(std::string_view from, std::string_view to) const;       // Syncs both directories.
+  Status rename(std::string_view from, std::string_view to) const;       // Syncs both directories, or the one.
   Status exchange(std::string_view a, std::string_view b) const;         // Swaps two entries at once.
   Result<std::optional<std::string>> read_link(std::string_view path) const;  // nullopt: nothing there; kUnprocessable: no link.
   Status replace_link(std::string_view path, const std::string& to) const;
@@ -76,8 +77,29 @@ class Root {
   Result<std::vector<FileEntry>> scan(std::string_view path, const CallContext& call) const;
 
  private:
+  friend class TreeBuilder;
+  Result<Fd> walk(std::string_view path, bool create, bool sync, std::vector<std::string>* made) const;
+
   std::string path_;
   Fd fd_;
+};
+
+// Writes a tree of new files into a directory that nobody reads yet. Nothing is durable before finish(), which syncs every file and every
+// directory once: the journal of a file system takes many files at the cost of few.
+class TreeBuilder {
+ public:
+  // `base` must be absent, below a directory that is there.
+  TreeBuilder(const Root& root, std::string base) : root_(root), base_(std::move(base)) {}
+  Status add(std::string_view path, std::string_view bytes, const Ownership& ownership);  // Relative to the base; each path once.
+  Status finish();  // All is on the disk but the base's own entry in its parent.
+
+ private:
+  Status sync_files();
+
+  const Root& root_;
+  const std::string base_;
+  std::vector<Fd> unsynced_;
+  std::set<std::string> directories_;
 };
 
 }  // namespace st8::target::file
