@@ -18,6 +18,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import report  # noqa: E402
+import rollouts  # noqa: E402
 import servers  # noqa: E402
 
 ROOT = os.path.dirname(HERE)
@@ -354,8 +355,11 @@ class Bench:
             self.add("TLS: read, 64 clients", "without TLS",
                      self.interleave(lambda: self.http(secure, "get", 64, tls=True), lambda: self.http(plain, "get", 64)), 0.6, 0.8)
 
+    def rollouts(self):
+        rollouts.run(self)
+
     # -- all ------------------------------------------------------------------------------------------------------------
-    WORKLOADS = ("apply_against_peers", "reads", "bulk_apply", "watch", "crowd", "million", "disk", "restart", "memory", "command_line", "tls")
+    WORKLOADS = ("apply_against_peers", "reads", "bulk_apply", "watch", "crowd", "million", "disk", "restart", "memory", "command_line", "tls", "rollouts")
 
     def run(self, names):
         sync = self.tool("sync_probe", self.scratch)
