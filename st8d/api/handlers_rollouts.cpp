@@ -418,7 +418,7 @@ Reply act(Call& call, RolloutService& rollouts) {
     return problem(ErrorCode::kNotFound, "there is no \"" + std::string(verb.substr(0, 80)) + "\" of a rollout", "there are pause, resume, promote, abort, retry, approve and reject");
   }
   ST8_API_ASSIGN(const target::RolloutDetail detail, rollout_of(call, rollouts, auth::Verb::kWrite));
-  target::RolloutAction action{found->second, call.principal->name, "", {}};
+  target::RolloutAction action{found->second, call.principal->name, "", {}, call.principal->anonymous};
   ST8_API_ASSIGN(const ActionBody body, found->second == Kind::kPromote   ? parse_action(call, {"full", "reason"})
                                         : found->second == Kind::kApprove ? parse_action(call, {"plan", "reason"})
                                                                           : parse_action(call, {"reason"}));

@@ -77,6 +77,26 @@ class RolloutRoutes : public ::testing::Test {
   std::unique_ptr<Instance> instance_;
 };
 
+// Four eyes: who wrote a revision down under another's name is still the one who made it.
+TEST_F(RolloutRoutes, NobodyApprovesWhatTheyMadeWhateverAuthorTheyGave) {
+  approve();
+  const Json body = {{"scope", {{"namespace", "shop"}, {"branch", "main"}}}, {"author", "somebody-else"}, {"documents", {{{"key", "pub/a"}, {"content", "mine"}}}}};
+  const Reply made = post("shop", "/v1/apply", body);
+  ASSERT_EQ(made.status, 200) << made.body;
+  ASSERT_TRUE(st8::test::eventually([&] { return get("root", "/v1/rollouts/r-2").json["waiting_for"] == "an approval"; }));
+  const std::string hash = get("root", "/v1/rollouts/r-2").json["plan_hash"];
+  const Reply own = post("shop", "/v1/rollouts/r-2/approve", {{"plan", hash}});
+  EXPECT_EQ(own.status, 403);
+  EXPECT_THAT(own.body, HasSubstr("shop made the revision and cannot approve it"));
+  EXPECT_EQ(get("root", "/v1/rollouts/r-2").json["phase"], "pending");
+  // Many names changed in between: the log is read on to the revision's own record.
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = "c" + std::to_string(i);
+    ASSERT_EQ(post("root", "/v1/checkpoints", {{"scope", {{"namespace", "shop"}, {"branch", "main"}}}, {"name", name}}).status, 200);
+  }
+  EXPECT_EQ(post("root", "/v1/rollouts/r-2/approve", {{"plan", hash}}).status, 200);
+}
+
 TEST_F(RolloutRoutes, ShowTheWayOfARevisionToItsTarget) {
   EXPECT_EQ(get("root", "/v1/rollouts/r-1").json["waiting_for"], "an approval");
   EXPECT_TRUE(get("root", "/v1/live").json["live"].empty());

@@ -853,7 +853,15 @@ Status Coordinator::act(RolloutId rollout, const RolloutAction& action, Timestam
       case RolloutAction::Kind::kPromoteFull: return executor.promote(true, action.actor, now, action.reason);
       case RolloutAction::Kind::kAbort: return executor.abort(action.actor, action.reason, now);
       case RolloutAction::Kind::kRetry: return executor.retry(action.actor, now, action.reason);
-      case RolloutAction::Kind::kApprove: return executor.approve(action.plan, action.actor, now, action.reason);
+      case RolloutAction::Kind::kApprove: {
+        // An author is what somebody wrote down. Who was authenticated cannot be chosen.
+        const Plan& plan = executor.plan();
+        if (!action.anonymous && executor.state().phase == RolloutPhase::kPending && action.plan == plan.hash) {
+          ST8_ASSIGN(const std::string maker, source_.maker(plan.name_space.str(), plan.revision));
+          if (maker == action.actor) return fail(ErrorCode::kPermissionDenied, action.actor + " made the revision and cannot approve it", "ask someone else");
+        }
+        return executor.approve(action.plan, action.actor, now, action.reason);
+      }
       case RolloutAction::Kind::kReject: return executor.reject(action.actor, action.reason, now);
     }
     return fail(ErrorCode::kInvalidArgument, "no such action", "");

@@ -6,6 +6,8 @@ Result<std::string> Source::open(const std::string&, std::string_view) {
   return fail(ErrorCode::kUnprocessable, "st8d has no key to open a sealed value with", "start it with --sealing-keys FILE");
 }
 
+Result<std::string> Source::maker(const std::string&, state::RevisionNumber) { return std::string(); }
+
 RenderSources Source::render_sources(const std::string& name_space, state::RevisionNumber number) {
   RenderSources sources;
   sources.read = [this, name_space, number](const std::string& key) -> Result<std::string> {

@@ -39,6 +39,8 @@ class Source {
   virtual Result<std::vector<BranchId>> branches() = 0;
   virtual Result<std::optional<SourceHead>> head(const BranchId& branch) = 0;  // nullopt: no such branch.
   virtual Result<SourceHead> revision(const std::string& name_space, state::RevisionNumber number) = 0;
+  // Who was authenticated when the revision was made, which its author may claim to be somebody else than. Empty: not known.
+  virtual Result<std::string> maker(const std::string& name_space, state::RevisionNumber number);
   // In key order.
   virtual Result<std::vector<SourceDocument>> documents(const std::string& name_space, state::RevisionNumber number) = 0;
   virtual Result<std::optional<std::string>> read(const std::string& name_space, state::RevisionNumber number, const std::string& key) = 0;

@@ -53,6 +53,21 @@ Result<SourceHead> StoreSource::revision(const std::string& name_space, state::R
   return SourceHead{number, revision.hash, revision.author, revision.cause};
 }
 
+Result<std::string> StoreSource::maker(const std::string& name_space, state::RevisionNumber number) {
+  constexpr std::size_t kPage = 1000;
+  ST8_ASSIGN(const auto ns, state::NamespaceName::parse(name_space));
+  // Every revision has an operation, in the order of their numbers: that of revision n is not before the n-th.
+  std::uint64_t after = number.value == 0 ? 0 : number.value - 1;
+  while (true) {
+    ST8_ASSIGN(const auto operations, store_.operations(ns, after, kPage));
+    for (const state::Operation& operation : operations) {
+      if (operation.kind == state::OperationKind::kCommit && operation.after == number) return operation.actor;
+    }
+    if (operations.size() < kPage) return fail(ErrorCode::kNotFound, "the operation log of " + name_space + " does not tell who made revision " + std::to_string(number.value), "");
+    after = operations.back().sequence;
+  }
+}
+
 Result<std::vector<SourceDocument>> StoreSource::documents(const std::string& name_space, state::RevisionNumber number) {
   ST8_ASSIGN(const auto ns, state::NamespaceName::parse(name_space));
   ST8_ASSIGN(const auto view, store_.view(ns, number));

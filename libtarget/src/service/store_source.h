@@ -15,6 +15,8 @@ class StoreSource final : public Source {
   Result<std::vector<BranchId>> branches() override;
   Result<std::optional<SourceHead>> head(const BranchId& branch) override;
   Result<SourceHead> revision(const std::string& name_space, state::RevisionNumber number) override;
+  // Cost: reads the operation log from the revision's number on, which lies before it by as many records as are no commits.
+  Result<std::string> maker(const std::string& name_space, state::RevisionNumber number) override;
   Result<std::vector<SourceDocument>> documents(const std::string& name_space, state::RevisionNumber number) override;
   Result<std::optional<std::string>> read(const std::string& name_space, state::RevisionNumber number, const std::string& key) override;
   Result<std::string> open(const std::string& name_space, std::string_view sealed) override;

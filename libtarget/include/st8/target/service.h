@@ -62,6 +62,7 @@ struct RolloutAction {
   std::string actor;
   std::string reason;
   PlanHash plan;                         // Of kApprove: what was looked at.
+  bool anonymous = false;                // Nobody is authenticated, so `actor` tells nobody from another.
 };
 
 // What is supposed, for a simulation: a revision that exists, with something laid over it that was never applied.
