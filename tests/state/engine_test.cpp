@@ -257,7 +257,7 @@ TYPED_TEST(EngineContract, BehavesAsAMapOverRandomHistories) {
     if (random() % 20 == 0) held.push_back({this->engine->snapshot(), model});
     if (held.size() > 4) held.erase(held.begin() + static_cast<std::ptrdiff_t>(random() % held.size()));
     if (random() % 200 == 0) {
-      ASSERT_TRUE(this->engine->reclaim(KeyRange::prefix("D")));
+      ASSERT_TRUE(this->engine->reclaim({KeyRange::prefix("D")}));
     }
     const std::string key = random_key();
     const auto found = model.find(key);
@@ -484,11 +484,11 @@ TEST_F(RocksDbEngine, GivesDiskSpaceBack) {
     erase.erase("D" + std::to_string(i));
     ASSERT_TRUE((*engine)->commit(batch, {}, Durability::kBuffered));
   }
-  ASSERT_TRUE((*engine)->reclaim(KeyRange::prefix("D")));
+  ASSERT_TRUE((*engine)->reclaim({KeyRange::prefix("D")}));
   const std::uint64_t full = (*engine)->stats().disk_bytes;
   EXPECT_GT(full, 16u << 20);
   ASSERT_TRUE((*engine)->commit(erase, {}, Durability::kSynced));
-  ASSERT_TRUE((*engine)->reclaim(KeyRange::prefix("D")));
+  ASSERT_TRUE((*engine)->reclaim({KeyRange::prefix("D")}));
   EXPECT_LT((*engine)->stats().disk_bytes, full / 4);
 }
 

@@ -29,7 +29,7 @@ class SharedEngine final : public Engine {
     if (fault_ != nullptr && *fault_) ST8_TRY((*fault_)(batch));
     return engine_->commit(batch, expectations, durability);
   }
-  Status reclaim(const KeyRange& range) override { return engine_->reclaim(range); }
+  Status reclaim(const std::vector<KeyRange>& ranges) override { return engine_->reclaim(ranges); }
   EngineStats stats() const override { return engine_->stats(); }
 
  private:

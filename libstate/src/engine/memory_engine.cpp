@@ -148,7 +148,7 @@ class MemoryEngine final : public Engine {
     return {};
   }
 
-  Status reclaim(const KeyRange&) override { return {}; }
+  Status reclaim(const std::vector<KeyRange>&) override { return {}; }
 
   EngineStats stats() const override {
     EngineStats stats;

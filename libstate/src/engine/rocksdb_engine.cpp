@@ -462,24 +462,15 @@ class RocksEngine final : public Engine {
     return {};
   }
 
-  Status reclaim(const KeyRange& range) override {
+  Status reclaim(const std::vector<KeyRange>& ranges) override {
     if (read_only_) return {};
     // All families at once: the log is let go only when none of them needs it any more.
     rocksdb::FlushOptions flush;
     flush.allow_write_stall = false;
     const rocksdb::Status flushed = db_->Flush(flush, {families_.begin(), families_.end()});
     if (!flushed.ok()) return fail(to_error(flushed, "cannot give disk space back"));
-    const std::optional<std::size_t> one = family_of_range(range);
-    for (std::size_t i = 0; i < families_.size(); ++i) {
-      if (one && *one != i) continue;
-      // Marks of deletion always lie above what they delete, so bringing the upper levels down rewrites just those files
-      // of the lowest one that lose something or gain something; where nothing happened it costs nothing.
-      ST8_TRY(compact(families_[i], range.begin, range.end, rocksdb::BottommostLevelCompaction::kSkip));
-      ST8_ASSIGN(const std::vector<KeyRange> unfinished, unfinished_tables(families_[i], range));
-      for (const KeyRange& table : unfinished) {
-        ST8_TRY(compact(families_[i], table.begin, table.end, rocksdb::BottommostLevelCompaction::kForceOptimized));
-      }
-    }
+    if (ranges.empty()) return reclaim_range({});
+    for (const KeyRange& range : ranges) ST8_TRY(reclaim_range(range));
     return {};
   }
 
@@ -569,26 +560,68 @@ class RocksEngine final : public Engine {
     return {};
   }
 
-  // The tables of the range (their first and last keys) that came to the lowest level as they were flushed, because nothing was
-  // there to merge them with: packed for speed, with their deleted ones still in them.
-  Result<std::vector<KeyRange>> unfinished_tables(rocksdb::ColumnFamilyHandle* family, const KeyRange& range) const {
-    const std::string past_all(1, '\xff');
+  // How the tables lie that a range overlaps.
+  struct Tables {
+    std::uint64_t packed_bytes = 0, packed_entries = 0;  // In the lowest level, as tight as they get.
+    std::uint64_t loose_bytes = 0;                       // In the levels above, or as they were flushed.
+    std::uint64_t deletions = 0;                         // Marks that stand for entries below.
+    // The first and last keys of tables that came to the lowest level as they were flushed, because nothing was there to merge
+    // them with: packed for speed, with their deleted ones still in them.
+    std::vector<KeyRange> unfinished;
+
+    // Rewriting costs what stays; it is worth that when a sixteenth is to be gained, or much.
+    bool worth_rewriting() const {
+      const std::uint64_t entry_bytes = packed_entries == 0 ? 0 : packed_bytes / packed_entries;
+      const std::uint64_t gain = loose_bytes + deletions * entry_bytes;
+      return gain > 0 && (gain >= packed_bytes / 16 || gain >= (64u << 20));
+    }
+  };
+  Result<Tables> tables_of(rocksdb::ColumnFamilyHandle* family, const KeyRange& range) const {
+    const std::string past_all(64, '\xff');
     const rocksdb::Range wanted(to_slice(range.begin), range.end.empty() ? to_slice(past_all) : to_slice(range.end));
-    rocksdb::TablePropertiesCollection tables;
-    const rocksdb::Status status = db_->GetPropertiesOfTablesInRange(family, &wanted, 1, &tables);
+    rocksdb::TablePropertiesCollection properties;
+    const rocksdb::Status status = db_->GetPropertiesOfTablesInRange(family, &wanted, 1, &properties);
     if (!status.ok()) return fail(to_error(status, "cannot look at the tables"));
     rocksdb::ColumnFamilyMetaData shape;
     db_->GetColumnFamilyMetaData(family, &shape);
-    std::vector<KeyRange> out;
+    int lowest = 0;
+    for (const rocksdb::LevelMetaData& level : shape.levels) {
+      if (!level.files.empty()) lowest = level.level;
+    }
+    Tables tables;
     for (const rocksdb::LevelMetaData& level : shape.levels) {
       for (const rocksdb::SstFileMetaData& file : level.files) {
-        const auto table = tables.find(file.db_path + file.name);
-        if (table == tables.end()) continue;
-        const bool finished = table->second->compression_name == "ZSTD" && table->second->num_deletions == 0;
-        if (!finished) out.push_back({file.smallestkey, file.largestkey});
+        const auto found = properties.find(file.db_path + file.name);
+        if (found == properties.end()) continue;
+        const rocksdb::TableProperties& table = *found->second;
+        tables.deletions += table.num_deletions;
+        if (level.level == lowest && level.level > 0 && table.compression_name == "ZSTD" && table.num_deletions == 0) {
+          tables.packed_bytes += file.size;
+          tables.packed_entries += table.num_entries;
+        } else {
+          tables.loose_bytes += file.size;
+          if (level.level == lowest) tables.unfinished.push_back({file.smallestkey, file.largestkey});
+        }
       }
     }
-    return out;
+    return tables;
+  }
+
+  Status reclaim_range(const KeyRange& range) {
+    const std::optional<std::size_t> one = family_of_range(range);
+    for (std::size_t i = 0; i < families_.size(); ++i) {
+      if (one && *one != i) continue;
+      ST8_ASSIGN(const Tables before, tables_of(families_[i], range));
+      if (!before.worth_rewriting()) continue;
+      // Marks of deletion always lie above what they delete, so bringing the upper levels down rewrites just those files
+      // of the lowest one that lose something or gain something.
+      ST8_TRY(compact(families_[i], range.begin, range.end, rocksdb::BottommostLevelCompaction::kSkip));
+      ST8_ASSIGN(const Tables after, tables_of(families_[i], range));
+      for (const KeyRange& table : after.unfinished) {
+        ST8_TRY(compact(families_[i], table.begin, table.end, rocksdb::BottommostLevelCompaction::kForceOptimized));
+      }
+    }
+    return {};
   }
 
   Result<bool> read(std::string_view key, const rocksdb::Snapshot* snapshot, rocksdb::PinnableSlice& value) const {

@@ -9,9 +9,11 @@
 //
 // A crash or a cancellation between any two steps leaves bodies that nobody reaches; the next run sweeps them.
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <span>
 #include <string>
+#include <thread>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -27,13 +29,41 @@ namespace {
 using keyspace::NamespaceId;
 using keyspace::Table;
 
-constexpr std::size_t kMarksPerCommit = 512;  // Revisions marked by one command: a writer beside waits for one.
-constexpr std::size_t kErasesPerCommit = 512;
+// A writer beside waits for one step at most, so steps are small: so many marks or erases.
+constexpr std::size_t kMarksPerCommit = 32;
+constexpr std::size_t kErasesPerCommit = 64;
+// A step of marks also looks at every branch and checkpoint: with many of them it marks more at once.
+constexpr std::size_t kNamesPerMark = 8;
+
+// Leaves the commit path to writers for a while after each step, as long as there are any.
+class Pace {
+ public:
+  explicit Pace(const pipeline::StoreCore& core)
+      : core_(core), commits_(core.commits.load(std::memory_order_relaxed)) {}
+
+  // To be called between two steps. Steps of gc append no revision, so they are not counted.
+  void rest() {
+    const std::uint64_t commits = core_.commits.load(std::memory_order_relaxed);
+    const bool others = commits != commits_;
+    commits_ = commits;
+    const auto now = std::chrono::steady_clock::now();
+    if (others) std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>((now - begin_) * kRest, kRestMax));
+    begin_ = std::chrono::steady_clock::now();
+  }
+
+ private:
+  static constexpr int kRest = 2;  // Times as long as the step took.
+  static constexpr std::chrono::milliseconds kRestMax{10};
+
+  const pipeline::StoreCore& core_;
+  std::uint64_t commits_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
 
 // Marks revisions pruned, unless a branch or a checkpoint has come to point there since they were chosen.
 class PruneCommand final : public pipeline::Command {
  public:
-  PruneCommand(const NamespaceName& ns, NamespaceId id, std::span<const RevisionNumber> revisions,
+  PruneCommand(const NamespaceName& ns, NamespaceId id, std::span<const query::RevisionPointer> revisions,
                const std::unordered_set<std::uint64_t>& pinned, const GcRequest& request, bool last,
                std::uint64_t pruned_before)
       : name_(ns),
@@ -46,6 +76,7 @@ class PruneCommand final : public pipeline::Command {
 
   Status build(pipeline::Committer& committer) override {
     pruned = 0;
+    names = 0;
     ST8_ASSIGN(pipeline::NamespaceDraft* const ns, committer.name_space(name_));
     if (!ns->exists() || ns->id() != id_) return {};  // Deleted meanwhile: its ranges are garbage.
     std::unordered_set<std::uint64_t> named;
@@ -53,16 +84,14 @@ class PruneCommand final : public pipeline::Command {
     for (const auto& [name, branch] : branches) named.insert(branch.head.value);
     ST8_ASSIGN(const auto checkpoints, committer.all_checkpoints(*ns));
     for (const auto& [name, checkpoint] : checkpoints) named.insert(checkpoint.revision.value);
-    const auto lookup = committer.lookup(*ns);
-    std::vector<query::RevisionPointer> going;
-    for (const RevisionNumber number : revisions_) {
-      if (named.count(number.value) > 0 || pinned_.count(number.value) > 0) continue;
-      ST8_ASSIGN(query::RevisionPointer revision, lookup->revision(number));
-      if (revision != nullptr && !revision->revision.pruned) going.push_back(std::move(revision));
-    }
+    names = branches.size() + checkpoints.size();
     // From here on nothing fails.
-    for (const auto& revision : going) committer.mark_pruned(*ns, *revision);
-    pruned = going.size();
+    for (const query::RevisionPointer& revision : revisions_) {
+      const std::uint64_t number = revision->revision.number.value;
+      if (named.count(number) > 0 || pinned_.count(number) > 0) continue;
+      committer.mark_pruned(*ns, *revision);
+      ++pruned;
+    }
     if (last_ && pruned_before_ + pruned > 0) {
       Operation operation;
       operation.kind = OperationKind::kGc;
@@ -78,11 +107,13 @@ class PruneCommand final : public pipeline::Command {
   std::size_t bytes() const override { return revisions_.size() * 256; }
 
   std::uint64_t pruned = 0;
+  std::size_t names = 0;  // That were looked at.
 
  private:
   const NamespaceName& name_;
   const NamespaceId id_;
-  const std::span<const RevisionNumber> revisions_;
+  const std::span<const query::RevisionPointer>
+      revisions_;  // Only gc changes a revision's record, and it runs once at a time.
   const std::unordered_set<std::uint64_t>& pinned_;
   const GcRequest& request_;
   const bool last_;
@@ -156,20 +187,29 @@ class NamespaceGc {
   }
 
   Status mark() {
+    // Read here, not in the pipeline, where writers would wait for it; and past the cache, which old revisions are not worth.
+    const query::EngineLookup stored(*core_.engine, entry_->id);
     const std::span<const RevisionNumber> all(candidates_);
     std::uint64_t pruned = 0;
-    for (std::size_t first = 0; first < all.size(); first += kMarksPerCommit) {
-      if (cancelled()) break;
-      const auto some = all.subspan(first, std::min(kMarksPerCommit, all.size() - first));
-      PruneCommand command(name_, entry_->id, some, pinned_, request_, first + some.size() == all.size(), pruned);
+    std::size_t step = kMarksPerCommit;
+    Pace pace(core_);
+    for (std::size_t first = 0; first < all.size() && !cancelled();) {
+      const auto numbers = all.subspan(first, std::min(step, all.size() - first));
+      first += numbers.size();
+      std::vector<query::RevisionPointer> some;
+      for (const RevisionNumber number : numbers) {
+        ST8_ASSIGN(query::RevisionPointer revision, stored.revision(number));
+        if (revision != nullptr && !revision->revision.pruned) some.push_back(std::move(revision));
+      }
+      PruneCommand command(name_, entry_->id, some, pinned_, request_, first == all.size(), pruned);
       ST8_TRY(submit_(command));
       pruned += command.pruned;
-      report_.revisions_kept += some.size() - command.pruned;
+      report_.revisions_kept += numbers.size() - command.pruned;
+      step = std::max(kMarksPerCommit, command.names / kNamesPerMark);
+      pace.rest();
     }
     report_.revisions_pruned += pruned;
-    if (pruned == 0) return {};
-    // A marked record is written anew beside the old one.
-    return core_.engine->reclaim(KeyRange::prefix(keyspace::table_key(Table::kRevision, entry_->id)));
+    return {};
   }
 
   Status sweep() {
@@ -225,15 +265,17 @@ class NamespaceGc {
     const KeyRange range = KeyRange::prefix(keyspace::table_key(table, entry_->id));
     Batch batch;
     batch.set_frees_space(true);
+    Pace pace(core_);
     const auto flush = [&]() -> Status {
       if (batch.empty()) return {};
       ST8_FAILPOINT("gc.before_erase");
       ST8_TRY(core_.engine->commit(batch, {}, Durability::kBuffered));
       batch.clear();
       batch.set_frees_space(true);
+      pace.rest();
       return {};
     };
-    auto cursor = core_.engine->scan(range);
+    const auto cursor = core_.engine->scan(range);
     for (; cursor->valid(); cursor->next()) {
       const std::string_view key = cursor->key();
       if (key.size() < 13) continue;  // Not a body's key; fsck names it.
@@ -249,10 +291,7 @@ class NamespaceGc {
       }
     }
     ST8_TRY(cursor->status());
-    ST8_TRY(flush());
-    cursor.reset();  // It stands on what was there before, which could not be given back under it.
-    if (request_.dry_run) return {};
-    return core_.engine->reclaim(range);
+    return flush();
   }
 
   // Each record of a table of this namespace: its key behind the table and the namespace, and its value.
@@ -284,7 +323,9 @@ class NamespaceGc {
 };
 
 // Ranges of namespaces that were deleted. Those that a reader still stands in wait for the next run.
-Status sweep_deleted_namespaces(pipeline::StoreCore& core, const GcRequest& request, GcReport& report) {
+// `reclaimed` is told what was swept.
+Status sweep_deleted_namespaces(pipeline::StoreCore& core, const GcRequest& request, GcReport& report,
+                                std::vector<KeyRange>& reclaimed) {
   const auto standing = core.pins.collect(request.cancelled);
   if (!standing) {
     report.cancelled = true;
@@ -307,7 +348,7 @@ Status sweep_deleted_namespaces(pipeline::StoreCore& core, const GcRequest& requ
          {Table::kCounters, Table::kBranch, Table::kCheckpoint, Table::kRevision, Table::kRevisionByHash,
           Table::kOperation, Table::kIdempotency, Table::kNode, Table::kBlob}) {
       const KeyRange range = KeyRange::prefix(keyspace::table_key(table, ns));
-      auto dead = core.engine->scan(range);
+      const auto dead = core.engine->scan(range);
       Batch batch;
       batch.set_frees_space(true);
       std::uint64_t erased = 0;
@@ -334,8 +375,7 @@ Status sweep_deleted_namespaces(pipeline::StoreCore& core, const GcRequest& requ
       }
       ST8_TRY(dead->status());
       ST8_TRY(flush());
-      dead.reset();
-      if (erased > 0 && !request.dry_run && keyspace::is_body(range.begin)) ST8_TRY(core.engine->reclaim(range));
+      if (erased > 0) reclaimed.push_back(range);
     }
     if (request.dry_run) continue;
     Batch last;
@@ -368,6 +408,7 @@ Result<GcReport> Store::gc(const GcRequest& request) {
       after = names.back().str();
     }
   }
+  std::vector<NamespaceId> swept;
   const std::function<Status(pipeline::Command&)> submit = [this](pipeline::Command& command) {
     return impl_->submit(command);
   };
@@ -378,9 +419,23 @@ Result<GcReport> Store::gc(const GcRequest& request) {
       return fail(ErrorCode::kNotFound, "there is no namespace " + name.str(), "`st8ctl namespace list` lists them");
     }
     ST8_TRY(NamespaceGc(impl_->core, submit, request, name, entry, report).run());
+    swept.push_back(entry->id);
     if (report.cancelled) break;
   }
-  if (!report.cancelled) ST8_TRY(sweep_deleted_namespaces(impl_->core, request, report));
+  std::vector<KeyRange> reclaimed;
+  if (!report.cancelled) ST8_TRY(sweep_deleted_namespaces(impl_->core, request, report, reclaimed));
+  if (!report.cancelled && !request.dry_run) {
+    // Once for all, now that no cursor stands on what was there before.
+    if (request.namespaces.empty()) {
+      reclaimed.clear();
+    } else {
+      for (const NamespaceId id : swept) {
+        for (const Table table : {Table::kRevision, Table::kNode, Table::kBlob})
+          reclaimed.push_back(KeyRange::prefix(keyspace::table_key(table, id)));
+      }
+    }
+    ST8_TRY(impl_->core.engine->reclaim(reclaimed));
+  }
   report.disk_bytes_after = impl_->core.engine->stats().disk_bytes;
   return report;
 }

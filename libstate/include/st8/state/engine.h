@@ -106,8 +106,9 @@ class Engine {
   // be there after a restart, and the engine accepts no more writes until reopened).
   virtual Status commit(const Batch& batch, std::span<const Expectation> expectations, Durability durability) = 0;
 
-  // A hint that much in this range was deleted and its space should be given back. May take long; safe beside writers.
-  virtual Status reclaim(const KeyRange& range) = 0;
+  // A hint that much in these ranges (none: in all) was deleted or written and should now lie as tightly as it can. May take
+  // long; safe beside writers. What would gain little is left as it is.
+  virtual Status reclaim(const std::vector<KeyRange>& ranges) = 0;
 
   virtual EngineStats stats() const = 0;
 };
