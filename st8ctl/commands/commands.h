@@ -18,7 +18,7 @@
 namespace st8::ctl {
 
 extern const Command kApply, kUnset, kGet, kDiff, kShow, kLog, kHistory, kWatch, kResolve, kCheckpoint, kRollback, kRestore, kMerge, kRevert,
-    kCherryPick, kBranch, kNamespaceCommand, kOperations, kGc, kFsck, kBackup, kStatus, kPlan, kPolicyCommand, kRollout, kLive, kDrift, kReconcile, kFreeze, kUnfreeze,
+    kCherryPick, kBranch, kNamespaceCommand, kOperations, kGc, kFsck, kBackup, kStatus, kPlan, kPolicyCommand, kImport, kRollout, kLive, kDrift, kReconcile, kFreeze, kUnfreeze,
     kQuarantine, kTarget, kSeal, kLogin, kVersion, kCompletion,
     kHelp, kComplete;
 

@@ -8,7 +8,7 @@ constexpr const Flag* kGlobal[] = {&flags::kConfig, &flags::kServer, &flags::kTo
                                    &flags::kTimeout, &flags::kOutput, &flags::kColor, &flags::kQuiet, &flags::kCaCert, &flags::kClientCert, &flags::kClientKey};
 
 constexpr const Command* kCommands[] = {&kApply, &kUnset, &kGet, &kDiff, &kShow, &kLog, &kHistory, &kWatch, &kResolve, &kCheckpoint, &kRollback, &kRestore,
-                                        &kMerge, &kRevert, &kCherryPick, &kBranch, &kNamespaceCommand, &kOperations, &kPlan, &kPolicyCommand, &kRollout, &kLive, &kDrift, &kReconcile, &kFreeze,
+                                        &kMerge, &kRevert, &kCherryPick, &kBranch, &kNamespaceCommand, &kOperations, &kPlan, &kPolicyCommand, &kImport, &kRollout, &kLive, &kDrift, &kReconcile, &kFreeze,
                                         &kUnfreeze, &kQuarantine, &kTarget, &kSeal, &kGc, &kFsck,
                                         &kBackup, &kStatus, &kLogin, &kVersion, &kCompletion, &kHelp, &kComplete};
 
