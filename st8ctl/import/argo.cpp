@@ -17,7 +17,11 @@ constexpr const char* kAnalysis = "there is no metrics provider; a health check 
 Result<std::int64_t> seconds_or_duration(const Part& part) { return part.duration(true); }
 
 Status read_canary(const Part& canary, JsonValue& policy) {
-  if (!canary.is_null()) ST8_TRY(canary.expect_map());
+  if (canary.is_null()) {
+    canary.taken("strategy.type");
+  } else {
+    ST8_TRY(canary.expect_map());
+  }
   JsonValue strategy = json_object(), steps = json_list();
   const auto list = canary.take("steps");
   std::int64_t last = 0;
@@ -130,7 +134,11 @@ Status read_canary(const Part& canary, JsonValue& policy) {
 }
 
 Status read_blue_green(const Part& source, JsonValue& policy) {
-  if (!source.is_null()) ST8_TRY(source.expect_map());
+  if (source.is_null()) {
+    source.taken("strategy.type");
+  } else {
+    ST8_TRY(source.expect_map());
+  }
   JsonValue strategy = json_object();
   put(strategy, "type", json_text("blue-green"));
   if (const auto automatic = source.take("autoPromotionEnabled")) {

@@ -33,6 +33,8 @@ Status read_ssh(const Part& spec, const std::string& ref, const ImportOptions& o
   if (host && !host->is_null()) {
     ST8_ASSIGN(name, host->text());
     host->taken("spec.host");
+  } else if (host) {
+    host->left("it is empty");
   }
   if (!is_host(name)) return spec.refuse("has no `host` that ssh could reach");
   put(out, "host", json_text(name));
@@ -117,6 +119,8 @@ Status read_target(const Part& target, const ImportOptions& options, const JsonV
     } else {
       part->changed("targets/" + name + ".yaml", "targets are called by a-z, 0-9, '.', '_' and '-'");
     }
+  } else if (part) {
+    part->left("it is empty");
   }
   if (name.empty()) return target.refuse("has no `ref` to name the target by");
   JsonValue selection = json_object();
@@ -133,6 +137,7 @@ Status read_target(const Part& target, const ImportOptions& options, const JsonV
     if (given && given->is_map()) {
       ST8_TRY(read_ssh(*given, ref, options, spec));
     } else {
+      if (given) given->left("it is empty");
       if (!is_host(ref)) return target.refuse("has no spec.host that ssh could reach");
       put(spec, "host", json_text(ref));
       put(spec, "root", json_text(options.root));
@@ -363,6 +368,8 @@ Status read_database(const Part& source, JsonValue& policy) {
     } else {
       when->changed("steps[0].when", "after the target's activation, which is before the promotion of the whole");
     }
+  } else if (when) {
+    when->left("it is empty");
   }
   if (const auto timeout = migrate->take("timeout")) {
     ST8_ASSIGN(const std::int64_t millis, timeout->duration(false));

@@ -23,6 +23,12 @@ std::string shown(std::string_view text) {
   return "\"" + result + "\"";
 }
 
+// A field of that name; one without a name is shown as "".
+std::string path_of(const std::string& parent, std::string_view name) {
+  const std::string shown_name = name.empty() ? "\"\"" : std::string(name);
+  return parent.empty() ? shown_name : parent + "." + shown_name;
+}
+
 Error refusal(int line, const std::string& path, std::string message, std::string hint) {
   std::string where = line > 0 ? "line " + std::to_string(line) + ": " : "";
   if (!path.empty()) where += path + ": ";
@@ -45,7 +51,7 @@ std::optional<Part> Part::take(std::string_view name) const {
   for (const auto& field : node_) {
     if (!field.first.IsScalar() || field.first.Scalar() != name) continue;
     taken_->insert(std::string(name));
-    return std::optional<Part>(std::in_place, *report_, field.second, path_.empty() ? std::string(name) : path_ + "." + std::string(name), line_of(field.first, line_));
+    return std::optional<Part>(std::in_place, *report_, field.second, path_of(path_, name), line_of(field.first, line_));
   }
   return std::nullopt;
 }
@@ -184,7 +190,7 @@ void Part::rest(const std::string& why) const {
     const std::string name = field.first.IsScalar() ? field.first.Scalar() : std::string("?");
     const bool again = !seen.insert(name).second;
     if (!again && taken_->contains(name)) continue;
-    Part(*report_, field.second, path_.empty() ? name : path_ + "." + name, line_of(field.first, line_)).left(again ? "it stands twice; the first one counts" : why);
+    Part(*report_, field.second, path_of(path_, name), line_of(field.first, line_)).left(again ? "it stands twice; the first one counts" : why);
   }
 }
 

@@ -39,7 +39,9 @@ inline std::string import_fault(std::string_view source, const ctl::Imported& im
     if (!missing.empty() || ++visited > 20'000 || (!path.empty() && covered(path))) return;
     if (node.IsMap() && node.size() > 0) {
       for (const auto& field : node) {
-        if (field.first.IsScalar()) walk(field.second, path.empty() ? field.first.Scalar() : path + "." + field.first.Scalar());
+        if (!field.first.IsScalar()) continue;
+        const std::string name = field.first.Scalar().empty() ? "\"\"" : field.first.Scalar();
+        walk(field.second, path.empty() ? name : path + "." + name);
       }
     } else if (node.IsSequence() && node.size() > 0) {
       for (std::size_t i = 0; i < node.size(); ++i) walk(node[i], path + "[" + std::to_string(i) + "]");
