@@ -17,6 +17,7 @@
 #include "st8/target/sealing.h"
 #include "upkeep.h"
 #include "wire/text.h"
+#include "worker.h"
 
 #ifndef ST8_VERSION
 #define ST8_VERSION "dev"
@@ -97,6 +98,13 @@ int main(int argc, char** argv) {
   CLI::App* const sealing_key = app.add_subcommand("sealing-key", "Make keys for --sealing-keys");
   sealing_key->require_subcommand(1);
   CLI::App* const generate_key = sealing_key->add_subcommand("generate", "Print a new random key, as a line of a key file");
+  CLI::App* const worker = app.add_subcommand("worker", "Work on a target's machine: fetch assignments from st8d, apply them below --root, report");
+  st8::daemon::WorkerConfig work;
+  worker->add_option("--server", work.server, "st8d's address")->type_name("URL")->required();
+  worker->add_option("--name", work.name, "What targets of kind worker call it")->type_name("NAME")->required();
+  worker->add_option("--root", work.root, "The directory below which everything lands")->type_name("DIR")->required();
+  worker->add_option("--token-file", work.token_file, "Holds the worker's token")->type_name("FILE");
+  worker->add_option("--ca-cert", work.ca_cert, "What st8d's certificate is verified with; else the system's")->type_name("FILE");
   CLI::App* const version = app.add_subcommand("version", "Print the version");
   try {
     app.parse(argc, argv);
@@ -114,6 +122,8 @@ int main(int argc, char** argv) {
   if (hash->parsed()) return report(hash_token());
   if (generate->parsed()) return report(generate_token());
   if (generate_key->parsed()) return report(print_sealing_key());
+
+  if (worker->parsed()) return report(st8::daemon::work(work));
 
   std::map<std::string, std::string> flags;
   for (const auto& [name, option] : options) {

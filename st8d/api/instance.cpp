@@ -2,6 +2,7 @@
 
 #include "api/handlers_rollouts.h"
 #include "api/handlers_sealing.h"
+#include "api/handlers_workers.h"
 
 #include <sys/stat.h>
 
@@ -40,7 +41,11 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
   ST8_ASSIGN(std::unique_ptr<state::Engine> engine, state::open_rocksdb_engine(options.engine));
   instance->hub_ = std::make_unique<WatchHub>();
   ST8_ASSIGN(instance->store_, state::Store::open(std::move(engine), clock, options.store));
+  instance->workers_ = std::make_unique<target::WorkerHub>(clock);
+  instance->drivers_ = target::drivers_with_workers(*instance->workers_);
   target::ServiceOptions rollouts;
+  // A store that is opened for a moment has no workers: nobody can reach it.
+  if (options.rollouts) rollouts.drivers = instance->drivers_.get();
   rollouts.passive = !options.rollouts;
   rollouts.sealing_keys = options.sealing_keys;
   instance->rollouts_ = std::make_unique<target::RolloutService>(*instance->store_, clock, rollouts);
@@ -54,6 +59,7 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
     return raw->rollouts_->validate_documents(name_space, documents);
   };
   api.extensions.push_back([raw = instance.get()](Router& router) { add_rollout_routes(router, *raw->rollouts_); });
+  api.extensions.push_back([raw = instance.get()](Router& router) { add_worker_routes(router, *raw->workers_); });
   api.extensions.push_back([keys = std::move(options.sealing_keys)](Router& router) { add_sealing_routes(router, keys); });
   instance->api_ = std::make_unique<Api>(*instance->store_, *instance->hub_, *instance->authenticator_, instance->metrics_, clock, std::move(api));
   ST8_TRY(instance->rollouts_->start());
@@ -63,6 +69,7 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
 Instance::~Instance() {
   begin_drain();
   if (rollouts_ != nullptr) rollouts_->stop();
+  if (workers_ != nullptr) workers_->stop();
   // Streams first, while the store that they read from is there.
   api_.reset();
   if (hub_ != nullptr) hub_->stop();

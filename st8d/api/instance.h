@@ -14,6 +14,7 @@
 #include "st8/state/engine.h"
 #include "st8/state/store.h"
 #include "st8/target/service.h"
+#include "st8/target/worker_hub.h"
 
 namespace st8::api {
 
@@ -54,6 +55,8 @@ class Instance {
   std::atomic<bool> draining_{false};
   std::unique_ptr<auth::Authenticator> authenticator_;
   std::unique_ptr<WatchHub> hub_;
+  std::unique_ptr<target::WorkerHub> workers_;
+  std::unique_ptr<target::DriverFactory> drivers_;
   std::unique_ptr<target::RolloutService> rollouts_;  // The store's listener: unmade after it, stopped before.
   std::unique_ptr<state::Store> store_;
   std::unique_ptr<Api> api_;

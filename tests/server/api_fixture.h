@@ -17,6 +17,7 @@
 #include "api/api.h"
 #include "api/handlers_rollouts.h"
 #include "api/handlers_sealing.h"
+#include "api/handlers_workers.h"
 #include "api/watch_hub.h"
 #include "auth/authenticator.h"
 #include "http/exchange.h"
@@ -24,6 +25,7 @@
 #include "st8/state/engine.h"
 #include "st8/state/store.h"
 #include "st8/target/service.h"
+#include "st8/target/worker_hub.h"
 #include "support/manual_clock.h"
 
 namespace st8::api::test {
@@ -171,8 +173,11 @@ class Server {
     options.version = "test";
     if (rollouts == Rollouts::kWith) {
       const auto keys = std::make_shared<const target::Keyring>(*target::Keyring::parse(*target::generate_sealing_key()));
+      workers_ = std::make_unique<target::WorkerHub>(clock);
+      drivers_ = target::drivers_with_workers(*workers_);
       target::ServiceOptions service;
       service.sealing_keys = keys;
+      service.drivers = drivers_.get();
       rollouts_ = std::make_unique<target::RolloutService>(*store_, clock, service);
       store_->set_guard(rollouts_.get());
       store_->add_listener(rollouts_.get());
@@ -180,6 +185,7 @@ class Server {
         return rollouts_->validate_documents(ns, documents);
       };
       options.extensions.push_back([this](Router& router) { add_rollout_routes(router, *rollouts_); });
+      options.extensions.push_back([this](Router& router) { add_worker_routes(router, *workers_); });
       options.extensions.push_back([keys](Router& router) { add_sealing_routes(router, keys); });
     }
     api_ = std::make_unique<Api>(*store_, hub_, *authenticator_, metrics_, clock, std::move(options));
@@ -189,6 +195,7 @@ class Server {
   }
   ~Server() {
     if (rollouts_ != nullptr) rollouts_->stop();
+    if (workers_ != nullptr) workers_->stop();
     api_.reset();
     store_.reset();  // Before its listeners.
   }
@@ -268,6 +275,8 @@ class Server {
   http::Metrics metrics_;
   WatchHub hub_;
   std::unique_ptr<state::Store> store_;
+  std::unique_ptr<target::WorkerHub> workers_;
+  std::unique_ptr<target::DriverFactory> drivers_;
   std::unique_ptr<target::RolloutService> rollouts_;
   std::unique_ptr<auth::Authenticator> authenticator_;
   std::unique_ptr<Api> api_;

@@ -187,7 +187,7 @@ TEST_F(OpenApi, DescribesEveryFieldAndParameterThatIsTaken) {
     const YAML::Node operation = document_["paths"][described(route->pattern)][lower(route->method)];
     std::string target = route->pattern;
     if (route->pattern == "/v1/rollouts/{id}/{verb}") continue;  // What it takes depends on the verb, and is asked of a rollout that exists.
-    if (const std::size_t brace = target.find('{'); brace != std::string::npos) target = target.substr(0, brace) + "x";
+    for (std::size_t brace; (brace = target.find('{')) != std::string::npos;) target.replace(brace, target.find('}') + 1 - brace, "x");
 
     std::set<std::string> parameters;
     for (const auto& parameter : operation["parameters"]) {
@@ -377,6 +377,20 @@ tokens:
     return branches.size() == 1 && branches[0].contains("problem");
   }));
   get("/v1/live?namespace=other");
+  const Json polling = {{"protocol", "st8-worker/1"}, {"session", "0123456789abcdef"}};
+  std::vector<std::shared_ptr<TestChannel>> workers;
+  for (const std::string name : {"w1", "w2"}) {
+    send("POST", "/v1/workers/" + name + "/poll", polling);
+    const http::Response held = server.api().handle(server.request("POST", "/v1/workers/" + name + "/poll", polling.dump()));
+    workers.push_back(std::make_shared<TestChannel>());
+    held.on_stream(workers.back());
+  }
+  send("POST", "/v1/workers/w1/poll", Json::object(), 400);
+  send("POST", "/v1/workers/w1/report", {{"session", "0123456789abcdef"}, {"assignment", 1}, {"lease", 1}, {"ok", true}}, 404);
+  send("POST", "/v1/workers/w1/content", {{"session", "0123456789abcdef"}, {"assignment", 1}, {"lease", 1}, {"sha256", std::string(64, '0')}}, 404);
+  get("/v1/workers?limit=1");
+  get("/v1/workers");
+
   send("POST", "/v1/seal", {{"namespace", "shop"}, {"value", "s3cret"}});
   send("POST", "/v1/seal", {{"namespace", "shop"}}, 400);
   for (const Json& schema : get("/v1/schema").json["schemas"]) get("/v1/schema/" + schema["name"].get<std::string>());

@@ -137,7 +137,8 @@ planExpiry: 1h30m
 std::vector<std::string> targets_everywhere() {
   return {"kind: file\nlabels: {role: web, port: 80}\ncriticality: high\nenv: prod\nspec: {root: /srv/app, mode: files, keep: 3}\n",
           "kind: exec\nspec: {program: /bin/x, sha256: " + std::string(64, 'a') + ", args: [--a, 1], config: {url: x, n: 1}}\n",
-          "kind: ssh\nspec: {host: web-1, root: /srv/app, user: deploy, port: 22, keep: 1, identityFile: /k, agent: /a, knownHosts: /h, hostKeys: strict, config: /dev/null, connectTimeout: 5s, share: 0, controlDirectory: /c}\n"};
+          "kind: ssh\nspec: {host: web-1, root: /srv/app, user: deploy, port: 22, keep: 1, identityFile: /k, agent: /a, knownHosts: /h, hostKeys: strict, config: /dev/null, connectTimeout: 5s, share: 0, controlDirectory: /c}\n",
+          "kind: worker\nspec: {worker: web-1, directory: app/web, mode: files, keep: 3}\n"};
 }
 
 TEST(Schema, KnowsTheFieldsThatTheParserKnows) {
@@ -248,6 +249,7 @@ TEST(Schema, RefusesWhatTheParserRefuses) {
       "kind: file\ncriticality: huge\nspec: {root: /x}\n", "kind: file\nenv: [prod]\nspec: {root: /x}\n", "kind: exec\nspec: {}\n", "kind: exec\nspec: {program: x}\n", "kind: exec\nspec: {program: /x, sha256: abc}\n",
       "kind: exec\nspec: {program: /x, args: a}\n", "kind: exec\nspec: {program: /x, config: {a: [b]}}\n", "kind: exec\nspec: {program: /x, root: /y}\n",
       "kind: ssh\nspec: {host: h}\n", "kind: ssh\nspec: {host: \"-o\", root: /x}\n", "kind: ssh\nspec: {host: h, root: x}\n", "kind: ssh\nspec: {host: h, root: /x, port: 0}\n", "kind: ssh\nspec: {host: h, root: /x, config: \"/a b\"}\n",
+      "kind: worker\nspec: {}\n", "kind: worker\nspec: {worker: A}\n", "kind: worker\nspec: {worker: w, directory: /x}\n", "kind: worker\nspec: {worker: w, directory: a/../b}\n", "kind: worker\nspec: {worker: w, directory: .st8}\n",
       "kind: ssh\nspec: {host: h, root: /x, hostKeys: \"no\"}\n", "kind: ssh\nspec: {host: h, root: /x, share: 5}\n", "kind: ssh\nspec: {host: h, root: /x, user: \"-l\"}\n"};
   for (const auto& [which, documents] : {std::pair{Which::kRollout, policies}, std::pair{Which::kTarget, targets}}) {
     const std::vector<std::string> answers = by_schema(which, documents);

@@ -5,12 +5,13 @@
 #include "drivers/exec/exec_driver.h"
 #include "drivers/file/file_driver.h"
 #include "drivers/ssh/ssh_driver.h"
+#include "drivers/worker/worker_driver.h"
 
 namespace st8::target {
 namespace drivers {
 namespace {
 
-constexpr std::array<std::string_view, 3> kKinds = {"file", "exec", "ssh"};
+constexpr std::array<std::string_view, 4> kKinds = {"file", "exec", "ssh", "worker"};
 
 class BuiltinDrivers final : public DriverFactory {
  public:
@@ -27,6 +28,7 @@ class BuiltinDrivers final : public DriverFactory {
       ST8_ASSIGN(ssh::SshSpec spec, read_spec<ssh::SshSpec>(target));
       return ssh::make_ssh_driver(std::move(spec));
     }
+    if (target.kind == "worker") return fail(ErrorCode::kUnprocessable, "workers are reached by a running st8d alone", "ask st8d, without --local");
     return fail(ErrorCode::kUnprocessable, "there is no driver \"" + target.kind + "\"", "");
   }
 };
@@ -39,6 +41,7 @@ void check_spec(std::string_view kind, strict_yaml::Context& context, const stri
   if (kind == "file") file::FileSpec().read(context, spec);
   if (kind == "exec") exec::ExecSpec().read(context, spec);
   if (kind == "ssh") ssh::SshSpec().read(context, spec);
+  if (kind == "worker") worker::WorkerSpec().read(context, spec);
 }
 
 }  // namespace drivers

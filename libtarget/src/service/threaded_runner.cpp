@@ -147,12 +147,19 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
           break;
         }
         case OpKind::kActivate:
+          call.confirm = plan.policy.confirm;
           result.status = driver.activate(call, label);
           break;
         case OpKind::kFinalize:
         case OpKind::kObserve: {
           auto seen = driver.observe(call);
           if (!seen) return failed(seen.error());
+          // The last look before promotion: when it is as planned, the target is told to stay. A revision is promoted when every
+          // target took that.
+          const bool last = order.effect.op + 1 == plan.ops.size();
+          if (last && plan.policy.confirm.count() > 0 && seen->present && seen->content == plan.contents[target.content].hash) {
+            if (auto confirmed = driver.confirm(call); !confirmed) return failed(confirmed.error());
+          }
           result.observation = std::move(*seen);
           break;
         }

@@ -109,6 +109,9 @@ struct CallContext {
   std::uint64_t fencing_token = 0;      // Grows each time the target changes hands; an older one is refused at the target.
   // Names what to come back to: the state before the first activation that carried this name. Never reused.
   std::string restore_point;
+  // Of activate: the target goes back to what the restore point names, by itself, when confirm() has not come within this time.
+  // 0: it does not. A driver without the capability does nothing with it.
+  std::chrono::milliseconds confirm{0};
 
   std::chrono::nanoseconds remaining() const { return deadline - clock->monotonic(); }
   // Errors: kUnavailable when cancelled or past the deadline.
@@ -145,6 +148,11 @@ class TargetDriver {
   // Puts back what call.restore_point names: bytes, modes, owners, absence. Nothing happens when no activation with
   // that name had begun.
   virtual Status restore(const CallContext& call) = 0;
+  // What was activated under call.restore_point shall stay. Durable when it returns. Errors: kUnprocessable when the target went
+  // back by itself before.
+  virtual Status confirm(const CallContext& call) {
+    return call.check();
+  }
   // Drops versions and restore points that are no longer needed: keeps what is live and the newest ones (as the spec says).
   virtual Status discard(const CallContext& call) = 0;
 };
