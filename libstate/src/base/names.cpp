@@ -89,12 +89,24 @@ Status check_segmented(std::string_view noun, std::string_view text) {
   }
 }
 
+// Whether cleaning would change nothing, as it does for nearly all keys.
+bool is_clean(std::string_view text) {
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find('/', begin), text.size());
+    const std::string_view segment = text.substr(begin, end - begin);
+    if (segment.empty() || segment == "." || segment == "..") return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
 // As a path is cleaned: no empty segments, no ".", and ".." takes its parent away.
 Result<std::string> clean_key(std::string_view noun, std::string_view text) {
   if (text.front() == '/') {
     return refuse(noun, text, "is absolute", "Use a key relative to the namespace, such as " +
                                                  quote(text.substr(std::min(text.find_first_not_of('/'), text.size()))) + ".");
   }
+  if (is_clean(text)) return std::string(text);
   std::vector<std::string_view> segments;
   std::size_t begin = 0;
   while (begin <= text.size()) {

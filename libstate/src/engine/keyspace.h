@@ -78,7 +78,9 @@ inline std::string numbered_key(Table table, NamespaceId ns, std::uint64_t numbe
 }
 // H | ns | first bytes of the hash | number
 inline std::string hash_index_key(NamespaceId ns, const Hash& hash, RevisionNumber number) {
-  std::string key = table_key(Table::kRevisionByHash, ns);
+  std::string key;
+  key.reserve(5 + kHashIndexBytes + 8);
+  key.append(table_key(Table::kRevisionByHash, ns));
   key.append(hash.view().substr(0, kHashIndexBytes));
   append_u64(key, number.value);
   return key;
@@ -92,7 +94,9 @@ inline std::string idempotency_expiry_key(std::int64_t time_us, NamespaceId ns, 
   return key;
 }
 inline std::string node_key(NamespaceId ns, std::uint8_t level, std::string_view first_key, RevisionNumber written_at) {
-  std::string key = table_key(Table::kNode, ns);
+  std::string key;
+  key.reserve(15 + first_key.size());
+  key.append(table_key(Table::kNode, ns));
   key.push_back(static_cast<char>(level));
   key.append(first_key);
   key.push_back('\0');
@@ -100,7 +104,9 @@ inline std::string node_key(NamespaceId ns, std::uint8_t level, std::string_view
   return key;
 }
 inline std::string blob_key(NamespaceId ns, std::string_view document_key, RevisionNumber written_at) {
-  std::string key = table_key(Table::kBlob, ns);
+  std::string key;
+  key.reserve(14 + document_key.size());
+  key.append(table_key(Table::kBlob, ns));
   key.append(document_key);
   key.push_back('\0');
   append_u64(key, written_at.value);

@@ -1,0 +1,99 @@
+// What a request costs the engine, as counts with bounds: syncs, tree nodes, bytes, reads. (How these grow with the
+// number of keys: tests/state/store_costs_slow_test.cpp.)
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <functional>
+
+#include "support/store_fixture.h"
+
+namespace st8::state::test {
+namespace {
+
+constexpr int kKeys = 1'000;
+constexpr int kRounds = 200;
+constexpr std::size_t kDocumentBytes = 1'024;
+
+struct Counts {
+  double syncs = 0, nodes = 0, node_bytes = 0, bytes = 0, reads = 0;
+};
+
+class Counters : public testing::TestWithParam<EngineKind> {
+ protected:
+  Counters() {
+    ApplyRequest fill = StoreHarness::apply_request({});
+    for (int i = 0; i < kKeys; ++i) fill.documents.push_back({key(name_of(i)), content_of(i)});
+    const auto filled = harness_->apply(std::move(fill));
+    EXPECT_TRUE(filled) << why(filled);
+  }
+  static std::string name_of(int i) { return "services/team-" + std::to_string(i % 50) + "/config-" + std::to_string(i) + ".json"; }
+  static std::string content_of(int salt) {
+    std::string text = std::to_string(1'000'000 + salt);
+    text.resize(kDocumentBytes, 'x');
+    return text;
+  }
+
+  // Of one call on the average, with nobody else at work.
+  Counts of(const char* what, const std::function<void(int)>& request) {
+    for (int i = 0; i < 20; ++i) request(i);  // These fill caches.
+    const StoreStats before = harness_->stats();
+    for (int i = 20; i < 20 + kRounds; ++i) request(i);
+    const StoreStats after = harness_->stats();
+    const auto each = [](std::uint64_t from, std::uint64_t to) { return static_cast<double>(to - from) / kRounds; };
+    const Counts counts{each(before.engine.syncs, after.engine.syncs), each(before.nodes_written, after.nodes_written),
+                        each(before.node_bytes_written, after.node_bytes_written), each(before.engine.bytes_written, after.engine.bytes_written),
+                        each(before.engine.gets + before.engine.scans, after.engine.gets + after.engine.scans)};
+    std::printf("%-24s %.2f syncs, %.2f nodes of %.0f bytes in all, %.0f bytes, %.2f engine reads\n", what, counts.syncs, counts.nodes, counts.node_bytes,
+                counts.bytes, counts.reads);
+    return counts;
+  }
+  StoreHarness harness_{GetParam()};
+};
+INSTANTIATE_TEST_SUITE_P(Engines, Counters, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+
+TEST_P(Counters, OfAnApplyOfOneDocument) {
+  const Counts counts = of("apply of one document", [&](int i) { ASSERT_TRUE(harness_.apply({{name_of(i * 7 % kKeys), content_of(kKeys + i)}})); });
+  EXPECT_DOUBLE_EQ(counts.syncs, 1);
+  EXPECT_LE(counts.nodes, 3.5) << "one a level";
+  EXPECT_LE(counts.node_bytes, 500);
+  EXPECT_LE(counts.bytes, kDocumentBytes + 1'000) << "the document, its nodes, the revision, its names, the operation";
+  EXPECT_LE(counts.reads, 0.1) << "what it builds upon is at hand";
+}
+
+TEST_P(Counters, OfARetryAnsweredFromItsRecord) {
+  auto request = StoreHarness::apply_request({{"a", "1"}});
+  request.context.idempotency = IdempotencyKey{"key", Hash::of("request")};
+  ASSERT_TRUE(harness_->apply(request));
+  const Counts counts = of("retry of an apply", [&](int) { ASSERT_TRUE(harness_->apply(request)); });
+  EXPECT_DOUBLE_EQ(counts.syncs, 0);
+  EXPECT_DOUBLE_EQ(counts.bytes, 0);
+}
+
+TEST_P(Counters, OfARollback) {
+  ASSERT_TRUE(harness_.apply({{"a", "1"}}));
+  const Counts counts = of("rollback", [&](int) { ASSERT_TRUE(harness_.copy("@~1")); });
+  EXPECT_DOUBLE_EQ(counts.syncs, 1);
+  EXPECT_DOUBLE_EQ(counts.nodes, 0) << "a copied root writes no node";
+  EXPECT_LE(counts.bytes, 400);
+}
+
+TEST_P(Counters, OfABranch) {
+  const Counts counts = of("branch", [&](int i) { ASSERT_TRUE(harness_.create_branch("b" + std::to_string(i))); });
+  EXPECT_DOUBLE_EQ(counts.syncs, 1);
+  EXPECT_DOUBLE_EQ(counts.nodes, 0);
+  EXPECT_LE(counts.bytes, 120);
+}
+
+TEST_P(Counters, OfAReadAtHead) {
+  const Counts counts = of("read at head", [&](int i) {
+    const auto view = harness_->view(ns("default"), branch("main"), Selector::head());
+    ASSERT_TRUE(view);
+    const auto content = view->get(key(name_of(i * 7 % kKeys)));
+    ASSERT_TRUE(content && *content);
+  });
+  EXPECT_LE(counts.reads, 1.1) << "the document itself; its path through the tree is at hand";
+  EXPECT_DOUBLE_EQ(counts.syncs, 0);
+}
+
+}  // namespace
+}  // namespace st8::state::test
