@@ -7,6 +7,7 @@
 // Source: RocksDB 7.8, include/rocksdb/{options,advanced_options,table,listener}.h.
 #include <array>
 #include <atomic>
+#include <bitset>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -32,6 +33,7 @@
 #include <sys/sysmacros.h>
 #include <system_error>
 #include <unistd.h>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/keyspace.h"
@@ -372,6 +374,47 @@ class RocksCursor final : public Cursor {
   rocksdb::Iterator* current_ = nullptr;
 };
 
+// The records that expectations were about, as they were last written. The directory's lock makes this process the only
+// writer, so a commit that expects what an earlier one wrote need not read it. Not thread-safe.
+class ExpectedRecords {
+ public:
+  // False: not known here, or not so.
+  bool holds(const Expectation& expected) const {
+    if (!expected.value) return false;
+    const auto known = values_.find(expected.key);
+    return known != values_.end() && known->second == *expected.value;
+  }
+  // After each commit that succeeded.
+  void learn(const Batch& batch, std::span<const Expectation> expectations) {
+    if (values_.size() + expectations.size() > kRecordsMax) {
+      values_.clear();
+      tables_.reset();
+    }
+    for (const Expectation& expected : expectations) {
+      if (!expected.value) continue;  // Learnt when it is next expected, with its value.
+      values_.try_emplace(expected.key, *expected.value);
+      tables_.set(table_of(expected.key));
+    }
+    for (const Batch::Write& write : batch.writes()) {
+      // Most writes are of other tables.
+      if (!tables_.test(table_of(write.key))) continue;
+      const auto known = values_.find(write.key);
+      if (known == values_.end()) continue;
+      if (write.value) {
+        known->second = *write.value;
+      } else {
+        values_.erase(known);
+      }
+    }
+  }
+
+ private:
+  static constexpr std::size_t kRecordsMax = 4096;
+  static std::size_t table_of(std::string_view key) { return key.empty() ? 0 : static_cast<unsigned char>(key.front()); }
+  std::unordered_map<std::string, std::string> values_;
+  std::bitset<256> tables_;
+};
+
 class RocksEngine final : public Engine {
  public:
   RocksEngine(std::string directory, bool read_only, std::unique_ptr<rocksdb::Env> environment,
@@ -455,6 +498,7 @@ class RocksEngine final : public Engine {
     const rocksdb::Status written = db_->Write(options, &writes);
     if (!written.ok() || health_->failed()) return judge_failed_write(written, health_->appends() != appends_before);
     remember(nullptr);
+    expected_.learn(batch, expectations);
     commits_.fetch_add(1, std::memory_order_relaxed);
     if (options.sync) syncs_.fetch_add(1, std::memory_order_relaxed);
     bytes_written_.fetch_add(batch.bytes(), std::memory_order_relaxed);
@@ -648,8 +692,10 @@ class RocksEngine final : public Engine {
   }
   std::string failure_text() const { return health_->failed() ? health_->error() : in_doubt_text_; }
 
+  // Holds commit_mutex_.
   Status check_expectations(std::span<const Expectation> expectations) const {
     for (const Expectation& expected : expectations) {
+      if (expected_.holds(expected)) continue;
       rocksdb::PinnableSlice value;
       ST8_ASSIGN(const bool found, read(expected.key, nullptr, value));
       const bool holds =
@@ -737,6 +783,7 @@ class RocksEngine final : public Engine {
   std::atomic<bool> closing_{false};
 
   std::mutex commit_mutex_;
+  ExpectedRecords expected_;  // Guarded by commit_mutex_.
   bool in_doubt_ = false;  // Guarded by commit_mutex_. Never turns back: only a restart knows what is on disk.
   std::string in_doubt_text_;
   mutable std::mutex before_mutex_;

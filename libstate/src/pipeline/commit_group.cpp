@@ -12,6 +12,7 @@ void CommitGroup::assemble() {
     for (Batch::Write& write : *kind) batch.put(std::move(write.key), std::move(*write.value));
     kind->clear();
   }
+  std::stable_sort(others.begin(), others.end(), by_key);
   for (Batch::Write& write : others) {
     if (write.value) {
       batch.put(std::move(write.key), std::move(*write.value));

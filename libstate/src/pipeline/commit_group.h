@@ -24,7 +24,7 @@ struct CommitGroup {
 
   // What is written, by kind: an engine's write buffer takes neighbours in order far faster than keys at random, so
   // seal() puts them into the batch kind by kind, each in key order. No key is in two of these, nor twice in one but in
-  // `others`, which keeps the order given.
+  // `others`, where the later write stays behind the earlier.
   std::vector<Batch::Write> revisions, hashes, blobs, node_bodies, others;
   Batch batch;                             // Made of them by assemble().
 

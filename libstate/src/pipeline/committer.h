@@ -97,9 +97,7 @@ class Committer {
 
   // Builds a command into the open group and sets its status.
   void build(Command& command);
-  // The open group has no commands; or as many as it may have.
-  bool empty() const { return group_->commands.empty(); }
-  bool full() const;
+  bool full() const;  // The open group has as many commands as it may have.
   // Closes the open group and opens the next. The one sealed before must have been written.
   std::shared_ptr<CommitGroup> seal();
   // Frees what is kept of the group sealed last, which must have been written: it may be large.
