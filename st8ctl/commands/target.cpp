@@ -1,5 +1,6 @@
 // target: the places where documents become live. They are documents themselves: targets/<name>.yaml in namespace st8/system.
 #include <algorithm>
+#include <map>
 
 #include "commands/commands.h"
 #include "commands/rollouts.h"
@@ -18,6 +19,8 @@ constexpr Flag kSpec{"spec", 's', FlagKind::kText, "NAME=VALUE", "A field of the
 constexpr Flag kFile{"file", 'f', FlagKind::kText, "PATH", "The whole document from a file, or - for standard input, instead of the flags above", Completes::kFiles};
 constexpr Flag kReplace{"replace", 0, FlagKind::kBool, "", "Also when the target exists"};
 constexpr Flag kWithLabel{"label", 'l', FlagKind::kText, "NAME=VALUE", "Only targets with this label; may be repeated", Completes::kNothing, true};
+constexpr Flag kLastSeen{"last-seen", 0, FlagKind::kBool, "", "Ask no target; say what was last seen of it"};
+constexpr const Flag* kCheckFlags[] = {&kLastSeen};
 constexpr const Flag* kListFlags[] = {&kWithLabel};
 constexpr const Flag* kAddFlags[] = {&kKind, &kLabel, &kEnv, &kCriticality, &kSpec, &kFile, &kReplace, &flags::kMessage, &flags::kAuthor, &flags::kDryRun};
 constexpr const Flag* kRemoveFlags[] = {&flags::kMessage, &flags::kAuthor, &flags::kDryRun};
@@ -170,38 +173,82 @@ Result<int> remove(Context& context) {
   return 0;
 }
 
-// What is known of a target: whether its document is good, and how its last look went.
+// What the targets' drivers say now, by target. With --local, and without the permission to have targets asked, nothing: what is known stands then.
+Result<std::map<std::string, wire::JsonValue>> asked_now(Context& context, const std::vector<wire::JsonValue>& targets) {
+  constexpr std::size_t kAtOnce = 32;
+  std::map<std::string, wire::JsonValue> checks;
+  if (context.arguments().on("last-seen") || targets.empty()) return checks;
+  if (context.settings().local) {
+    context.notice("with --local no target is asked: this is what was last seen");
+    return checks;
+  }
+  ST8_ASSIGN(Client* const client, context.client());
+  Progress progress(context.shows_progress() && targets.size() > kAtOnce, "Asking", Progress::Unit::kItems, targets.size());
+  for (std::size_t at = 0; at < targets.size(); at += kAtOnce) {
+    std::string body;
+    wire::JsonWriter out(body);
+    out.begin_object().key("targets").begin_array();
+    for (std::size_t i = at; i < std::min(targets.size(), at + kAtOnce); ++i) out.string(field(targets[i], "name"));
+    out.end_array().end_object();
+    const auto response = client->call(post("/v1/target-checks", body));
+    if (!response && response.error().code == ErrorCode::kPermissionDenied) {
+      client->set_problem(std::nullopt);
+      context.notice("your token may not have targets asked: this is what was last seen");
+      return checks;
+    }
+    if (!response) return fail(response.error());
+    ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response->body));
+    for (const wire::JsonValue& one : items_field(answer, "checks")) checks[field(one, "target")] = one;
+    progress.set(std::min(targets.size(), at + kAtOnce));
+  }
+  return checks;
+}
+
+bool is_as_it_should_be(const wire::JsonValue& target) {
+  const wire::JsonValue* live = target.find("live");
+  const std::string state = live == nullptr ? "" : field(*live, "state");
+  const wire::JsonValue* asked = target.find("check");
+  return (state.empty() || state == "promoted" || state == "activated") && items_field(target, "problems").empty() && (asked == nullptr || flag_field(*asked, "good"));
+}
+
 Result<int> check(Context& context) {
+  const auto& wanted = context.arguments().positionals;
+  for (const std::string& name : wanted) ST8_TRY(check_name(name));
   ST8_ASSIGN(Client* const client, context.client());
   ST8_ASSIGN(wire::JsonValue answer, client->pages(get("/v1/targets"), "targets", 0));
   auto& members = answer.members;
-  const auto& wanted = context.arguments().positionals;
   const auto found = std::find_if(members.begin(), members.end(), [](const wire::JsonMember& member) { return member.name == "targets"; });
   if (found == members.end()) return fail(ErrorCode::kInternal, "the server's answer has no targets");
+  std::vector<wire::JsonValue>& targets = found->value.items;
   for (const std::string& name : wanted) {
-    const auto& items = found->value.items;
-    if (std::none_of(items.begin(), items.end(), [&](const wire::JsonValue& one) { return field(one, "name") == name; })) {
+    if (std::none_of(targets.begin(), targets.end(), [&](const wire::JsonValue& one) { return field(one, "name") == name; })) {
       return fail(ErrorCode::kNotFound, "there is no target " + name, "`st8ctl target list` shows them");
     }
   }
-  if (!wanted.empty()) {
-    std::erase_if(found->value.items, [&](const wire::JsonValue& one) { return std::find(wanted.begin(), wanted.end(), field(one, "name")) == wanted.end(); });
-  }
+  if (!wanted.empty()) std::erase_if(targets, [&](const wire::JsonValue& one) { return std::find(wanted.begin(), wanted.end(), field(one, "name")) == wanted.end(); });
+  ST8_ASSIGN(auto checks, asked_now(context, targets));
   bool good = true;
-  for (const wire::JsonValue& target : found->value.items) {
-    const wire::JsonValue* live = target.find("live");
-    const std::string state = live == nullptr ? "" : field(*live, "state");
-    const bool looks_bad = !state.empty() && state != "promoted" && state != "activated";
-    const bool bad = looks_bad || !items_field(target, "problems").empty();
-    good = good && !bad;
+  for (wire::JsonValue& target : targets) {
+    if (const auto asked = checks.find(field(target, "name")); asked != checks.end()) target.members.push_back({"check", std::move(asked->second)});
+    const bool target_good = is_as_it_should_be(target);
+    good = good && target_good;
     if (context.wants_document()) continue;
+    const std::string name = field(target, "name");
     if (context.format() == OutputFormat::kName) {
-      if (bad) context.out().line(field(target, "name"));
+      if (!target_good) context.out().line(name);
       continue;
     }
-    context.out().line(field(target, "name") + ": " + (bad ? context.out().painted("31", "bad") : context.out().painted("32", "good")) +
-                       (live == nullptr ? ", nothing is live there" : ", " + field(*live, "namespace") + "/" + field(*live, "branch") + " revision " + field(*live, "revision") + " is " + state));
+    const wire::JsonValue* live = target.find("live");
+    context.out().line(name + ": " + (target_good ? context.out().painted("32", "good") : context.out().painted("31", "bad")) +
+                       (live == nullptr ? ", nothing is live there"
+                                        : ", " + field(*live, "namespace") + "/" + field(*live, "branch") + " revision " + field(*live, "revision") + " is " + field(*live, "state")));
     for (const wire::JsonValue& problem : items_field(target, "problems")) context.out().line("  " + printable(problem.text));
+    const wire::JsonValue* asked = target.find("check");
+    // A document that is not good is told already.
+    if (asked != nullptr && !flag_field(*asked, "good") && items_field(target, "problems").empty()) {
+      const std::string hint = field(*asked, "hint");
+      context.out().line("  " + field(*asked, "problem") + (hint.empty() ? "" : " (" + hint + ")"));
+    }
   }
   ST8_TRY(context.print_document(answer));
   return good ? 0 : traits_of(ErrorCode::kUnprocessable).exit_code;
@@ -222,10 +269,11 @@ constexpr Command kAdd{"add",
 constexpr Command kRemove{"remove", "Remove targets", "What is live there stays as it is.", "st8ctl target remove web-1", kRemoveFlags, kMany, {}, remove};
 constexpr Command kCheck{"check",
                          "Say whether targets are as they should be",
-                         "Their documents, and what was last read back from each. Exits with 9 when one is not good.",
+                         "Their documents, what was last read back from each, and what each says now: whether it can be reached and would take content. Changes nothing. Exits with 9 "
+                         "when one is not good.",
                          "st8ctl target check\n"
                          "st8ctl target check web-1",
-                         {},
+                         kCheckFlags,
                          kSome,
                          {},
                          check};

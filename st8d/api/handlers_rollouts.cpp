@@ -516,6 +516,41 @@ Reply release(Call& call, RolloutService& rollouts) {
   return object([&](JsonWriter& out) { out.field("released", std::uint64_t{released}); });
 }
 
+// As many as one answer waits for: each within kCheckTimeout, a few at once.
+constexpr std::size_t kChecksMax = 32;
+constexpr std::chrono::seconds kCheckTimeout{5};
+
+Reply check_targets(Call& call, const RolloutService& rollouts) {
+  Query query(call.request);
+  ST8_API_TRY(query.finish());
+  ST8_API_ASSIGN(const wire::JsonValue json, wire::parse_json(call.request.body));
+  wire::Fields fields(json, "", wire::Fields::Unknown::kRefuse);
+  const std::vector<std::string> texts = fields.texts("targets");
+  ST8_API_TRY(fields.finish());
+  if (texts.empty()) return problem(ErrorCode::kInvalidArgument, "no target is named", "give `targets`: a list of names");
+  if (texts.size() > kChecksMax) return problem(ErrorCode::kInvalidArgument, "more than " + std::to_string(kChecksMax) + " targets are named", "ask for them in parts");
+  std::vector<target::TargetName> names;
+  for (const std::string& text : texts) {
+    ST8_API_ASSIGN(target::TargetName name, target::TargetName::parse(text));
+    ST8_API_ASSIGN(const state::DocumentKey key, document_of(name));
+    ST8_API_TRY(allow(call, auth::Verb::kWrite, kSystem, key));
+    names.push_back(std::move(name));
+  }
+  ST8_API_ASSIGN(const std::vector<target::TargetCheck> checks, rollouts.check_targets(names, kCheckTimeout));
+  return object([&](JsonWriter& out) {
+    out.key("checks").begin_array();
+    for (const target::TargetCheck& check : checks) {
+      out.begin_object().field("target", check.name.str()).field("good", check.status.has_value()).field("took_ms", static_cast<std::int64_t>(check.took.count()));
+      if (!check.status) {
+        out.field("problem", check.status.error().message);
+        if (!check.status.error().hint.empty()) out.field("hint", check.status.error().hint);
+      }
+      out.end_object();
+    }
+    out.end_array();
+  });
+}
+
 Reply reconcile(Call& call, RolloutService& rollouts) {
   Query query(call.request);
   ST8_API_TRY(query.finish());
@@ -605,6 +640,7 @@ void add_rollout_routes(Router& router, target::RolloutService& rollouts) {
   router.add({"GET", "/v1/live", Access::kRead, BodyKind::kNone, "live", with(live)});
   router.add({"GET", "/v1/targets", Access::kRead, BodyKind::kNone, "targets", with(list_targets)});
   router.add({"GET", "/v1/targets/{name}", Access::kRead, BodyKind::kNone, "targets", with(get_target)});
+  router.add({"POST", "/v1/target-checks", Access::kWrite, BodyKind::kJson, "target-checks", with(check_targets)});
   router.add({"GET", "/v1/rollouts", Access::kRead, BodyKind::kNone, "rollouts", with(list_rollouts)});
   router.add({"GET", "/v1/rollouts/{id}", Access::kRead, BodyKind::kNone, "rollouts", with(get_rollout)});
   router.add({"POST", "/v1/rollouts/{id}/{verb}", Access::kWrite, BodyKind::kJson, "rollout", with(act)});

@@ -407,6 +407,45 @@ TEST_F(Rollouts, WhatIsWrongIsRefusedAndChangesNothing) {
   EXPECT_EQ(cli.ok({"freeze", "list"}), "");
 }
 
+TEST_F(Rollouts, EveryCommandSpeaksJsonAndYaml) {
+  add_targets({"web-1"});
+  begin("strategy: {type: canary, steps: [{setWeight: 100}, {pause: {}}]}\n");
+  ASSERT_TRUE(waits_for("r-1", "promote"));
+  const std::vector<std::vector<std::string>> commands{
+      {"plan"}, {"rollout"}, {"rollout", "list"}, {"rollout", "get"}, {"rollout", "get", "1"}, {"rollout", "explain"}, {"rollout", "pause", "--dry-run"}, {"rollout", "pause"},
+      {"rollout", "resume", "--dry-run"}, {"rollout", "resume"}, {"rollout", "promote", "--dry-run"}, {"rollout", "abort", "--dry-run"}, {"rollout", "promote", "--full"},
+      {"rollout", "watch"}, {"live"}, {"live", "--all"}, {"live", "--at", "1s-ago"}, {"drift"}, {"drift", "--all"}, {"reconcile", "web-1", "--dry-run"}, {"reconcile", "web-1"},
+      {"freeze", "--dry-run"}, {"freeze"}, {"freeze", "list"}, {"unfreeze", "--dry-run"}, {"unfreeze"}, {"quarantine"}, {"quarantine", "list", "--all"}, {"target"}, {"target", "list"},
+      {"target", "show", "web-1"}, {"target", "check"}, {"target", "add", "web-2", "--kind", "file", "--spec", "root=/nowhere", "--dry-run"}, {"target", "remove", "web-1", "--dry-run"},
+      {"apply", "-v", "app/a=4", "--dry-run", "--wait"}};
+  for (const std::vector<std::string>& words : commands) {
+    // Where asking changes something it is asked once: of what is wanted both ways, --dry-run and reads stand for it.
+    for (const std::string format : {"json", "yaml"}) {
+      const bool once = words == std::vector<std::string>{"rollout", "pause"} || words == std::vector<std::string>{"rollout", "resume"} || words.back() == "--full" ||
+                        words == std::vector<std::string>{"unfreeze"};
+      if (once && format == "yaml") continue;
+      std::vector<std::string> whole = words;
+      whole.insert(whole.end(), {"-o", format});
+      std::string shown;
+      for (const std::string& word : whole) shown += " " + word;
+      const RunResult got = cli.run(whole);
+      EXPECT_EQ(got.code, 0) << shown << "\n" << got.err;
+      EXPECT_EQ(got.err, "") << shown;
+      if (format == "json") {
+        EXPECT_TRUE(nlohmann::json::parse(got.out, nullptr, false).is_object()) << shown << "\n" << got.out;
+      } else {
+        EXPECT_THAT(got.out, HasSubstr(":")) << shown;
+      }
+    }
+    if (words == std::vector<std::string>{"rollout", "resume"}) {
+      EXPECT_TRUE(waits_for("r-1", "promote"));
+    }
+    if (words.back() == "--full") {
+      EXPECT_TRUE(reaches("r-1", "promoted"));
+    }
+  }
+}
+
 TEST(RolloutsLocally, NothingGoesLiveAndNobodyWaitsForIt) {
   const Cli cli(Mode::kLocal);
   cli.ok({"apply", "-v", "a=1"});
@@ -474,7 +513,19 @@ TEST_F(Rollouts, TargetsAreAddedCheckedAndRemoved) {
   EXPECT_EQ(cli.ok({"target", "add", "web-2", "-f", "two.yaml"}), "Added target web-2.\n");
   EXPECT_EQ(cli.ok({"target", "list"}), "web-1 kind=file criticality=medium\nweb-2 kind=file criticality=medium\n");
   EXPECT_EQ(cli.ok({"target", "list", "-l", "role=web", "-o", "name"}), "web-2\n");
+  // Its driver is asked: the directory above web-1's root is not there yet.
+  const RunResult asked = cli.run({"target", "check"});
+  EXPECT_EQ(asked.code, 9);
+  EXPECT_THAT(asked.out, StartsWith("web-1: bad, nothing is live there\n  "));
+  EXPECT_THAT(asked.out, HasSubstr(root("web-1").string()));
+  EXPECT_EQ(cli.run({"target", "check", "-o", "name"}).out, "web-1\nweb-2\n");
+  EXPECT_EQ(cli.ok({"target", "check", "--last-seen"}), "web-1: good, nothing is live there\nweb-2: good, nothing is live there\n");
+  std::filesystem::create_directories(root("web-1"));
+  std::filesystem::create_directories(root("web-2"));
   EXPECT_EQ(cli.ok({"target", "check"}), "web-1: good, nothing is live there\nweb-2: good, nothing is live there\n");
+  const nlohmann::json checked = nlohmann::json::parse(cli.ok({"target", "check", "web-2", "-o", "json"}));
+  EXPECT_EQ(checked["targets"].size(), 1u);
+  EXPECT_EQ(checked["targets"][0]["check"]["good"], true);
   // What the server's checks say reaches the person, and nothing is changed.
   const RunResult driver = cli.run({"target", "add", "web-3", "--kind", "fille", "--spec", "root=/x"});
   EXPECT_EQ(driver.code, 9);

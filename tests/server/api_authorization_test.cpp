@@ -122,6 +122,7 @@ const std::vector<Probe>& probes() {
       {"GET", "/v1/live", "/v1/live" + kQuery, "", "read", true, false},
       {"GET", "/v1/targets", "/v1/targets", "", "read", false, false, true},
       {"GET", "/v1/targets/{name}", "/v1/targets/x", "", "read", false, true, true, true},
+      {"POST", "/v1/target-checks", "/v1/target-checks", R"({"targets":["x"]})", "write", false, true, true},
       {"GET", "/v1/rollouts", "/v1/rollouts" + kQuery, "", "read", true, false},
       {"GET", "/v1/rollouts/{id}", "/v1/rollouts/r-1", "", "read", false, false, false, true},
       {"POST", "/v1/rollouts/{id}/{verb}", "/v1/rollouts/r-1/pause", "{}", "write", false, false, false, true},

@@ -370,6 +370,8 @@ tokens:
   EXPECT_EQ(send("POST", "/v1/reconcile", {{"target", "web-1"}}).json["state"], "altered");
   get("/v1/drift?namespace=shop");
   send("POST", "/v1/reconcile", {{"target", "none"}}, 404);
+  EXPECT_EQ(send("POST", "/v1/target-checks", {{"targets", {"web-1", "none"}}}).json["checks"][0]["good"], true);
+  send("POST", "/v1/target-checks", {{"targets", Json::array()}}, 400);
   // Another namespace that wants the same target.
   apply("other", ".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-1]}\n");
   ASSERT_TRUE(st8::test::eventually([&] {

@@ -211,6 +211,45 @@ class RolloutService::Impl {
     return found;
   }
 
+  // On the crew, a few at once, so that targets that do not answer leave threads to rollouts.
+  Result<std::vector<TargetCheck>> check_targets(const std::vector<TargetName>& names, std::chrono::milliseconds timeout_each) {
+    if (options_.passive) return fail(ErrorCode::kUnavailable, "targets are asked by st8d, not by a store opened locally", "start st8d over the state directory");
+    ST8_ASSIGN(const auto documents, source_.targets());
+    struct Asked {
+      std::promise<TargetCheck> promise;
+      std::future<TargetCheck> future = promise.get_future();
+    };
+    std::vector<TargetCheck> checks;
+    for (std::size_t at = 0; at < names.size(); at += kLooksAtOnce) {
+      std::vector<std::shared_ptr<Asked>> asked;
+      for (std::size_t i = at; i < std::min(names.size(), at + kLooksAtOnce); ++i) {
+        asked.push_back(std::make_shared<Asked>());
+        const auto text = documents.find(names[i]);
+        std::vector<DocumentProblem> problems;
+        auto target = text == documents.end() ? std::nullopt : parse_target(names[i], text->second, problems);
+        if (!target) {
+          Error error = text == documents.end() ? Error{ErrorCode::kNotFound, "there is no target " + names[i].str(), ""} : as_error(problems);
+          asked.back()->promise.set_value({names[i], fail(std::move(error)), std::chrono::milliseconds(0)});
+          continue;
+        }
+        runner_.crew().post([this, one = asked.back(), target = std::move(*target), timeout_each] {
+          const auto begun = clock_.monotonic();
+          Status status = runner_.check(target, timeout_each);
+          one->promise.set_value({target.name, std::move(status), std::chrono::duration_cast<std::chrono::milliseconds>(clock_.monotonic() - begun)});
+        });
+      }
+      for (const auto& one : asked) {
+        while (one->future.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+          // Work that is dropped at the end never answers.
+          const std::lock_guard lock(mutex_);
+          if (!running_) return fail(ErrorCode::kUnavailable, "the daemon is ending", "try again when it is back");
+        }
+        checks.push_back(one->future.get());
+      }
+    }
+    return checks;
+  }
+
   Status repair(const TargetName& name) {
     ST8_TRY(ask<void>([this, name] { return coordinator_.drifted(name); }));
     const std::lock_guard lock(health_mutex_);
@@ -603,6 +642,10 @@ std::string_view health_state_name(TargetHealth::State state) {
 std::vector<std::pair<TargetName, TargetHealth>> RolloutService::health() const {
   const auto health = impl_->health();
   return {health.begin(), health.end()};
+}
+
+Result<std::vector<TargetCheck>> RolloutService::check_targets(const std::vector<TargetName>& names, std::chrono::milliseconds timeout_each) const {
+  return impl_->check_targets(names, timeout_each);
 }
 
 Result<TargetHealth> RolloutService::reconcile(const TargetName& name) {

@@ -89,11 +89,20 @@ Result<std::shared_ptr<const Content>> ThreadedRunner::promoted_content(const Ef
 
 Result<Observation> ThreadedRunner::observe(const Target& target, std::chrono::nanoseconds timeout) {
   ST8_ASSIGN(const auto driver, drivers_.make(target));
+  return driver->observe(call_within(timeout));
+}
+
+Status ThreadedRunner::check(const Target& target, std::chrono::nanoseconds timeout) {
+  ST8_ASSIGN(const auto driver, drivers_.make(target));
+  return driver->check(call_within(timeout));
+}
+
+CallContext ThreadedRunner::call_within(std::chrono::nanoseconds timeout) const {
   CallContext call;
   call.clock = &clock_;
   call.deadline = clock_.monotonic() + timeout;
   call.cancelled = stopping_;
-  return driver->observe(call);
+  return call;
 }
 
 EffectResult ThreadedRunner::run(const EffectOrder& order) {

@@ -22,14 +22,16 @@ class ThreadedRunner final : public EffectRunner {
   // From now on calls end as soon as they look.
   void cancel_all() { stopping_->store(true); }
 
-  // Done on the caller's thread; for the loop that looks for drift.
+  // Both done on the caller's thread.
   Result<Observation> observe(const Target& target, std::chrono::nanoseconds timeout);
+  Status check(const Target& target, std::chrono::nanoseconds timeout);
 
  private:
   EffectResult run(const EffectOrder& order);
   Result<std::shared_ptr<const Content>> content(const EffectOrder& order, std::uint32_t index, const Target& target);
   Result<std::shared_ptr<const Content>> promoted_content(const EffectOrder& order, const PlannedTarget& target);
   CallContext call_for(const EffectOrder& order, Millis timeout) const;
+  CallContext call_within(std::chrono::nanoseconds timeout) const;
 
   Source& source_;
   const DriverFactory& drivers_;

@@ -119,6 +119,13 @@ struct TargetView {
   std::vector<DocumentProblem> problems;   // Of its document: then it takes no content.
 };
 
+// What a driver said when it was asked whether its target can be reached and would take content.
+struct TargetCheck {
+  TargetName name;
+  Status status;
+  std::chrono::milliseconds took{0};
+};
+
 struct RolloutQuery {
   std::string name_space, branch;          // Empty: all.
   bool open_only = false;
@@ -176,6 +183,9 @@ class RolloutService final : public state::OperationListener, public state::Comm
   std::vector<BranchEntry> branches() const;
   // The newest look at each live target.
   std::vector<std::pair<TargetName, TargetHealth>> health() const;
+  // Asks targets, a few at once, whether they can be reached and would take content; changes nothing. In the order of `names`.
+  // Errors: kUnavailable (ending, or passive); what is wrong with a target stands in its status.
+  Result<std::vector<TargetCheck>> check_targets(const std::vector<TargetName>& names, std::chrono::milliseconds timeout_each) const;
   // Looks at a target now, and brings it back to what is promoted when it is not, whatever the policy says of drift. Errors:
   // kNotFound (nothing is promoted there), kConflict (a rollout holds it), those of the driver.
   Result<TargetHealth> reconcile(const TargetName& name);
