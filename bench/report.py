@@ -25,6 +25,53 @@ def number(value):
     return f"{value:.3g}"
 
 
+def when_line(machine):
+    return (f"fdatasync {machine['append_us']:.0f} µs appending and {machine['overwrite_us']:.0f} µs overwriting 4 KiB, load average "
+            f"{machine.get('load', 0):.1f}; {machine['date']}; {machine['mode']} run, commit {machine['commit']}")
+
+
+def measured_when(rows):
+    """The sync latency belongs beside every result: a line for each run, with its groups."""
+    runs = {}
+    for row in rows:
+        if "machine" in row:
+            runs.setdefault(when_line(row["machine"]), []).append(row["group"])
+    if not runs:
+        return []
+    return ["## Runs", "", *(f"- {', '.join(dict.fromkeys(groups))}: {line}" for line, groups in runs.items()), ""]
+
+
+def latency_svg(rows):
+    """For each row with latencies a bar from p50 to p99, st8's over the peer's, on a log scale of milliseconds."""
+    rows = [row for row in rows if (row.get("ours_run") or {}).get("p50_us") and (row.get("theirs_run") or {}).get("p50_us")]
+    height, left, width, decades = 30, 430, 460, (-2.0, 3.0)
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 90}" height="{len(rows) * height + 60}" font-family="sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<text x="{left}" y="16" fill="#444">p50 to p99 in ms (log scale): green st8, grey the peer</text>',
+    ]
+
+    def x_of(micros):
+        power = max(decades[0], min(decades[1], math.log10(max(micros, 1e-3) / 1000)))
+        return left + (power - decades[0]) / (decades[1] - decades[0]) * width
+
+    bottom = 46 + len(rows) * height
+    for power in range(int(decades[0]), int(decades[1]) + 1):
+        x = x_of(10 ** power * 1000)
+        out.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="36" y2="{bottom}" stroke="#ddd"/>')
+        out.append(f'<text x="{x:.1f}" y="32" text-anchor="middle" fill="#444">{10 ** power:g}</text>')
+    for index, row in enumerate(rows):
+        y = 44 + index * height
+        label = html.escape(f"{row['workload']} / {row['against']}"[:68])
+        out.append(f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{label}</text>')
+        for offset, run, colour in ((2, row["ours_run"], "#2e7d32"), (12, row["theirs_run"], "#9e9e9e")):
+            begin, last = run["p50_us"], run["p99_us"]
+            last = begin if math.isnan(last) else max(begin, last)
+            out.append(f'<rect x="{x_of(begin):.1f}" y="{y + offset}" width="{max(3.0, x_of(last) - x_of(begin)):.1f}" height="8" fill="{colour}"/>')
+    out.append("</svg>")
+    return "\n".join(out) + "\n"
+
+
 def markdown(rows, machine, commands):
     lines = [
         "# Benchmarks",
@@ -32,9 +79,8 @@ def markdown(rows, machine, commands):
         "Written by `./dev bench`. st8d runs as a user starts it; peers run with their defaults, at the same durability, in turn with st8d",
         "(A B A B …) in one run. A ratio is the median of the ratios of neighbouring runs; only ratios carry over to other machines.",
         "",
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory']} GiB, {machine['filesystem']}; "
-        f"fdatasync {machine['append_us']:.0f} µs appending and {machine['overwrite_us']:.0f} µs overwriting 4 KiB; {machine['date']}; "
-        f"{machine['mode']} run, commit {machine['commit']}.",
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory']} GiB, {machine['filesystem']}.",
+        *([] if any("machine" in row for row in rows) else ["", when_line(machine)]),
         "",
         "| Workload | Against | st8 | peer | p50 / p99 ms (st8) | p50 / p99 ms (peer) | ratio (spread) | goal | |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -50,7 +96,8 @@ def markdown(rows, machine, commands):
         lines.append(
             f"| {row['workload']} | {row['against']} | {number(row['ours'])} {row['unit']} | {number(row['theirs'])} {row['unit']} | "
             f"{latency(row.get('ours_run'))} | {latency(row.get('theirs_run'))} | {number(row['ratio'])}{spread} | {goal} | {verdict(row)} |")
-    lines += ["", "![Ratios against their goals](benchmarks.svg)", ""]
+    lines += ["", "![Ratios against their goals](benchmarks.svg)", "", "![Latencies](benchmarks-latency.svg)", ""]
+    lines += measured_when(rows)
     notes = [row for row in rows if row.get("note")]
     if notes:
         lines += ["## Notes", ""] + [f"- **{row['workload']}** ({row['against']}): {row['note']}" for row in notes] + [""]

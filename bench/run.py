@@ -130,11 +130,10 @@ class Bench:
             get = lambda: self.http(st8, "get", 64)  # noqa: E731
             self.add("read of one document at head, 64 clients", "etcd linearizable range",
                      self.interleave(get, lambda: self.etcd(etcd, "range", 64)), 3, 8)
-            while st8.call("GET", "/v1/resolve?namespace=bench&branch=main&at=@")["revision"] < 10000:
-                self.http(st8, "apply", 64, seconds=1)
-            last = st8.call("GET", "/v1/resolve?namespace=bench&branch=main&at=@")["revision"]
+            # Those in flight when the count is full are answered, too: some more than 10,000, of which the first are read.
+            self.http(st8, "apply", 64, seconds=600, warmup=0, operations=10000)
             self.add("read at a random revision of 10,000", "at head",
-                     self.interleave(lambda: self.http(st8, "get-at", 64, revisions=last), get), 0.5, 0.9)
+                     self.interleave(lambda: self.http(st8, "get-at", 64, revisions=10000), get), 0.5, 0.9)
 
     def bulk_apply(self):
         with self.st8d() as st8:
@@ -201,22 +200,30 @@ class Bench:
             done = subprocess.run(["git", "-C", repository, *arguments], check=True, capture_output=True, text=True, env=env)
             return (time.perf_counter() - began) * 1000, done.stdout.strip()
 
-        def timed(method, path, body=None):
-            began = time.perf_counter()
-            answer = st8.call(method, path, body)
-            return (time.perf_counter() - began) * 1000, answer
-
+        wire = servers.Wire(st8)
+        timed = wire.timed
         scope = {"namespace": "large", "branch": "main"}
         head = lambda: st8.call("GET", "/v1/resolve?namespace=large&branch=main&at=@")["revision"]  # noqa: E731
         for changed, must, reach in ((1, 3, 8), (1000, 10, 50)):
             before = head()
             st8.call("POST", "/v1/apply?changes=none", {"scope": scope, "message": "changed", "documents": [
-                {"key": key_name(i * 97 % count), "content": f'{{"changed": {time.time_ns() + i}}}\n'} for i in range(changed)]})
+                {"key": key_name(i * 97 % count), "content": kibibyte(time.time_ns() + i)} for i in range(changed)]})
             after = head()
             self.tool("git2_bench", "--directory", repository, "--files", count, "--changed", changed, "--commits", 1)
-            self.add(f"diff, {changed:,} changed key(s) of {label}", "git diff --stat", self.interleave(
-                lambda: {"ms": timed("POST", "/v1/diff", {"scope": scope, "from": str(before), "to": str(after)})[0]},
-                lambda: {"ms": git("diff", "--stat", "main~1", "main")[0]}), must, reach, "ms", "ms", invert=True)
+
+            def ours(mode):
+                took, answer = timed("POST", f"/v1/diff?changes={mode}", {"scope": scope, "from": str(before), "to": str(after), "limit": 10000})
+                expect(f"changes of st8's diff ({mode})", len(answer["changes"]), changed)
+                return {"ms": took}
+
+            def theirs(form):
+                took, out = git("diff", form, "main~1", "main")
+                expect(f"files of git diff {form}", len(out.splitlines()) - (form == "--stat"), changed)
+                return {"ms": took}
+
+            what = f"diff, {changed:,} changed key(s) of {label}"
+            self.add(what + ": contents of both sides", "git diff --stat", self.interleave(lambda: ours("full"), lambda: theirs("--stat")), must, reach, "ms", "ms", invert=True)
+            self.add(what + ": keys and hashes", "git diff --stat", self.interleave(lambda: ours("keys"), lambda: theirs("--stat")), must, reach, "ms", "ms", invert=True)
         counter = iter(range(1_000_000))
 
         def rollback():
@@ -224,8 +231,8 @@ class Bench:
             return {"ms": timed("POST", "/v1/rollback?changes=none", {"scope": scope, "revision_id": source, "message": "back"})[0]}
 
         def commit_tree():
-            began = time.perf_counter()
             tree, parent = git("rev-parse", "main~1^{tree}")[1], git("rev-parse", "main")[1]
+            began = time.perf_counter()
             commit = git("-c", "core.fsync=all", "commit-tree", tree, "-p", parent, "-m", "back")[1]
             git("-c", "core.fsync=all", "update-ref", "refs/heads/main", commit)
             return {"ms": (time.perf_counter() - began) * 1000}
@@ -239,10 +246,13 @@ class Bench:
 
         def revert():
             began = time.perf_counter()
-            subprocess.run(["git", "-C", clone, "-c", "core.fsync=all", "revert", "--no-edit", "HEAD"], check=True, capture_output=True, env=env)
+            done = subprocess.run(["git", "-C", clone, "-c", "core.fsync=all", "revert", "--no-edit", "HEAD"], capture_output=True, text=True, env=env)
+            if done.returncode != 0:
+                raise RuntimeError(f"git revert: {done.stdout[-500:]} {done.stderr[-500:]}")
             return {"ms": (time.perf_counter() - began) * 1000}
 
         self.add(f"rollback at {label} keys", "git revert", self.interleave(rollback, revert, 3), 1, 300, "ms", "ms", invert=True)
+        wire.close()
 
     def disk(self):
         revisions, files = (2000, 200) if self.quick else (10000, 1000)
@@ -358,8 +368,21 @@ class Bench:
     def rollouts(self):
         rollouts.run(self)
 
+    def tax(self):
+        """What the store costs over bare RocksDB. No goal: the row tells where the time of a commit or a read can go at most."""
+        scratch = self.directory("tax")
+        os.makedirs(scratch)
+
+        def side(name, workload, threads, keys):
+            return self.tool("store_tax", "--side", name, "--workload", workload, "--threads", threads, "--keys", keys, "--seconds", self.seconds, "--dir", scratch)
+
+        for what, workload, threads, keys in (("commit of one 1 KiB document, 64 threads", "apply", 64, 1000), ("commit of one 1 KiB document, 1 thread", "apply", 1, 1000),
+                                              ("read of one document, 4 threads", "get", 4, 1000), ("walk of 20,000 documents, 1 thread", "scan", 1, 20000)):
+            self.add(f"store alone: {what}", "bare RocksDB: the document alone",
+                     self.interleave(lambda: side("store", workload, threads, keys), lambda: side("rocksdb", workload, threads, keys)))
+
     # -- all ------------------------------------------------------------------------------------------------------------
-    WORKLOADS = ("apply_against_peers", "reads", "bulk_apply", "watch", "crowd", "million", "disk", "restart", "memory", "command_line", "tls", "rollouts")
+    WORKLOADS = ("apply_against_peers", "reads", "bulk_apply", "watch", "crowd", "million", "disk", "restart", "memory", "command_line", "tls", "tax", "rollouts")
 
     def run(self, names):
         sync = self.tool("sync_probe", self.scratch)
@@ -372,6 +395,9 @@ class Bench:
             except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                 failed.append(name)
                 print(f"  failed: {error}", flush=True)
+            for row in self.rows:
+                row.setdefault("group", name)
+            keep(self, sync)
             print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
         return sync, failed
@@ -379,6 +405,18 @@ class Bench:
 
 def key_name(index):
     return f"services/team-{index % 37}/service-{index}/config.json"
+
+
+def kibibyte(salt):
+    """1 KiB of lines, as git2_bench makes them."""
+    lines = [f'"option_{line}": {salt * 31 + line},' for line in range(27)]
+    return "\n".join([f'{{"salt": {salt},', *lines, '"last": null}', ""])
+
+
+def expect(what, found, wanted):
+    """A workload that does not do what its row says fails the run."""
+    if found != wanted:
+        raise RuntimeError(f"{what}: {found} where {wanted} were to be")
 
 
 def tree_bytes(path):
@@ -533,7 +571,26 @@ def machine(bench, sync):
     filesystem = subprocess.run(["stat", "-f", "-c", "%T", bench.options.scratch], capture_output=True, text=True).stdout.strip()
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip() or "unknown"
     return {"cpu": cpu, "cores": os.cpu_count(), "memory": memory, "filesystem": filesystem, "date": datetime.date.today().isoformat(),
-            "mode": "quick" if bench.quick else "full", "commit": commit, **sync}
+            "mode": "quick" if bench.quick else "full", "commit": commit, "load": os.getloadavg()[0], **sync}
+
+
+def keep(bench, sync):
+    """Puts the rows into the file of results, in the place of older rows of the same groups."""
+    path = bench.options.results
+    if not path:
+        return
+    rows = []
+    if os.path.exists(path):
+        with open(path) as file:
+            rows = json.load(file)
+    here = machine(bench, sync)
+    for row in bench.rows:
+        row.setdefault("machine", here)
+    groups = {row["group"] for row in bench.rows}
+    rows = [row for row in rows if row["group"] not in groups] + bench.rows
+    rows.sort(key=lambda row: Bench.WORKLOADS.index(row["group"]))
+    with open(path, "w") as file:
+        json.dump(rows, file, indent=1)
 
 
 COMMANDS = [
@@ -549,12 +606,21 @@ def main():
     parser.add_argument("--quick", action="store_true", help="smaller sizes, shorter runs: under three minutes")
     parser.add_argument("--only", action="append", choices=Bench.WORKLOADS, help="run this group alone (repeatable); writes no file")
     parser.add_argument("--scratch", default=tempfile.gettempdir(), help="where servers keep their data")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md even for a quick run")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md even for a quick run or one group")
+    parser.add_argument("--results", help="keep rows in this JSON file; what is written is made of all its rows, so that groups can be run one by one")
+    parser.add_argument("--report", action="store_true", help="measure nothing: write docs/benchmarks.md from --results")
     options = parser.parse_args()
+    if options.report and not options.results:
+        parser.error("--report needs --results")
     bench = Bench(options)
-    sync, failed = bench.run(options.only or Bench.WORKLOADS)
-    text = report.markdown(bench.rows, machine(bench, sync), COMMANDS)
-    if options.write or not (options.quick or options.only):
+    sync, failed = bench.run([] if options.report else options.only or Bench.WORKLOADS)
+    here = machine(bench, sync)
+    rows = bench.rows
+    if options.results:
+        with open(options.results) as file:
+            rows = json.load(file)
+    text = report.markdown(rows, here, COMMANDS)
+    if options.write or options.report or not (options.quick or options.only):
         notes = os.path.join(HERE, "notes.md")
         if os.path.exists(notes):
             with open(notes) as file:
@@ -562,7 +628,9 @@ def main():
         with open(os.path.join(ROOT, "docs/benchmarks.md"), "w") as out:
             out.write(text)
         with open(os.path.join(ROOT, "docs/benchmarks.svg"), "w") as out:
-            out.write(report.svg(bench.rows))
+            out.write(report.svg(rows))
+        with open(os.path.join(ROOT, "docs/benchmarks-latency.svg"), "w") as out:
+            out.write(report.latency_svg(rows))
     else:
         print(text)
     if failed:

@@ -1,0 +1,111 @@
+"""The harness itself: figures that are right, rows that cannot lie, pages that can be written. Run by ctest."""
+import math
+import os
+import socket
+import sys
+import tempfile
+import threading
+import types
+import unittest
+import xml.dom.minidom
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import report  # noqa: E402
+import run  # noqa: E402
+import servers  # noqa: E402
+
+
+def bench():
+    made = run.Bench(types.SimpleNamespace(quick=True, scratch=tempfile.gettempdir(), results=None))
+    os.rmdir(made.scratch)
+    return made
+
+
+class Rows(unittest.TestCase):
+    def test_the_ratio_is_the_median_of_neighbouring_runs(self):
+        made = bench()
+        made.add("w", "peer", [({"per_second": a, "p50_us": 1.0, "p99_us": 2.0}, {"per_second": b}) for a, b in ((10, 5), (30, 10), (100, 10))], 3, 8)
+        row = made.rows[0]
+        self.assertEqual((row["ratio"], row["spread"]), (3.0, (2.0, 10.0)))
+        self.assertEqual(report.verdict(row), "met")
+
+    def test_of_times_the_ratio_says_how_many_times_sooner(self):
+        made = bench()
+        made.add("w", "peer", [({"ms": 2.0}, {"ms": 10.0})], 8, 10, "ms", "ms", invert=True)
+        self.assertEqual(made.rows[0]["ratio"], 5.0)
+        self.assertEqual(report.verdict(made.rows[0]), "short")
+
+    def test_limits_turn_the_goal(self):
+        made = bench()
+        made.add("w", "peer", [({"mb": 1.0}, {"mb": 2.0})], 1.0, 0.33, "mb", "MB", lower_is_better=True)
+        made.limit("alone", 0.2, 1.0, 0.3, "s")
+        self.assertEqual([report.verdict(row) for row in made.rows], ["met", "reached"])
+
+    def test_a_row_without_a_goal_is_only_measured(self):
+        made = bench()
+        made.add("w", "peer", [({"per_second": 1.0}, {"per_second": 2.0})])
+        self.assertEqual(report.verdict(made.rows[0]), "measured")
+
+    def test_a_workload_that_did_not_happen_fails(self):
+        with self.assertRaisesRegex(RuntimeError, "7 where 1000 were to be"):
+            run.expect("changes", 7, 1000)
+
+
+class Pages(unittest.TestCase):
+    def test_page_and_charts_hold_every_row(self):
+        made = bench()
+        made.add("apply <one>", "peer & co", [({"per_second": 4.0, "p50_us": 5.0, "p99_us": 9.0}, {"per_second": 2.0, "p50_us": 7.0, "p99_us": math.nan})], 1, 3)
+        made.add("pure", "peer", [({"mb": 1.0}, {"mb": 2.0})], 1.0, 0.33, "mb", "MB", lower_is_better=True)
+        machine = {"cpu": "c", "cores": 4, "memory": 8, "filesystem": "ext4", "append_us": 255.0, "overwrite_us": 137.0, "date": "2026-01-01", "mode": "full",
+                   "commit": "abc", "load": 0.5}
+        for row in made.rows:
+            row.update(group="apply", machine=machine)
+        page = report.markdown(made.rows, machine, ["how"])
+        self.assertEqual(page.count("| apply <one> | peer & co |"), 1)
+        self.assertIn("fdatasync 255 µs", page)
+        for chart in (report.svg(made.rows), report.latency_svg(made.rows)):
+            xml.dom.minidom.parseString(chart)
+        self.assertEqual(report.svg(made.rows).count("<rect"), 3)          # The ground and two rows.
+        self.assertEqual(report.latency_svg(made.rows).count("<rect"), 3)  # The ground, and two bars of the row with latencies.
+
+
+class Inputs(unittest.TestCase):
+    def test_configuration_changes_one_line_at_a_time_and_repeats(self):
+        one, other = run.ConfigFiles(5), run.ConfigFiles(5)
+        before = one.files
+        name, text = one.change()
+        self.assertEqual((name, text), other.change())
+        self.assertEqual(sum(a != b for a, b in zip(before[name].splitlines(), text.splitlines())), 1)
+        self.assertEqual(len(before[name].splitlines()), len(text.splitlines()))
+
+    def test_changed_documents_differ_with_the_salt(self):
+        self.assertNotEqual(run.kibibyte(1), run.kibibyte(2))
+        self.assertAlmostEqual(len(run.kibibyte(1_700_000_000_000_000_000)), 1024, delta=100)
+
+
+class Timing(unittest.TestCase):
+    def test_a_timed_call_takes_the_whole_answer(self):
+        body = b'{"changes": [' + b",".join([b"1"] * 50_000) + b"]}"
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def serve():
+            with listener.accept()[0] as client:
+                while b"\r\n\r\n" not in client.recv(65536):
+                    pass
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+                for at in range(0, len(body), 7919):
+                    client.sendall(body[at:at + 7919])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        wire = servers.Wire(types.SimpleNamespace(port=listener.getsockname()[1], token="t"))
+        took, answer = wire.timed("GET", "/x")
+        wire.close()
+        thread.join()
+        listener.close()
+        self.assertEqual(len(answer["changes"]), 50_000)
+        self.assertGreater(took, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
