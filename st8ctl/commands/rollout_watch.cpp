@@ -108,7 +108,8 @@ class Watch {
     const bool tree = context_.out().terminal() && context_.format() == OutputFormat::kText;
     Result<Watched> outcome = tree ? on_screen() : in_lines();
     if (outcome && tree) {
-      for (const std::string& line : rollout_tree(outcome->detail, context_.out(), 0)) context_.out().line(line);
+      // What stays behind in the terminal is no longer than what was seen; `rollout get` tells the rest.
+      for (const std::string& line : rollout_tree(outcome->detail, context_.out(), 0, Screen::size().ws_row - 2u)) context_.out().line(line);
     }
     return outcome;
   }

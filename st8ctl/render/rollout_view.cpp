@@ -197,8 +197,9 @@ std::string counts_of(const std::vector<const JsonValue*>& targets) {
 
 enum class WaveForm : unsigned char { kWhole, kCounted, kLine };
 
-void add_wave(const JsonValue& detail, const JsonValue& plan, const Tree& tree, std::size_t index, std::size_t width, WaveForm form, const Output& output, std::int64_t now_micros,
-              Lines& lines) {
+// kCounted: at most `most` of the targets at which something is to be seen, and how many more there are.
+void add_wave(const JsonValue& detail, const JsonValue& plan, const Tree& tree, std::size_t index, std::size_t width, WaveForm form, std::size_t most, const Output& output,
+              std::int64_t now_micros, Lines& lines) {
   const auto& waves = items_field(plan, "waves");
   const WaveState& wave = tree.waves[index];
   const std::string phase = field(detail, "phase");
@@ -212,11 +213,20 @@ void add_wave(const JsonValue& detail, const JsonValue& plan, const Tree& tree, 
   if (form == WaveForm::kLine || form == WaveForm::kCounted) line += counts.empty() ? "" : ": " + counts;
   lines.push_back(line);
   if (form == WaveForm::kLine) return;
-  for (const JsonValue* target : wave.targets) {
-    const char target_mark = mark_in(wave, *target);
-    if (form == WaveForm::kCounted && target_mark != '!' && target_mark != '>') continue;
-    lines.push_back(target_line(*target, target_mark, tree, width, output, now_micros));
+  // Failures first: they are what a person looks for.
+  std::vector<std::pair<const JsonValue*, char>> shown;
+  for (const char wanted : {'!', '>'}) {
+    if (form != WaveForm::kCounted) break;
+    for (const JsonValue* target : wave.targets) {
+      if (mark_in(wave, *target) == wanted) shown.emplace_back(target, wanted);
+    }
   }
+  if (form == WaveForm::kWhole) {
+    for (const JsonValue* target : wave.targets) shown.emplace_back(target, mark_in(wave, *target));
+  }
+  const std::size_t limit = form == WaveForm::kCounted ? most : shown.size();
+  for (std::size_t i = 0; i < shown.size() && i < limit; ++i) lines.push_back(target_line(*shown[i].first, shown[i].second, tree, width, output, now_micros));
+  if (form == WaveForm::kCounted && shown.size() > limit) lines.push_back("    ... and " + std::to_string(shown.size() - limit) + " more");
   const auto& gates = items_field(waves[index], "gates");
   for (std::size_t i = 0; i < gates.size(); ++i) {
     const bool passed = i < wave.gates_passed;
@@ -375,17 +385,25 @@ Lines rollout_tree(const JsonValue& detail, const Output& output, std::int64_t n
   std::size_t width = 0;
   for (const JsonValue& target : items_field(detail, "targets")) width = std::max(width, field(target, "name").size());
   const std::size_t at_hand = static_cast<std::size_t>(number_field(detail, "wave"));
-  const auto draw = [&](WaveForm current, WaveForm others) {
+  const auto draw = [&](WaveForm current, WaveForm others, std::size_t most, bool only_current = false) {
     Lines lines = head_lines(detail, plan, output, now_micros);
+    if (only_current && at_hand > 0) lines.push_back("  " + mark(output, '+') + " " + count_of(at_hand, "wave") + " before it");
     for (std::size_t i = 0; i < tree.waves.size(); ++i) {
-      add_wave(detail, plan, tree, i, std::min<std::size_t>(width, 40), i == at_hand ? current : others, output, now_micros, lines);
+      if (only_current && i != at_hand) continue;
+      add_wave(detail, plan, tree, i, std::min<std::size_t>(width, 40), i == at_hand ? current : others, most, output, now_micros, lines);
     }
+    if (only_current && at_hand + 1 < tree.waves.size()) lines.push_back("  " + mark(output, '.') + " " + count_of(tree.waves.size() - at_hand - 1, "wave") + " behind it");
     return lines;
   };
-  Lines lines = draw(WaveForm::kWhole, WaveForm::kWhole);
+  constexpr std::size_t kAll = SIZE_MAX;
+  Lines lines = draw(WaveForm::kWhole, WaveForm::kWhole, kAll);
   if (rows == 0 || lines.size() <= rows) return lines;
-  for (const auto& [current, others] : {std::pair{WaveForm::kWhole, WaveForm::kLine}, std::pair{WaveForm::kCounted, WaveForm::kLine}}) {
-    lines = draw(current, others);
+  lines = draw(WaveForm::kWhole, WaveForm::kLine, kAll);
+  if (lines.size() <= rows) return lines;
+  // As many targets as there is room for, beside the line that counts the rest; and when there is none for every wave, the one at hand.
+  for (const bool only_current : {false, true}) {
+    const std::size_t without = draw(WaveForm::kCounted, WaveForm::kLine, 0, only_current).size();
+    lines = draw(WaveForm::kCounted, WaveForm::kLine, without >= rows ? 0 : rows - without, only_current);
     if (lines.size() <= rows) return lines;
   }
   lines.resize(std::max<std::size_t>(rows, 2) - 1);

@@ -617,6 +617,18 @@ TEST(RolloutView, FitsTheWindowWhateverItsHeight) {
   std::string text;
   for (const std::string& line : counted) text += line + "\n";
   EXPECT_THAT(text, HasSubstr("wave 2 of 5  batch: 100 pending\n    ✖ t-107  pending\n    ▶ gate: delay 30s, 20s left\n"));
+  // More is under way than there is room for: failures stay in sight, the rest is counted.
+  for (std::size_t i = 100; i < 150; ++i) detail["targets"][i]["running"] = "stage";
+  const auto busy = ctl::parse_answer(detail.dump());
+  ASSERT_TRUE(busy);
+  text.clear();
+  for (const std::string& line : ctl::rollout_tree(*busy, plain, at, 15)) text += line + "\n";
+  EXPECT_THAT(text, HasSubstr("wave 2 of 5  batch: 100 pending\n    ✖ t-107  pending\n    ▶ t-100  pending\n"));
+  EXPECT_THAT(text, HasSubstr(" more\n    ▶ gate: delay 30s, 20s left\n  · wave 3 of 5  batch: 100 pending\n"));
+  text.clear();
+  for (const std::string& line : ctl::rollout_tree(*busy, plain, at, 8)) text += line + "\n";
+  EXPECT_THAT(text, HasSubstr("  ✔ 1 wave before it\n"));
+  EXPECT_THAT(text, EndsWith("    ▶ gate: delay 30s, 20s left\n  · 3 waves behind it\n"));
   for (std::size_t rows : {1u, 2u, 3u, 10u}) EXPECT_LE(ctl::rollout_tree(*answer, plain, at, rows).size(), std::max<std::size_t>(rows, 2)) << rows;
 }
 
