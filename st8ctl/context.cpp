@@ -1,8 +1,7 @@
 #include "context.h"
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <unistd.h>
 
 #include "args/suggest.h"
 #include "client/http_transport.h"
@@ -22,11 +21,13 @@ void Context::notice(std::string_view text) {
 Result<Client*> Context::client() {
   if (client_ != nullptr) return client_.get();
   if (settings_.local && arguments_.on("wait")) {
-    return fail(ErrorCode::kInvalidArgument, "with --local nothing goes live: there is no rollout to wait for", "leave --wait out, or start st8d over " + settings_.state_dir);
+    return fail(ErrorCode::kInvalidArgument, "with --local nothing goes live: there is no rollout to wait for",
+                "leave --wait out, or start st8d over " + settings_.state_dir);
   }
   std::unique_ptr<Transport> transport;
   if (settings_.local) {
-    transport = make_local_transport({settings_.state_dir, settings_.timeout_ms, [this](std::string_view text) { notice(text); }});
+    transport = make_local_transport(
+        {settings_.state_dir, settings_.timeout_ms, [this](std::string_view text) { notice(text); }});
   } else {
     HttpOptions options;
     options.url = settings_.server;
@@ -49,7 +50,8 @@ Result<std::string> Context::selector(const std::optional<std::string>& position
   std::string from;
   const auto take = [&](const std::string& value, const std::string& name) -> Status {
     if (!from.empty()) {
-      return fail(ErrorCode::kInvalidArgument, from + " and " + name + " cannot be used together", "each names a revision: leave one out");
+      return fail(ErrorCode::kInvalidArgument, from + " and " + name + " cannot be used together",
+                  "each names a revision: leave one out");
     }
     selector = value;
     from = name;
@@ -59,7 +61,8 @@ Result<std::string> Context::selector(const std::optional<std::string>& position
   if (auto name = arguments_.text("checkpoint")) ST8_TRY(take("checkpoint:" + *name, "--checkpoint"));
   if (auto text = arguments_.text("at")) ST8_TRY(take(*text, "--at"));
   if (positional) ST8_TRY(take(*positional, "the argument \"" + *positional + "\""));
-  if (!from.empty() && selector.empty()) return fail(ErrorCode::kInvalidArgument, from + " is empty", "a selector is like main~2, stable, 42 or 2h-ago");
+  if (!from.empty() && selector.empty())
+    return fail(ErrorCode::kInvalidArgument, from + " is empty", "a selector is like main~2, stable, 42 or 2h-ago");
   return selector;
 }
 
@@ -79,16 +82,20 @@ Result<bool> Context::print_document(std::string_view json) {
 }
 
 Result<bool> Context::print_document(const wire::JsonValue& value) {
-  if (settings_.output == OutputFormat::kJson) out_.write(indented_json(value));
-  else if (settings_.output == OutputFormat::kYaml) out_.write(yaml(value));
-  else return false;
+  if (settings_.output == OutputFormat::kJson)
+    out_.write(indented_json(value));
+  else if (settings_.output == OutputFormat::kYaml)
+    out_.write(yaml(value));
+  else
+    return false;
   return true;
 }
 
 Status Context::confirm(const std::string& question) {
   if (arguments_.on("yes") || dry_run()) return {};
   if (::isatty(STDIN_FILENO) != 1 || !err_.terminal()) {
-    return fail(ErrorCode::kInvalidArgument, question + " Nobody is there to be asked", "say --yes, or look first with --dry-run");
+    return fail(ErrorCode::kInvalidArgument, question + " Nobody is there to be asked",
+                "say --yes, or look first with --dry-run");
   }
   err_.write(question + " [y/N] ");
   err_.flush();
@@ -114,7 +121,8 @@ std::string base_name(std::string_view selector) {
 std::string name_hint(Context& context) {
   Client* client = context.client_if_made();
   if (client == nullptr) return {};
-  const auto known = [&](const std::string& path, const std::string& list, const std::string& field, Query query, std::uint64_t page_max = 1000) {
+  const auto known = [&](const std::string& path, const std::string& list, const std::string& field, Query query,
+                         std::uint64_t page_max = 1000) {
     std::vector<std::string> names;
     if (auto answer = client->pages(get(path, std::move(query)), list, page_max, page_max)) {
       if (const wire::JsonValue* items = answer->find(list)) {
@@ -128,22 +136,29 @@ std::string name_hint(Context& context) {
   const std::string ns = context.settings().name_space;
   // What the command itself says its words are.
   const Command* command = context.arguments().command;
-  for (std::size_t i = 0; command != nullptr && !command->positionals.empty() && i < context.arguments().positionals.size(); ++i) {
+  for (std::size_t i = 0;
+       command != nullptr && !command->positionals.empty() && i < context.arguments().positionals.size(); ++i) {
     const Completes kind = command->positionals[std::min(i, command->positionals.size() - 1)].completes;
     std::vector<std::string> candidates;
-    if (kind == Completes::kTargets) candidates = known("/v1/targets", "targets", "name", {});
-    else if (kind == Completes::kRollouts) candidates = known("/v1/rollouts", "rollouts", "id", {{"namespace", ns}});
-    else if (kind == Completes::kQuarantined) candidates = known("/v1/quarantine", "quarantine", "key", {{"namespace", ns}}, 0);
-    else continue;
+    if (kind == Completes::kTargets)
+      candidates = known("/v1/targets", "targets", "name", {});
+    else if (kind == Completes::kRollouts)
+      candidates = known("/v1/rollouts", "rollouts", "id", {{"namespace", ns}});
+    else if (kind == Completes::kQuarantined)
+      candidates = known("/v1/quarantine", "quarantine", "key", {{"namespace", ns}}, 0);
+    else
+      continue;
     const std::string& word = context.arguments().positionals[i];
-    if (std::find(candidates.begin(), candidates.end(), word) == candidates.end()) return did_you_mean(word, candidates);
+    if (std::find(candidates.begin(), candidates.end(), word) == candidates.end())
+      return did_you_mean(word, candidates);
   }
   if (const auto target = context.arguments().text("target")) {
     const std::string meant = did_you_mean(*target, known("/v1/targets", "targets", "name", {}));
     if (!meant.empty()) return meant;
   }
   std::vector<std::string> names = known("/v1/branches", "branches", "name", {{"namespace", ns}});
-  for (std::string& name : known("/v1/checkpoints", "checkpoints", "name", {{"namespace", ns}})) names.push_back(std::move(name));
+  for (std::string& name : known("/v1/checkpoints", "checkpoints", "name", {{"namespace", ns}}))
+    names.push_back(std::move(name));
   std::vector<std::string> typed{context.settings().branch};
   for (const char* flag : {"at", "checkpoint", "from-branch"}) {
     if (auto value = context.arguments().text(flag)) typed.push_back(base_name(*value));
@@ -180,7 +195,8 @@ void report_error(Context* context, Output& err, Error error) {
                              ? "start st8d, name another server with --server, or use --local to do without one"
                              : "is st8d running there? `st8ctl --local` does without one";
   }
-  if (error.code == ErrorCode::kUnauthenticated && problem.error.hint.empty()) problem.error.hint = "`st8ctl login` stores a token";
+  if (error.code == ErrorCode::kUnauthenticated && problem.error.hint.empty())
+    problem.error.hint = "`st8ctl login` stores a token";
   if (context != nullptr && context->wants_document()) {
     const std::string json = wire::to_json(problem);
     if (auto value = parse_answer(json)) {

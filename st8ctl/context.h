@@ -52,7 +52,9 @@ class Context {
   // Prints an answer as -o json or -o yaml asks. False in the other formats, which are the command's to write.
   Result<bool> print_document(std::string_view json);
   Result<bool> print_document(const wire::JsonValue& value);
-  bool wants_document() const { return settings_.output == OutputFormat::kJson || settings_.output == OutputFormat::kYaml; }
+  bool wants_document() const {
+    return settings_.output == OutputFormat::kJson || settings_.output == OutputFormat::kYaml;
+  }
 
   // "[y/N]" on a terminal; without one, and without --yes, an error that names the flag.
   Status confirm(const std::string& question);

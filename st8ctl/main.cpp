@@ -1,9 +1,8 @@
 // st8ctl: reads its arguments, runs one command, and turns what went wrong into two lines and an exit code.
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdlib>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include "args/parse.h"

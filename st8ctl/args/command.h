@@ -21,32 +21,45 @@ enum class FlagKind : unsigned char {
 };
 
 // What a shell completes a value with. The dynamic ones ask the server.
-enum class Completes : unsigned char { kNothing, kFiles, kDirectories, kKeys, kBranches, kCheckpoints, kSelectors, kNamespaces, kTargets, kRollouts, kQuarantined, kCommands };
+enum class Completes : unsigned char {
+  kNothing,
+  kFiles,
+  kDirectories,
+  kKeys,
+  kBranches,
+  kCheckpoints,
+  kSelectors,
+  kNamespaces,
+  kTargets,
+  kRollouts,
+  kQuarantined,
+  kCommands
+};
 
 struct Flag {
-  std::string_view name;           // Without the dashes.
-  char letter = 0;                 // One-letter form, or 0.
+  std::string_view name;  // Without the dashes.
+  char letter = 0;        // One-letter form, or 0.
   FlagKind kind = FlagKind::kText;
-  std::string_view placeholder;    // As help shows the value.
+  std::string_view placeholder;  // As help shows the value.
   std::string_view help;
   Completes completes = Completes::kNothing;
   bool repeats = false;
-  std::string_view choices = {};   // For kChoice: "text|json".
+  std::string_view choices = {};  // For kChoice: "text|json".
 };
 
 struct Positional {
   std::string_view name;
   std::string_view help;
   bool required = false;
-  bool repeats = false;            // Takes all that follow; only the last one may.
+  bool repeats = false;  // Takes all that follow; only the last one may.
   Completes completes = Completes::kNothing;
 };
 
 struct Command {
-  std::string_view name;           // One word.
-  std::string_view summary;        // One line, without a full stop.
-  std::string_view description;    // Paragraphs; may be empty.
-  std::string_view examples;       // One command a line; may be empty.
+  std::string_view name;         // One word.
+  std::string_view summary;      // One line, without a full stop.
+  std::string_view description;  // Paragraphs; may be empty.
+  std::string_view examples;     // One command a line; may be empty.
   std::span<const Flag* const> flags = {};
   std::span<const Positional> positionals = {};
   std::span<const Command* const> children = {};

@@ -73,7 +73,8 @@ Status check_value(const Flag& flag, const std::string& value) {
       return {};
     case FlagKind::kBool:
       if (value != "true" && value != "false") {
-        return fail(ErrorCode::kInvalidArgument, name + " is a switch: it takes =true or =false, not \"" + value + "\"");
+        return fail(ErrorCode::kInvalidArgument,
+                    name + " is a switch: it takes =true or =false, not \"" + value + "\"");
       }
       return {};
     case FlagKind::kChoice:
@@ -166,7 +167,8 @@ class Parser {
     if (out_.command != nullptr) message += " for `st8ctl " + out_.command_path() + "`";
     std::string hint = did_you_mean(shown, flag_names(out_.command));
     if (hint.empty() && out_.command == nullptr && shown.starts_with("--")) hint = "flags of a command stand behind it";
-    return fail(ErrorCode::kInvalidArgument, std::move(message), hint.empty() ? help_hint(out_) : hint + " " + help_hint(out_));
+    return fail(ErrorCode::kInvalidArgument, std::move(message),
+                hint.empty() ? help_hint(out_) : hint + " " + help_hint(out_));
   }
 
   Status argument(const std::string& word, bool flags_end) {
@@ -202,7 +204,8 @@ class Parser {
     if (out_.positionals.size() < required) {
       const Positional& missing = command.positionals[out_.positionals.size()];
       return fail(ErrorCode::kInvalidArgument,
-                  "`st8ctl " + out_.command_path() + "` needs a <" + std::string(missing.name) + ">: " + std::string(missing.help),
+                  "`st8ctl " + out_.command_path() + "` needs a <" + std::string(missing.name) +
+                      ">: " + std::string(missing.help),
                   help_hint(out_));
     }
     if (!repeats && out_.positionals.size() > command.positionals.size()) {
@@ -230,7 +233,9 @@ class Parser {
 
 }  // namespace
 
-Result<Arguments> parse_arguments(const Command& root, const std::vector<std::string>& words) { return Parser(root, words).run(); }
+Result<Arguments> parse_arguments(const Command& root, const std::vector<std::string>& words) {
+  return Parser(root, words).run();
+}
 
 const Flag* find_flag(const Command* command, std::string_view name) {
   if (command != nullptr) {
@@ -322,12 +327,18 @@ std::optional<std::int64_t> parse_duration_ms(std::string_view text) {
     std::size_t letters = 0;
     while (letters < text.size() && ((text[letters] >= 'a' && text[letters] <= 'z'))) ++letters;
     const std::string_view unit = text.substr(0, letters);
-    if (unit == "ms") total_ms += amount;
-    else if (unit == "s") total_ms += amount * 1e3;
-    else if (unit == "m") total_ms += amount * 60e3;
-    else if (unit == "h") total_ms += amount * 3600e3;
-    else if (unit == "us") total_ms += amount / 1e3;
-    else return std::nullopt;
+    if (unit == "ms")
+      total_ms += amount;
+    else if (unit == "s")
+      total_ms += amount * 1e3;
+    else if (unit == "m")
+      total_ms += amount * 60e3;
+    else if (unit == "h")
+      total_ms += amount * 3600e3;
+    else if (unit == "us")
+      total_ms += amount / 1e3;
+    else
+      return std::nullopt;
     text.remove_prefix(letters);
   }
   // A century bounds what can be meant, and keeps the sum within 64 bits.

@@ -19,13 +19,13 @@ namespace st8::ctl {
 
 class Arguments {
  public:
-  const Command* command = nullptr;              // Null: only global flags, or nothing.
-  std::vector<const Command*> path;              // From the first word to `command`.
+  const Command* command = nullptr;  // Null: only global flags, or nothing.
+  std::vector<const Command*> path;  // From the first word to `command`.
   std::vector<std::string> positionals;
   bool help = false;
 
   bool given(std::string_view flag) const;
-  bool on(std::string_view flag) const;          // A switch that is set.
+  bool on(std::string_view flag) const;  // A switch that is set.
   std::optional<std::string> text(std::string_view flag) const;
   std::string text_or(std::string_view flag, std::string_view fallback) const;
   std::vector<std::string> texts(std::string_view flag) const;

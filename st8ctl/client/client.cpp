@@ -47,13 +47,16 @@ Result<HttpResponse> Client::call(const Call& call, const TransferOptions& optio
   if (!token_.empty()) request.headers.emplace_back("Authorization", "Bearer " + token_);
   if (!call.body.empty()) request.headers.emplace_back("Content-Type", call.content_type);
   request.body = call.body;
-  request.safe_to_repeat = !call.changes || std::any_of(call.headers.begin(), call.headers.end(), [](const auto& header) { return header.first == "Idempotency-Key"; });
+  request.safe_to_repeat =
+      !call.changes || std::any_of(call.headers.begin(), call.headers.end(),
+                                   [](const auto& header) { return header.first == "Idempotency-Key"; });
   ST8_ASSIGN(HttpResponse response, transport_->send(request, options));
   if ((response.status >= 200 && response.status < 300) || response.status == 304) return response;
   problem_ = wire::parse_problem(response.status, response.body);
   if (problem_->request_id.empty()) problem_->request_id = response.header("x-request-id");
   if (response.status >= 300 && response.status < 400) {
-    problem_->error = Error{ErrorCode::kUnavailable, address() + " answers with a redirect to " + std::string(response.header("location")),
+    problem_->error = Error{ErrorCode::kUnavailable,
+                            address() + " answers with a redirect to " + std::string(response.header("location")),
                             "name that address with --server"};
   }
   return fail(problem_->error);
@@ -65,7 +68,8 @@ Result<wire::JsonValue> Client::pages(Call call, const std::string& list, std::u
   std::uint64_t have = 0;
   while (true) {
     Call page = call;
-    if (page_max > 0) page.query.emplace_back("limit", std::to_string(limit == 0 ? page_max : std::min(page_max, limit - have)));
+    if (page_max > 0)
+      page.query.emplace_back("limit", std::to_string(limit == 0 ? page_max : std::min(page_max, limit - have)));
     ST8_ASSIGN(const HttpResponse response, this->call(page));
     ST8_ASSIGN(wire::JsonValue answer, parse_answer(response.body));
     std::string cursor;
@@ -76,7 +80,9 @@ Result<wire::JsonValue> Client::pages(Call call, const std::string& list, std::u
       items = member.value.items.size();
       if (!first) {
         for (wire::JsonMember& into : whole.members) {
-          if (into.name == list) into.value.items.insert(into.value.items.end(), std::make_move_iterator(member.value.items.begin()), std::make_move_iterator(member.value.items.end()));
+          if (into.name == list)
+            into.value.items.insert(into.value.items.end(), std::make_move_iterator(member.value.items.begin()),
+                                    std::make_move_iterator(member.value.items.end()));
         }
       }
     }

@@ -18,17 +18,18 @@ using Query = std::vector<std::pair<std::string, std::string>>;
 
 struct Call {
   std::string method = "GET";
-  std::string path;         // Encoded where it must be.
-  Query query;              // Encoded by the client; empty values are left out.
-  std::string body;         // JSON unless `content_type` says otherwise.
+  std::string path;  // Encoded where it must be.
+  Query query;       // Encoded by the client; empty values are left out.
+  std::string body;  // JSON unless `content_type` says otherwise.
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers;
-  bool changes = false;     // Not safe to send twice, unless it carries an idempotency key.
+  bool changes = false;  // Not safe to send twice, unless it carries an idempotency key.
 };
 
 class Client {
  public:
-  Client(std::unique_ptr<Transport> transport, std::string token) : transport_(std::move(transport)), token_(std::move(token)) {}
+  Client(std::unique_ptr<Transport> transport, std::string token)
+      : transport_(std::move(transport)), token_(std::move(token)) {}
 
   // An answer with a 2xx or 304 status. Errors: the server's (see problem()), and the transport's.
   Result<HttpResponse> call(const Call& call, const TransferOptions& options = {});
@@ -49,7 +50,7 @@ class Client {
 };
 
 Call get(std::string path, Query query = {});
-Call post(std::string path, std::string body);   // A read.
+Call post(std::string path, std::string body);  // A read.
 Call change(std::string method, std::string path, std::string body);
 std::string document_path(std::string_view key);  // "/v1/documents/app/a%20b.json"
 

@@ -1,6 +1,9 @@
 #include "client/connection.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -8,10 +11,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -25,7 +24,9 @@ namespace {
 // Without a deadline of its own a connect would wait for minutes on a host that drops packets.
 constexpr std::chrono::seconds kConnectMax{10};
 
-Error unavailable(const std::string& what, int number) { return Error{ErrorCode::kUnavailable, what + ": " + std::strerror(number), ""}; }
+Error unavailable(const std::string& what, int number) {
+  return Error{ErrorCode::kUnavailable, what + ": " + std::strerror(number), ""};
+}
 
 class TcpConnection : public Connection {
  public:
@@ -97,13 +98,15 @@ Result<TlsModule> load_tls() {
 
 class TlsConnection : public Connection {
  public:
-  static Result<std::unique_ptr<Connection>> open(std::unique_ptr<TcpConnection> tcp, const Address& address, const TlsFiles& files,
-                                                  const Deadline& deadline) {
+  static Result<std::unique_ptr<Connection>> open(std::unique_ptr<TcpConnection> tcp, const Address& address,
+                                                  const TlsFiles& files, const Deadline& deadline) {
     ST8_ASSIGN(const TlsModule module, load_tls());
-    const St8TlsOptions options{address.host.c_str(), files.ca_cert.c_str(), files.client_cert.c_str(), files.client_key.c_str()};
+    const St8TlsOptions options{address.host.c_str(), files.ca_cert.c_str(), files.client_cert.c_str(),
+                                files.client_key.c_str()};
     char error[512] = "";
     void* const handle = module.open(tcp->descriptor(), &options, error, sizeof error);
-    if (handle == nullptr) return fail(ErrorCode::kInvalidArgument, error, "check --ca-cert, --client-cert and --client-key");
+    if (handle == nullptr)
+      return fail(ErrorCode::kInvalidArgument, error, "check --ca-cert, --client-cert and --client-key");
     auto connection = std::make_unique<TlsConnection>(std::move(tcp), module, handle);
     while (true) {
       const int outcome = module.handshake(handle, error, sizeof error);
@@ -112,10 +115,12 @@ class TlsConnection : public Connection {
         const std::string why = error;
         const bool certificate = why.find("certificate") != std::string::npos;
         return fail(ErrorCode::kUnavailable, "no secure connection to " + address.authority + ": " + why,
-                    certificate ? "--ca-cert names the certificates to trust; --client-cert and --client-key give your own"
-                                : "does the server speak TLS on this port?");
+                    certificate
+                        ? "--ca-cert names the certificates to trust; --client-cert and --client-key give your own"
+                        : "does the server speak TLS on this port?");
       }
-      ST8_ASSIGN(const bool ready, connection->tcp_->wait(outcome == ST8_TLS_WANT_READ, outcome == ST8_TLS_WANT_WRITE, deadline));
+      ST8_ASSIGN(const bool ready,
+                 connection->tcp_->wait(outcome == ST8_TLS_WANT_READ, outcome == ST8_TLS_WANT_WRITE, deadline));
       if (!ready) return fail(ErrorCode::kUnavailable, "no secure connection to " + address.authority + " in time");
     }
   }
@@ -147,7 +152,8 @@ class TlsConnection : public Connection {
   }
 
  private:
-  static Result<std::optional<std::size_t>> result_of(int outcome, std::size_t moved, const char* error, bool& wants_write) {
+  static Result<std::optional<std::size_t>> result_of(int outcome, std::size_t moved, const char* error,
+                                                      bool& wants_write) {
     wants_write = outcome == ST8_TLS_WANT_WRITE;
     if (outcome == ST8_TLS_OK) return std::optional<std::size_t>(moved);
     if (outcome == ST8_TLS_END) return std::optional<std::size_t>(0);
@@ -201,7 +207,8 @@ Result<std::vector<SocketAddress>> look_up(const Address& address) {
   addrinfo* found = nullptr;
   const int outcome = ::getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found);
   if (outcome != 0) {
-    return fail(ErrorCode::kUnavailable, "cannot find the host " + address.host + ": " + ::gai_strerror(outcome), "is the server's name spelled right?");
+    return fail(ErrorCode::kUnavailable, "cannot find the host " + address.host + ": " + ::gai_strerror(outcome),
+                "is the server's name spelled right?");
   }
   std::vector<SocketAddress> addresses;
   for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
@@ -214,7 +221,8 @@ Result<std::vector<SocketAddress>> look_up(const Address& address) {
   return addresses;
 }
 
-Result<std::unique_ptr<TcpConnection>> connect_one(const SocketAddress& target, const std::string& name, const Deadline& deadline) {
+Result<std::unique_ptr<TcpConnection>> connect_one(const SocketAddress& target, const std::string& name,
+                                                   const Deadline& deadline) {
   const int descriptor = ::socket(target.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) return fail(unavailable("cannot open a socket", errno));
   auto connection = std::make_unique<TcpConnection>(descriptor);
@@ -238,7 +246,8 @@ Result<Address> parse_address(const std::string& url) {
     return fail(ErrorCode::kInvalidArgument, "the server address \"" + url + "\" " + why, hint);
   };
   for (const char c : url) {
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return malformed("holds white space or a control character", "");
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f)
+      return malformed("holds white space or a control character", "");
   }
   Address address;
   std::string_view rest = url;
@@ -248,13 +257,17 @@ Result<Address> parse_address(const std::string& url) {
     rest.remove_prefix(8);
     address.tls = true;
   } else {
-    return malformed("is not an http or https URL", "did you mean \"http://" + url.substr(url.find("://") == std::string::npos ? 0 : url.find("://") + 3) + "\"?");
+    return malformed(
+        "is not an http or https URL",
+        "did you mean \"http://" + url.substr(url.find("://") == std::string::npos ? 0 : url.find("://") + 3) + "\"?");
   }
   const std::size_t slash = rest.find_first_of("/?#");
   std::string_view authority = rest.substr(0, slash);
   std::string_view path = slash == std::string_view::npos ? std::string_view() : rest.substr(slash);
-  if (path.find_first_of("?#") != std::string_view::npos) return malformed("has a query or fragment", "leave out what begins with ? or #");
-  if (authority.find('@') != std::string_view::npos) return malformed("holds a user name", "give the token by --token or `st8ctl login`");
+  if (path.find_first_of("?#") != std::string_view::npos)
+    return malformed("has a query or fragment", "leave out what begins with ? or #");
+  if (authority.find('@') != std::string_view::npos)
+    return malformed("holds a user name", "give the token by --token or `st8ctl login`");
   while (path.ends_with('/')) path.remove_suffix(1);
   address.base_path = path;
   address.authority = authority;
@@ -266,8 +279,10 @@ Result<Address> parse_address(const std::string& url) {
     address.host = authority.substr(1, close - 1);
     port = authority.substr(close + 1);
     if (!port.empty() && port[0] != ':') return malformed("is malformed behind ]", "");
-    if (!port.empty()) port.remove_prefix(1);
-    else port = {};
+    if (!port.empty())
+      port.remove_prefix(1);
+    else
+      port = {};
     if (authority.size() > close + 1 && port.empty()) return malformed("has an empty port", "");
   } else {
     const std::size_t colon = authority.find(':');
@@ -280,7 +295,8 @@ Result<Address> parse_address(const std::string& url) {
   if (address.host.empty()) return malformed("names no host", "write it as http://host:8748");
   if (!port.empty()) {
     const auto number = parse_number(port);
-    if (!number || *number == 0 || *number > 65535) return malformed("has a port that is no number from 1 to 65535", "");
+    if (!number || *number == 0 || *number > 65535)
+      return malformed("has a port that is no number from 1 to 65535", "");
     address.port = port;
   }
   return address;

@@ -28,7 +28,7 @@ class Connection {
 
 struct Address {
   bool tls = false;
-  std::string host;       // Without brackets.
+  std::string host;  // Without brackets.
   std::string port;
   std::string base_path;  // Without a trailing slash.
   std::string authority;  // As in the Host field.

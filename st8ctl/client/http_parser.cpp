@@ -22,7 +22,8 @@ std::string_view trimmed(std::string_view text) {
 }
 
 tl::unexpected<Error> malformed(const std::string& why) {
-  return fail(ErrorCode::kUnavailable, "the server's answer is not HTTP: " + why, "is the address that of st8d, and http or https right?");
+  return fail(ErrorCode::kUnavailable, "the server's answer is not HTTP: " + why,
+              "is the address that of st8d, and http or https right?");
 }
 
 // The line that `text` begins with, without its end; nullopt when it is not whole. Bare line feeds are accepted, as RFC 9112
@@ -50,8 +51,8 @@ std::string percent_encoded(std::string_view text, bool keep_slash) {
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {
-    const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-                            c == '_' || c == '~' || (keep_slash && c == '/');
+    const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                            c == '.' || c == '_' || c == '~' || (keep_slash && c == '/');
     if (unreserved) {
       out += c;
     } else {
@@ -84,7 +85,8 @@ Result<bool> HttpResponseParser::parse_head() {
     }
     if (!whole) {
       if (pending_.size() > kHeadBytesMax) return malformed("its head is longer than " + human_bytes(kHeadBytesMax));
-      if (!std::string_view("HTTP/").starts_with(std::string_view(pending_).substr(0, 5))) return malformed("it begins with " + quote(pending_.substr(0, 16)));
+      if (!std::string_view("HTTP/").starts_with(std::string_view(pending_).substr(0, 5)))
+        return malformed("it begins with " + quote(pending_.substr(0, 16)));
       return false;
     }
     if (at > kHeadBytesMax) return malformed("its head is longer than " + human_bytes(kHeadBytesMax));
@@ -109,7 +111,8 @@ Result<bool> HttpResponseParser::parse_head() {
       head.remove_prefix(consumed);
       if (line->empty()) break;
       const std::size_t colon = line->find(':');
-      if (colon == std::string_view::npos || colon == 0) return malformed("a header field is " + quote(line->substr(0, 40)));
+      if (colon == std::string_view::npos || colon == 0)
+        return malformed("a header field is " + quote(line->substr(0, 40)));
       std::string name = lowered(line->substr(0, colon));
       const std::string_view value = trimmed(line->substr(colon + 1));
       if (name == "transfer-encoding") {
@@ -118,7 +121,8 @@ Result<bool> HttpResponseParser::parse_head() {
       } else if (name == "content-length") {
         std::uint64_t number = 0;
         const auto parsed = std::from_chars(value.data(), value.data() + value.size(), number);
-        if (value.empty() || parsed.ec != std::errc() || parsed.ptr != value.data() + value.size() || (length && *length != number)) {
+        if (value.empty() || parsed.ec != std::errc() || parsed.ptr != value.data() + value.size() ||
+            (length && *length != number)) {
           return malformed("its length is " + quote(value));
         }
         length = number;
@@ -150,7 +154,8 @@ Result<bool> HttpResponseParser::feed(std::string_view bytes) {
   begun_ = begun_ || !bytes.empty();
   // A body by length goes straight through; the rest is gathered.
   if (state_ == State::kLength && pending_.empty()) {
-    const std::string_view piece = bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, bytes.size())));
+    const std::string_view piece =
+        bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, bytes.size())));
     remaining_ -= piece.size();
     if (!deliver(piece)) return true;
     if (remaining_ == 0) state_ = State::kDone;

@@ -26,9 +26,9 @@ class HttpResponseParser {
   Result<bool> end();
 
   HttpResponse& response() { return response_; }
-  bool begun() const { return begun_; }        // Any byte has come.
+  bool begun() const { return begun_; }  // Any byte has come.
   bool has_head() const { return state_ > State::kHead; }
-  bool stopped() const { return stopped_; }    // on_body ended it.
+  bool stopped() const { return stopped_; }  // on_body ended it.
   // Whether the connection may carry another request.
   bool reusable() const { return state_ == State::kDone && keep_alive_ && pending_.empty() && !stopped_; }
   std::uint64_t body_received() const { return received_; }
@@ -44,8 +44,8 @@ class HttpResponseParser {
   std::function<bool(const HttpResponse&, std::string_view)> on_body_;
   HttpResponse response_;
   State state_ = State::kHead;
-  std::string pending_;            // Read and not yet understood.
-  std::uint64_t remaining_ = 0;    // Of the body or the chunk.
+  std::string pending_;          // Read and not yet understood.
+  std::uint64_t remaining_ = 0;  // Of the body or the chunk.
   std::uint64_t received_ = 0;
   std::uint64_t total_ = 0;
   bool begun_ = false;

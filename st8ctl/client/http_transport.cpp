@@ -19,7 +19,8 @@ class HttpTransport : public Transport {
     bool answer_begun = false;
     Result<HttpResponse> response = attempt(request, transfer, answer_begun);
     // A kept connection may have been closed just as the request was sent: that says nothing of the server.
-    if (!response && kept && !answer_begun && request.safe_to_repeat && !timed_out_) response = attempt(request, transfer, answer_begun);
+    if (!response && kept && !answer_begun && request.safe_to_repeat && !timed_out_)
+      response = attempt(request, transfer, answer_begun);
     return response;
   }
 
@@ -39,8 +40,8 @@ class HttpTransport : public Transport {
   }
 
   std::string head_of(const HttpRequest& request) const {
-    std::string head = request.method + " " + address_.base_path + request.target + " HTTP/1.1\r\nHost: " + address_.authority +
-                       "\r\nUser-Agent: st8ctl\r\n";
+    std::string head = request.method + " " + address_.base_path + request.target +
+                       " HTTP/1.1\r\nHost: " + address_.authority + "\r\nUser-Agent: st8ctl\r\n";
     for (const auto& [name, value] : request.headers) head += name + ": " + value + "\r\n";
     if (!request.body.empty() || (request.method != "GET" && request.method != "HEAD")) {
       head += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
@@ -52,21 +53,26 @@ class HttpTransport : public Transport {
     timed_out_ = true;
     const std::string within = std::to_string(options_.timeout_ms) + " ms";
     if (sent && !request.safe_to_repeat) {
-      return fail(ErrorCode::kOutcomeUnknown, "no answer from " + options_.url + " within " + within + "; the change may have been made",
+      return fail(ErrorCode::kOutcomeUnknown,
+                  "no answer from " + options_.url + " within " + within + "; the change may have been made",
                   "look with `st8ctl log` before trying again, or try again with the same --idempotency-key");
     }
-    return fail(ErrorCode::kUnavailable, "no answer from " + options_.url + " within " + within, "give more time with --timeout");
+    return fail(ErrorCode::kUnavailable, "no answer from " + options_.url + " within " + within,
+                "give more time with --timeout");
   }
 
   tl::unexpected<Error> lost(const HttpRequest& request, const std::string& why, bool sent) const {
     if (sent && !request.safe_to_repeat) {
-      return fail(ErrorCode::kOutcomeUnknown, "the answer of " + options_.url + " did not come: " + why + "; the change may have been made",
+      return fail(ErrorCode::kOutcomeUnknown,
+                  "the answer of " + options_.url + " did not come: " + why + "; the change may have been made",
                   "look with `st8ctl log` before trying again, or try again with the same --idempotency-key");
     }
-    return fail(ErrorCode::kUnavailable, "the answer of " + options_.url + " did not come: " + why, "is st8d running? try again");
+    return fail(ErrorCode::kUnavailable, "the answer of " + options_.url + " did not come: " + why,
+                "is st8d running? try again");
   }
 
-  Result<HttpResponse> exchange(const HttpRequest& request, const TransferOptions& transfer, Deadline deadline, bool& answer_begun) {
+  Result<HttpResponse> exchange(const HttpRequest& request, const TransferOptions& transfer, Deadline deadline,
+                                bool& answer_begun) {
     std::string body;
     HttpResponseParser parser(request.method == "HEAD", [&](const HttpResponse& response, std::string_view piece) {
       if (transfer.sink && response.status >= 200 && response.status < 300) return transfer.sink(piece);
@@ -124,7 +130,8 @@ class HttpTransport : public Transport {
         whole = *fed;
         if (transfer.on_received) transfer.on_received(parser.body_received(), parser.body_total());
         // A stream that has begun lives as long as something comes.
-        if (transfer.silence_ms_max > 0 && parser.has_head()) deadline = Clock::now() + std::chrono::milliseconds(transfer.silence_ms_max);
+        if (transfer.silence_ms_max > 0 && parser.has_head())
+          deadline = Clock::now() + std::chrono::milliseconds(transfer.silence_ms_max);
         continue;
       }
       ST8_ASSIGN(const bool ready, connection_->wait(true, !sent, deadline));

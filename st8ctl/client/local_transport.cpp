@@ -1,14 +1,13 @@
 #include "client/local_transport.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <fcntl.h>
 #include <thread>
 #include <type_traits>
+#include <unistd.h>
 #include <utility>
 
 #include "client/module.h"
@@ -37,7 +36,8 @@ Result<LocalModule> load_local() {
   };
   ST8_TRY(find(abi, "st8_local_abi"));
   if (abi() != ST8_LOCAL_ABI) {
-    return fail(ErrorCode::kUnavailable, "libst8_local.so is of another version than st8ctl", "install both from one package");
+    return fail(ErrorCode::kUnavailable, "libst8_local.so is of another version than st8ctl",
+                "install both from one package");
   }
   ST8_TRY(find(functions.open, "st8_local_open"));
   ST8_TRY(find(functions.call, "st8_local_call"));
@@ -60,7 +60,8 @@ LockHolder holder_of(int descriptor) {
   if (::fcntl(descriptor, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return holder;
   holder.process = lock.l_pid;
   holder.name = "another process";
-  if (Result<std::string> name = read_whole_file("/proc/" + std::to_string(lock.l_pid) + "/comm"); name && !name->empty()) {
+  if (Result<std::string> name = read_whole_file("/proc/" + std::to_string(lock.l_pid) + "/comm");
+      name && !name->empty()) {
     if (name->back() == '\n') name->pop_back();
     holder.name = std::move(*name);
   }
@@ -79,13 +80,15 @@ class LocalTransport : public Transport {
 
   Result<HttpResponse> send(const HttpRequest& request, const TransferOptions& transfer) override {
     if (transfer.silence_ms_max > 0) {
-      return fail(ErrorCode::kUnimplemented, "there is nothing to watch in a local store: while one command has it open, no other can change it",
+      return fail(ErrorCode::kUnimplemented,
+                  "there is nothing to watch in a local store: while one command has it open, no other can change it",
                   "start st8d over " + options_.state_dir + " and watch that");
     }
     if (handle_ == nullptr) ST8_TRY(open());
     std::vector<St8LocalHeader> headers;
     for (const auto& [name, value] : request.headers) headers.push_back({text_of(name), text_of(value)});
-    const St8LocalRequest wire{text_of(request.method), text_of(request.target), headers.data(), headers.size(), text_of(request.body)};
+    const St8LocalRequest wire{text_of(request.method), text_of(request.target), headers.data(), headers.size(),
+                               text_of(request.body)};
     Receiver receiver{{}, transfer, 0};
     const St8LocalAnswer answer{&receiver, &Receiver::on_head, &Receiver::on_body};
     St8LocalError error{};
@@ -106,7 +109,8 @@ class LocalTransport : public Transport {
       self.response.status = status;
       for (std::size_t i = 0; i < count; ++i) {
         std::string name(headers[i].name.data, headers[i].name.size);
-        std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
         self.response.headers.emplace_back(std::move(name), std::string(headers[i].value.data, headers[i].value.size));
       }
     }
@@ -115,7 +119,8 @@ class LocalTransport : public Transport {
       const std::string_view bytes(piece.data, piece.size);
       self.received += bytes.size();
       if (self.transfer.on_received) self.transfer.on_received(self.received, 0);
-      if (self.transfer.sink && self.response.status >= 200 && self.response.status < 300) return self.transfer.sink(bytes) ? 1 : 0;
+      if (self.transfer.sink && self.response.status >= 200 && self.response.status < 300)
+        return self.transfer.sink(bytes) ? 1 : 0;
       self.response.body += bytes;
       return 1;
     }
@@ -145,13 +150,16 @@ class LocalTransport : public Transport {
     while (true) {
       ST8_ASSIGN(const LockHolder holder, who());
       if (holder.process == 0) return {};
-      const std::string held = options_.state_dir + " is held by " + holder.name + " (process " + std::to_string(holder.process) + ")";
+      const std::string held =
+          options_.state_dir + " is held by " + holder.name + " (process " + std::to_string(holder.process) + ")";
       if (holder.name == "st8d") {
-        return fail(ErrorCode::kUnavailable, held, "a server is running over it: leave out --local and name the server with --server");
+        return fail(ErrorCode::kUnavailable, held,
+                    "a server is running over it: leave out --local and name the server with --server");
       }
       const auto waited = Clock::now() - begun_;
       if (options_.timeout_ms > 0 && waited >= std::chrono::milliseconds(options_.timeout_ms)) {
-        return fail(ErrorCode::kUnavailable, held + ", and did not let go within " + std::to_string(options_.timeout_ms) + " ms",
+        return fail(ErrorCode::kUnavailable,
+                    held + ", and did not let go within " + std::to_string(options_.timeout_ms) + " ms",
                     "wait for it, or give more time with --timeout");
       }
       // A moment's wait needs no word.
@@ -197,6 +205,8 @@ LockHolder store_lock_holder(const std::string& state_dir) {
   return holder;
 }
 
-std::unique_ptr<Transport> make_local_transport(LocalOptions options) { return std::make_unique<LocalTransport>(std::move(options)); }
+std::unique_ptr<Transport> make_local_transport(LocalOptions options) {
+  return std::make_unique<LocalTransport>(std::move(options));
+}
 
 }  // namespace st8::ctl

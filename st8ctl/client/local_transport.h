@@ -12,7 +12,8 @@ namespace st8::ctl {
 
 struct LocalOptions {
   std::string state_dir;
-  std::int64_t timeout_ms = 0;  // How long to wait for another process that holds the directory; 0: as long as it takes.
+  std::int64_t timeout_ms =
+      0;  // How long to wait for another process that holds the directory; 0: as long as it takes.
   std::function<void(std::string_view)> notice;  // Says who is waited for; may be null.
 };
 

@@ -34,7 +34,7 @@ struct TransferOptions {
   // For a body that is consumed as it comes: called for each piece of a 2xx answer, whose `body` then stays empty; false ends
   // the transfer, without an error.
   std::function<bool(std::string_view)> sink;
-  std::function<void(std::uint64_t sent)> on_sent;          // Of the request's body; may be null.
+  std::function<void(std::uint64_t sent)> on_sent;                               // Of the request's body; may be null.
   std::function<void(std::uint64_t received, std::uint64_t total)> on_received;  // `total` 0: not said.
   // A stream has no deadline as a whole; it is lost when nothing came for this long. 0: an ordinary request.
   std::int64_t silence_ms_max = 0;

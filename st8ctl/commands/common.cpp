@@ -21,7 +21,9 @@ std::string upper(std::string_view text) {
 
 Result<HttpResponse> send_change(Context& context, Call call, const std::string& what) {
   if (auto key = context.arguments().text("idempotency-key")) {
-    if (key->empty()) return fail(ErrorCode::kInvalidArgument, "--idempotency-key is empty", "it is any text that names this one change");
+    if (key->empty())
+      return fail(ErrorCode::kInvalidArgument, "--idempotency-key is empty",
+                  "it is any text that names this one change");
     for (const char c : *key) {
       if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) {
         return fail(ErrorCode::kInvalidArgument, "--idempotency-key must be printable ASCII");
@@ -95,7 +97,8 @@ Result<int> report_change(Context& context, const HttpResponse& response, const 
 std::string log_line(const wire::LogEntryBody& entry) {
   const std::uint64_t changes = entry.change_count.value_or(entry.changes.size());
   return "rev=" + std::to_string(entry.id) + " parent=" + std::to_string(entry.parent_id) + " branch=" + entry.branch +
-         " at=" + short_time(entry.created_at) + " message=" + quote(entry.message) + " changes=" + std::to_string(changes);
+         " at=" + short_time(entry.created_at) + " message=" + quote(entry.message) +
+         " changes=" + std::to_string(changes);
 }
 
 Result<LoadedDocuments> load_from_flags(Context& context, std::vector<std::string> positional_files) {

@@ -8,7 +8,8 @@ namespace {
 constexpr std::int64_t kPatienceMs = 1500;
 
 constexpr Positional kShell[] = {{"shell", "bash, zsh or fish", true, false, Completes::kNothing}};
-constexpr Positional kWords[] = {{"words", "The words so far, the last one unfinished", false, true, Completes::kNothing}};
+constexpr Positional kWords[] = {
+    {"words", "The words so far, the last one unfinished", false, true, Completes::kNothing}};
 
 constexpr std::string_view kBash = R"(# bash completion for st8ctl: source <(st8ctl completion bash)
 _st8ctl() {
@@ -52,14 +53,20 @@ complete -c st8ctl -f -a '(__st8ctl_complete)'
 
 Result<int> completion(Context& context) {
   const std::string& shell = context.arguments().positionals.front();
-  if (shell == "bash") context.out().write(kBash);
-  else if (shell == "zsh") context.out().write(kZsh);
-  else if (shell == "fish") context.out().write(kFish);
-  else return fail(ErrorCode::kInvalidArgument, "there is no completion for \"" + shell + "\"", "bash, zsh and fish are known");
+  if (shell == "bash")
+    context.out().write(kBash);
+  else if (shell == "zsh")
+    context.out().write(kZsh);
+  else if (shell == "fish")
+    context.out().write(kFish);
+  else
+    return fail(ErrorCode::kInvalidArgument, "there is no completion for \"" + shell + "\"",
+                "bash, zsh and fish are known");
   return 0;
 }
 
-void names(Context& context, const std::string& path, const std::string& list, const std::string& field, Query query, std::uint64_t page_max = 500) {
+void names(Context& context, const std::string& path, const std::string& list, const std::string& field, Query query,
+           std::uint64_t page_max = 500) {
   const auto client = context.client();
   if (!client) return;
   const auto answer = (*client)->pages(get(path, std::move(query)), list, page_max, page_max);
@@ -68,7 +75,8 @@ void names(Context& context, const std::string& path, const std::string& list, c
   if (items == nullptr) return;
   for (const wire::JsonValue& item : items->items) {
     const wire::JsonValue* name = item.find(field);
-    if (name != nullptr && name->text.find_first_of("\n ") == std::string::npos) context.out().line(printable(name->text));
+    if (name != nullptr && name->text.find_first_of("\n ") == std::string::npos)
+      context.out().line(printable(name->text));
   }
 }
 
@@ -77,16 +85,28 @@ void values(Context& context, Completes kind, const Command* at) {
   const Query in_namespace{{"namespace", context.settings().name_space}};
   switch (kind) {
     case Completes::kFiles:
-    case Completes::kDirectories: context.out().line(":files"); break;
-    case Completes::kBranches: names(context, "/v1/branches", "branches", "name", in_namespace); break;
-    case Completes::kCheckpoints: names(context, "/v1/checkpoints", "checkpoints", "name", in_namespace); break;
+    case Completes::kDirectories:
+      context.out().line(":files");
+      break;
+    case Completes::kBranches:
+      names(context, "/v1/branches", "branches", "name", in_namespace);
+      break;
+    case Completes::kCheckpoints:
+      names(context, "/v1/checkpoints", "checkpoints", "name", in_namespace);
+      break;
     case Completes::kSelectors:
       names(context, "/v1/branches", "branches", "name", in_namespace);
       names(context, "/v1/checkpoints", "checkpoints", "name", in_namespace);
       break;
-    case Completes::kNamespaces: names(context, "/v1/namespaces", "namespaces", "name", {}); break;
-    case Completes::kTargets: names(context, "/v1/targets", "targets", "name", {}); break;
-    case Completes::kRollouts: names(context, "/v1/rollouts", "rollouts", "id", in_namespace); break;
+    case Completes::kNamespaces:
+      names(context, "/v1/namespaces", "namespaces", "name", {});
+      break;
+    case Completes::kTargets:
+      names(context, "/v1/targets", "targets", "name", {});
+      break;
+    case Completes::kRollouts:
+      names(context, "/v1/rollouts", "rollouts", "id", in_namespace);
+      break;
     case Completes::kQuarantined:
       names(context, "/v1/quarantine", "quarantine", "key", in_namespace, 0);
       names(context, "/v1/quarantine", "quarantine", "rollout", in_namespace, 0);
@@ -102,7 +122,8 @@ void values(Context& context, Completes kind, const Command* at) {
         if (!child->hidden) context.out().line(child->name);
       }
       break;
-    case Completes::kNothing: break;
+    case Completes::kNothing:
+      break;
   }
 }
 
@@ -130,10 +151,12 @@ Result<int> complete(Context& outer) {
         }
       } else if (word.size() == 2) {
         for (const Flag* known : global_flags()) flag = known->letter == word[1] ? known : flag;
-        for (const Flag* known : command == nullptr ? std::span<const Flag* const>() : command->flags) flag = known->letter == word[1] ? known : flag;
+        for (const Flag* known : command == nullptr ? std::span<const Flag* const>() : command->flags)
+          flag = known->letter == word[1] ? known : flag;
       }
       if (flag != nullptr && flag->kind != FlagKind::kBool && flag->kind != FlagKind::kOptional) open = flag;
-    } else if (const Command* child = arguments == 0 ? find_child(command == nullptr ? root_command() : *command, word) : nullptr) {
+    } else if (const Command* child =
+                   arguments == 0 ? find_child(command == nullptr ? root_command() : *command, word) : nullptr) {
       command = child;
     } else {
       ++arguments;
@@ -168,7 +191,8 @@ Result<int> complete(Context& outer) {
   }
   if (command != nullptr && !command->positionals.empty()) {
     const std::size_t index = std::min(arguments, command->positionals.size() - 1);
-    if (index == arguments || command->positionals[index].repeats) values(context, command->positionals[index].completes, nullptr);
+    if (index == arguments || command->positionals[index].repeats)
+      values(context, command->positionals[index].completes, nullptr);
   }
   return 0;
 }

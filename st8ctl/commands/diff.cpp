@@ -1,7 +1,6 @@
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <iterator>
+#include <sys/stat.h>
 #include <utility>
 
 #include "commands/commands.h"
@@ -10,13 +9,27 @@
 namespace st8::ctl {
 namespace {
 
-constexpr Flag kExitCode{"exit-code", 0, FlagKind::kBool, "", "Exit with 1 when there are differences, 0 when there are none"};
+constexpr Flag kExitCode{"exit-code", 0, FlagKind::kBool, "",
+                         "Exit with 1 when there are differences, 0 when there are none"};
 constexpr Flag kNameOnly{"name-only", 0, FlagKind::kBool, "", "Only the changed keys"};
 constexpr Flag kStat{"stat", 0, FlagKind::kBool, "", "Only how many lines were added and taken away for each key"};
 constexpr Flag kUnified{"unified", 'U', FlagKind::kNumber, "LINES", "Lines of context (default 3)"};
-constexpr const Flag* kFlags[] = {&flags::kFile, &flags::kValue, &flags::kKey, &flags::kUnder, &flags::kFollowLinks, &flags::kPrune, &flags::kRevision, &flags::kCheckpoint,
-                                  &flags::kAt, &flags::kPrefix, &kExitCode, &kNameOnly, &kStat, &kUnified};
-constexpr Positional kPositionals[] = {{"file or selector", "Files to compare, or one or two selectors", false, true, Completes::kSelectors}};
+constexpr const Flag* kFlags[] = {&flags::kFile,
+                                  &flags::kValue,
+                                  &flags::kKey,
+                                  &flags::kUnder,
+                                  &flags::kFollowLinks,
+                                  &flags::kPrune,
+                                  &flags::kRevision,
+                                  &flags::kCheckpoint,
+                                  &flags::kAt,
+                                  &flags::kPrefix,
+                                  &kExitCode,
+                                  &kNameOnly,
+                                  &kStat,
+                                  &kUnified};
+constexpr Positional kPositionals[] = {
+    {"file or selector", "Files to compare, or one or two selectors", false, true, Completes::kSelectors}};
 
 bool exists(const std::string& path) {
   struct stat status {};
@@ -35,8 +48,10 @@ Result<Sides> sort_out(const std::vector<std::string>& words) {
   for (const std::string& word : words) (exists(word) ? sides.files : sides.selectors).push_back(word);
   if (!sides.files.empty() && !sides.selectors.empty()) {
     return fail(ErrorCode::kInvalidArgument,
-                "\"" + sides.files.front() + "\" is a file here, and \"" + sides.selectors.front() + "\" is not, so it is taken for a selector",
-                "to compare a file with a revision: st8ctl diff -f " + sides.files.front() + " --at " + sides.selectors.front());
+                "\"" + sides.files.front() + "\" is a file here, and \"" + sides.selectors.front() +
+                    "\" is not, so it is taken for a selector",
+                "to compare a file with a revision: st8ctl diff -f " + sides.files.front() + " --at " +
+                    sides.selectors.front());
   }
   return sides;
 }
@@ -51,7 +66,8 @@ Result<wire::DiffResultBody> fetch(Context& context, wire::DiffBody body) {
     ST8_ASSIGN(wire::DiffResultBody page, wire::parse_diff_result(response.body));
     whole.from_revision = page.from_revision;
     whole.to_revision = page.to_revision;
-    whole.changes.insert(whole.changes.end(), std::make_move_iterator(page.changes.begin()), std::make_move_iterator(page.changes.end()));
+    whole.changes.insert(whole.changes.end(), std::make_move_iterator(page.changes.begin()),
+                         std::make_move_iterator(page.changes.end()));
     if (page.next_cursor.empty()) return whole;
     // All pages of the same two states, whatever is written meanwhile.
     if (!body.from.empty()) {
@@ -78,7 +94,8 @@ Result<wire::DiffResultBody> fetch_parts(Context& context, wire::DiffBody body) 
   }
   DocumentParts parts = split_documents(std::exchange(body.documents, {}));
   if (!parts.large.empty()) {
-    return fail(ErrorCode::kTooLarge, "the document " + quote(parts.large.front().key) + " is too large to be compared by the server",
+    return fail(ErrorCode::kTooLarge,
+                "the document " + quote(parts.large.front().key) + " is too large to be compared by the server",
                 "compare it here: st8ctl get KEY | cmp - FILE");
   }
   wire::DiffResultBody whole;
@@ -89,7 +106,8 @@ Result<wire::DiffResultBody> fetch_parts(Context& context, wire::DiffBody body) 
     ST8_ASSIGN(wire::DiffResultBody page, fetch(context, std::move(part)));
     whole.from_revision = page.from_revision;
     whole.to_revision = page.to_revision;
-    whole.changes.insert(whole.changes.end(), std::make_move_iterator(page.changes.begin()), std::make_move_iterator(page.changes.end()));
+    whole.changes.insert(whole.changes.end(), std::make_move_iterator(page.changes.begin()),
+                         std::make_move_iterator(page.changes.end()));
   }
   std::sort(whole.changes.begin(), whole.changes.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
   return whole;
@@ -107,24 +125,30 @@ void print_stat(Context& context, const std::vector<wire::ChangeBody>& changes) 
     const DiffCounts counts = count_diff(before, after);
     inserted += counts.inserted;
     deleted += counts.deleted;
-    rows.push_back({printable(change.key), counts.binary ? "binary" : "+" + std::to_string(counts.inserted) + " -" + std::to_string(counts.deleted)});
+    rows.push_back(
+        {printable(change.key),
+         counts.binary ? "binary" : "+" + std::to_string(counts.inserted) + " -" + std::to_string(counts.deleted)});
   }
   context.out().write(table(rows));
-  context.out().line(std::to_string(changes.size()) + " document(s) changed, " + std::to_string(inserted) + " line(s) added, " + std::to_string(deleted) + " taken away");
+  context.out().line(std::to_string(changes.size()) + " document(s) changed, " + std::to_string(inserted) +
+                     " line(s) added, " + std::to_string(deleted) + " taken away");
 }
 
 Result<int> run(Context& context) {
   const Arguments& arguments = context.arguments();
   ST8_ASSIGN(Sides sides, sort_out(arguments.positionals));
-  const bool documents = !sides.files.empty() || arguments.given("file") || arguments.given("value") || arguments.given("prune");
+  const bool documents =
+      !sides.files.empty() || arguments.given("file") || arguments.given("value") || arguments.given("prune");
   if (sides.selectors.size() > 2) {
-    return fail(ErrorCode::kInvalidArgument, "a diff has two sides, and " + std::to_string(sides.selectors.size()) + " selectors are given");
+    return fail(ErrorCode::kInvalidArgument,
+                "a diff has two sides, and " + std::to_string(sides.selectors.size()) + " selectors are given");
   }
   wire::DiffBody body;
   body.scope = context.scope();
   body.prefix = arguments.text_or("prefix", "");
   if (documents) {
-    if (sides.selectors.size() > 1) return fail(ErrorCode::kInvalidArgument, "documents are compared with one revision, and two selectors are given");
+    if (sides.selectors.size() > 1)
+      return fail(ErrorCode::kInvalidArgument, "documents are compared with one revision, and two selectors are given");
     const auto base = sides.selectors.empty() ? std::optional<std::string>() : std::optional(sides.selectors.front());
     ST8_ASSIGN(body.at, context.selector(base));
     ST8_ASSIGN(body.prune, prune_prefix(context));
@@ -132,7 +156,9 @@ Result<int> run(Context& context) {
     body.documents = std::move(loaded.documents);
   } else if (sides.selectors.size() == 2) {
     ST8_ASSIGN(const std::string extra, context.selector());
-    if (!extra.empty()) return fail(ErrorCode::kInvalidArgument, "two selectors are given as arguments, and a third as a flag", "leave one out");
+    if (!extra.empty())
+      return fail(ErrorCode::kInvalidArgument, "two selectors are given as arguments, and a third as a flag",
+                  "leave one out");
     body.from = sides.selectors[0];
     body.to = sides.selectors[1];
   } else {
@@ -148,10 +174,12 @@ Result<int> run(Context& context) {
   for (const wire::DocumentBody& document : body.documents) bytes += document.content.size();
   // Encoding it only to measure it is worth the time where it may not fit: escapes make text at most six times as large.
   const bool in_parts = bytes > kBodyBytesMax / 8 && wire::to_json(body).size() > kBodyBytesMax;
-  Result<wire::DiffResultBody> fetched = in_parts ? fetch_parts(context, std::move(body)) : fetch(context, std::move(body));
+  Result<wire::DiffResultBody> fetched =
+      in_parts ? fetch_parts(context, std::move(body)) : fetch(context, std::move(body));
   if (!fetched) {
     Error error = fetched.error();
-    if (error.code == ErrorCode::kNotFound && sides.selectors.size() == 1 && sides.selectors.front().find_first_of("./") != std::string::npos && error.hint.empty()) {
+    if (error.code == ErrorCode::kNotFound && sides.selectors.size() == 1 &&
+        sides.selectors.front().find_first_of("./") != std::string::npos && error.hint.empty()) {
       error.hint = "there is no file of that name here either";
     }
     return fail(std::move(error));
@@ -168,30 +196,36 @@ Result<int> run(Context& context) {
     context.out().line("No differences.");
     return code;
   }
-  context.out().line("Diff from revision " + std::to_string(diff.from_revision) + " to " + std::to_string(diff.to_revision));
-  if (arguments.on("stat")) print_stat(context, diff.changes);
-  else print_diffs(context, diff.changes, arguments.number("unified").value_or(3));
+  context.out().line("Diff from revision " + std::to_string(diff.from_revision) + " to " +
+                     std::to_string(diff.to_revision));
+  if (arguments.on("stat"))
+    print_stat(context, diff.changes);
+  else
+    print_diffs(context, diff.changes, arguments.number("unified").value_or(3));
   return code;
 }
 
 }  // namespace
 
-const Command kDiff{
-    "diff",
-    "Compare documents with a branch, or two revisions",
-    "With files or values: what applying them would change, on top of the head or of the revision named with --at, --revision or "
-    "--checkpoint. With one selector: from that revision to the branch's head. With two: from the first to the second.\n"
-    "\n"
-    "An argument that names an existing file or directory is a file; any other is a selector. Both at once are refused: "
-    "then give the file with -f. A selector that happens to name a file is written branch:NAME, checkpoint:NAME or rev:N.",
-    "st8ctl diff -f feature_flags.json\n"
-    "st8ctl diff main~2 main\n"
-    "st8ctl diff stable --stat\n"
-    "st8ctl diff -f conf --under app/conf --prune --exit-code\n"
-    "st8ctl diff 2h-ago @ --prefix app/",
-    kFlags,
-    kPositionals,
-    {},
-    run};
+const Command kDiff{"diff",
+                    "Compare documents with a branch, or two revisions",
+                    "With files or values: what applying them would change, on top of the head or of the revision "
+                    "named with --at, --revision or "
+                    "--checkpoint. With one selector: from that revision to the branch's head. With two: from the "
+                    "first to the second.\n"
+                    "\n"
+                    "An argument that names an existing file or directory is a file; any other is a selector. Both at "
+                    "once are refused: "
+                    "then give the file with -f. A selector that happens to name a file is written branch:NAME, "
+                    "checkpoint:NAME or rev:N.",
+                    "st8ctl diff -f feature_flags.json\n"
+                    "st8ctl diff main~2 main\n"
+                    "st8ctl diff stable --stat\n"
+                    "st8ctl diff -f conf --under app/conf --prune --exit-code\n"
+                    "st8ctl diff 2h-ago @ --prefix app/",
+                    kFlags,
+                    kPositionals,
+                    {},
+                    run};
 
 }  // namespace st8::ctl

@@ -8,9 +8,11 @@
 namespace st8::ctl {
 namespace {
 
-constexpr Flag kTo{"to", 0, FlagKind::kText, "DIR", "Write the documents as files below this directory", Completes::kDirectories};
+constexpr Flag kTo{
+    "to", 0, FlagKind::kText, "DIR", "Write the documents as files below this directory", Completes::kDirectories};
 constexpr const Flag* kFlags[] = {&flags::kRevision, &flags::kCheckpoint, &flags::kAt, &flags::kPrefix, &kTo};
-constexpr Positional kPositionals[] = {{"key", "The document's key; none lists the keys", false, true, Completes::kKeys}};
+constexpr Positional kPositionals[] = {
+    {"key", "The document's key; none lists the keys", false, true, Completes::kKeys}};
 
 std::vector<std::string> keys_of(const wire::StateBody& state) {
   std::vector<std::string> keys;
@@ -79,7 +81,8 @@ Result<int> print_several(Context& context, const std::vector<std::string>& keys
   return 0;
 }
 
-Result<int> write_files(Context& context, const std::string& at, const std::string& prefix, const std::string& directory) {
+Result<int> write_files(Context& context, const std::string& at, const std::string& prefix,
+                        const std::string& directory) {
   ST8_ASSIGN(Client* const client, context.client());
   Progress progress(context.shows_progress(), "Writing", Progress::Unit::kItems);
   std::uint64_t files = 0;
@@ -106,7 +109,8 @@ Result<int> write_files(Context& context, const std::string& at, const std::stri
     if (state.next_cursor.empty()) break;
     after = state.next_cursor;
   }
-  context.out().line("Wrote " + std::to_string(files) + " document(s) of revision " + std::to_string(revision) + " to " + directory + ".");
+  context.out().line("Wrote " + std::to_string(files) + " document(s) of revision " + std::to_string(revision) +
+                     " to " + directory + ".");
   return 0;
 }
 
@@ -123,13 +127,17 @@ Result<int> run(Context& context) {
     return fail(ErrorCode::kInvalidArgument, "--prefix and a key cannot be used together", "leave one of them out");
   }
   if (auto directory = arguments.text("to")) {
-    if (!keys.empty()) return fail(ErrorCode::kInvalidArgument, "--to writes a whole state, or what has a --prefix", "for one document: st8ctl get KEY > FILE");
+    if (!keys.empty())
+      return fail(ErrorCode::kInvalidArgument, "--to writes a whole state, or what has a --prefix",
+                  "for one document: st8ctl get KEY > FILE");
     if (directory->empty()) return fail(ErrorCode::kInvalidArgument, "--to names no directory");
     return write_files(context, at, prefix, *directory);
   }
   if (keys.size() == 1 && context.format() == OutputFormat::kText) return print_one(context, keys.front(), at);
   if (keys.size() > 1 && context.format() == OutputFormat::kText) {
-    return fail(ErrorCode::kInvalidArgument, "as text one document is printed, and " + std::to_string(keys.size()) + " are asked for", "use -o json or -o yaml for several");
+    return fail(ErrorCode::kInvalidArgument,
+                "as text one document is printed, and " + std::to_string(keys.size()) + " are asked for",
+                "use -o json or -o yaml for several");
   }
   if (!keys.empty()) return print_several(context, keys, at);
 

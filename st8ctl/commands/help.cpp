@@ -30,8 +30,10 @@ std::string usage(const std::vector<const Command*>& path) {
 std::string flag_head(const Flag& flag) {
   std::string text = flag.letter == 0 ? "    " : std::string("-") + flag.letter + ", ";
   text += "--" + std::string(flag.name);
-  if (flag.kind == FlagKind::kOptional) text += "[=" + std::string(flag.placeholder) + "]";
-  else if (flag.kind != FlagKind::kBool) text += " " + std::string(flag.placeholder);
+  if (flag.kind == FlagKind::kOptional)
+    text += "[=" + std::string(flag.placeholder) + "]";
+  else if (flag.kind != FlagKind::kBool)
+    text += " " + std::string(flag.placeholder);
   return text;
 }
 
@@ -118,7 +120,8 @@ Result<int> run(Context& context) {
         if (!known->hidden) names.emplace_back(known->name);
       }
       const std::string meant = did_you_mean(word, names);
-      return fail(ErrorCode::kInvalidArgument, "unknown command \"" + word + "\"", meant.empty() ? "`st8ctl --help` lists the commands" : meant);
+      return fail(ErrorCode::kInvalidArgument, "unknown command \"" + word + "\"",
+                  meant.empty() ? "`st8ctl --help` lists the commands" : meant);
     }
     path.push_back(child);
     at = child;
@@ -151,12 +154,14 @@ std::string help_text(const std::vector<const Command*>& path) {
 std::string help_markdown() {
   std::string text =
       "# st8ctl\n\n"
-      "Written by `st8ctl help --markdown`; a test holds this page against the program. Exit codes are those of [errors](errors.md); "
+      "Written by `st8ctl help --markdown`; a test holds this page against the program. Exit codes are those of "
+      "[errors](errors.md); "
       "`diff --exit-code` exits 1 when there are differences.\n\n"
       "## Flags of every command\n\n```\n" +
       flag_table(global_flags()) +
       "```\n\n"
-      "Precedence: flag, then environment (`ST8CTL_SERVER`, `ST8CTL_TOKEN`, `ST8CTL_NAMESPACE`, ...), then the configuration file, then what is built in.\n";
+      "Precedence: flag, then environment (`ST8CTL_SERVER`, `ST8CTL_TOKEN`, `ST8CTL_NAMESPACE`, ...), then the "
+      "configuration file, then what is built in.\n";
   for_each_command([&](const std::vector<const Command*>& path) {
     const Command& command = *path.back();
     text += "\n## " + path_text(path) + "\n\n" + std::string(command.summary) + ".\n\n```\n" + usage(path) + "\n```\n";

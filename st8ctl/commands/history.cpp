@@ -18,12 +18,15 @@ Result<int> run(Context& context) {
   query.emplace_back("after", arguments.text_or("after", ""));
   ST8_ASSIGN(Client* const client, context.client());
   ST8_ASSIGN(const wire::JsonValue answer,
-             client->pages(get("/v1/history/" + percent_encoded(key.str(), true), std::move(query)), "versions", arguments.number("limit").value_or(20), 100));
+             client->pages(get("/v1/history/" + percent_encoded(key.str(), true), std::move(query)), "versions",
+                           arguments.number("limit").value_or(20), 100));
   ST8_ASSIGN(const bool printed, context.print_document(answer));
   if (printed) return 0;
   ST8_ASSIGN(const wire::HistoryPageBody page, wire::parse_history_page(wire::to_json(answer)));
   if (page.versions.empty() && !arguments.given("after")) {
-    return fail(ErrorCode::kNotFound, "key " + quote(key.str()) + " not found in the history of branch " + context.settings().branch, "`st8ctl get` lists the keys");
+    return fail(ErrorCode::kNotFound,
+                "key " + quote(key.str()) + " not found in the history of branch " + context.settings().branch,
+                "`st8ctl get` lists the keys");
   }
   for (const wire::KeyVersionBody& version : page.versions) {
     if (context.out().broken()) break;
@@ -31,8 +34,10 @@ Result<int> run(Context& context) {
       context.out().line(std::to_string(version.revision.id));
       continue;
     }
-    const std::string line = "rev=" + std::to_string(version.revision.id) + " type=" + version.change.type + " at=" + short_time(version.revision.created_at) +
-                             " author=" + quote(version.revision.author) + " message=" + quote(version.revision.message);
+    const std::string line = "rev=" + std::to_string(version.revision.id) + " type=" + version.change.type +
+                             " at=" + short_time(version.revision.created_at) +
+                             " author=" + quote(version.revision.author) +
+                             " message=" + quote(version.revision.message);
     context.out().line(arguments.on("patch") ? context.out().painted("33", line) : line);
     if (arguments.on("patch")) {
       print_diffs(context, {version.change}, 3);

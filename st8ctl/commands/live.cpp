@@ -1,8 +1,7 @@
 // live, drift, reconcile: what is live where, and whether it still is.
-#include <poll.h>
-
 #include <algorithm>
 #include <chrono>
+#include <poll.h>
 
 #include "commands/commands.h"
 #include "commands/rollouts.h"
@@ -17,9 +16,12 @@ constexpr Flag kAllBranches{"all", 0, FlagKind::kBool, "", "Of every namespace a
 constexpr Flag kExitCode{"exit-code", 0, FlagKind::kBool, "", "Exit with 1 when a target is not as it should be"};
 constexpr const Flag* kLiveFlags[] = {&kTargetFlag, &kTime, &kAllBranches};
 constexpr const Flag* kDriftFlags[] = {&kTargetFlag, &kAllBranches, &kExitCode};
-constexpr Flag kWaitRepaired{"wait", 0, FlagKind::kBool, "", "Follow the rollouts that repair, until they are over; the exit code tells how, as in `rollout watch`"};
+constexpr Flag kWaitRepaired{
+    "wait", 0, FlagKind::kBool, "",
+    "Follow the rollouts that repair, until they are over; the exit code tells how, as in `rollout watch`"};
 constexpr const Flag* kReconcileFlags[] = {&kWaitRepaired, &flags::kDeadline, &flags::kDryRun};
-constexpr Positional kTargets[] = {{"target", "The targets (default: all of the branch that have drifted)", false, true, Completes::kTargets}};
+constexpr Positional kTargets[] = {
+    {"target", "The targets (default: all of the branch that have drifted)", false, true, Completes::kTargets}};
 
 Result<wire::JsonValue> live_answer(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
@@ -36,7 +38,8 @@ void print_live_lines(Context& context, const wire::JsonValue& answer) {
   for (const wire::JsonValue& one : entries) {
     std::string line = field(one, "target");
     if (context.format() != OutputFormat::kName) {
-      for (const char* name : {"namespace", "branch", "revision", "state"}) line += " " + std::string(name) + "=" + field(one, name);
+      for (const char* name : {"namespace", "branch", "revision", "state"})
+        line += " " + std::string(name) + "=" + field(one, name);
       line += " since=" + short_time(field(one, "since"));
       if (const std::string until = field(one, "until"); !until.empty()) line += " until=" + short_time(until);
       line += " hash=" + field(one, "hash").substr(0, 12);
@@ -46,7 +49,8 @@ void print_live_lines(Context& context, const wire::JsonValue& answer) {
   // A head that cannot go live is easily taken for one that has.
   for (const wire::JsonValue& branch : items_field(answer, "branches")) {
     if (const std::string problem = field(branch, "problem"); !problem.empty()) {
-      context.notice("revision " + field(branch, "desired_revision") + " of " + field(branch, "namespace") + "/" + field(branch, "branch") + " does not go live: " + problem);
+      context.notice("revision " + field(branch, "desired_revision") + " of " + field(branch, "namespace") + "/" +
+                     field(branch, "branch") + " does not go live: " + problem);
     }
   }
 }
@@ -61,11 +65,13 @@ Result<int> live(Context& context) {
 // What was last observed of the targets in scope.
 Result<wire::JsonValue> observed(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
-  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/drift", context.arguments().on("all") ? Query() : context.scope_query())));
+  ST8_ASSIGN(const HttpResponse response,
+             client->call(get("/v1/drift", context.arguments().on("all") ? Query() : context.scope_query())));
   ST8_ASSIGN(wire::JsonValue answer, parse_answer(response.body));
   const std::string target = context.arguments().text_or("target", "");
   for (wire::JsonMember& member : answer.members) {
-    if (member.name == "drift" && !target.empty()) std::erase_if(member.value.items, [&](const wire::JsonValue& one) { return field(one, "target") != target; });
+    if (member.name == "drift" && !target.empty())
+      std::erase_if(member.value.items, [&](const wire::JsonValue& one) { return field(one, "target") != target; });
   }
   return answer;
 }
@@ -89,7 +95,9 @@ Result<int> drift(Context& context) {
       if (!is_good(one)) context.out().line(field(one, "target"));
       continue;
     }
-    std::string line = field(one, "target") + " state=" + context.out().painted(is_good(one) ? "32" : "31", field(one, "state")) + " since=" + short_time(field(one, "since")) +
+    std::string line = field(one, "target") +
+                       " state=" + context.out().painted(is_good(one) ? "32" : "31", field(one, "state")) +
+                       " since=" + short_time(field(one, "since")) +
                        " looked_at=" + std::to_string(number_field(one, "observed_age_ms") / 1000) + "s-ago";
     if (number_field(one, "repairs") > 0) line += " repairs=" + field(one, "repairs");
     if (const std::string detail = field(one, "detail"); !detail.empty()) line += " detail=" + quote(detail);
@@ -102,11 +110,14 @@ Result<int> drift(Context& context) {
 struct Repaired {
   std::string name_space, branch;
   std::uint64_t newest = 0;
-  friend bool operator==(const Repaired& a, const Repaired& b) { return a.name_space == b.name_space && a.branch == b.branch; }
+  friend bool operator==(const Repaired& a, const Repaired& b) {
+    return a.name_space == b.name_space && a.branch == b.branch;
+  }
 };
 
 Result<std::uint64_t> newest_rollout(Client& client, const Repaired& of) {
-  ST8_ASSIGN(const wire::JsonValue answer, client.pages(get("/v1/rollouts", {{"namespace", of.name_space}, {"branch", of.branch}}), "rollouts", 1));
+  ST8_ASSIGN(const wire::JsonValue answer,
+             client.pages(get("/v1/rollouts", {{"namespace", of.name_space}, {"branch", of.branch}}), "rollouts", 1));
   const auto& rollouts = items_field(answer, "rollouts");
   if (rollouts.empty()) return std::uint64_t{0};
   const std::string id = field(rollouts.front(), "id");
@@ -135,7 +146,9 @@ Result<int> wait_until_repaired(Context& context, const std::vector<Repaired>& b
   ST8_ASSIGN(Client* const client, context.client());
   const std::int64_t deadline_ms = parse_duration_ms(context.arguments().text_or("deadline", "0")).value_or(0);
   const auto begun = std::chrono::steady_clock::now();
-  const auto spent_ms = [&] { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count(); };
+  const auto spent_ms = [&] {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count();
+  };
   int code = 0;
   for (const Repaired& branch : branches) {
     std::uint64_t id = branch.newest;
@@ -145,7 +158,9 @@ Result<int> wait_until_repaired(Context& context, const std::vector<Repaired>& b
       if (deadline_ms > 0 && spent_ms() >= deadline_ms) return kExitNotOver;
       ::poll(nullptr, 0, kBetweenMs);
     }
-    ST8_ASSIGN(const Watched watched, watch_rollout(context, "r-" + std::to_string(id), deadline_ms == 0 ? 0 : std::max<std::int64_t>(1, deadline_ms - spent_ms())));
+    ST8_ASSIGN(const Watched watched,
+               watch_rollout(context, "r-" + std::to_string(id),
+                             deadline_ms == 0 ? 0 : std::max<std::int64_t>(1, deadline_ms - spent_ms())));
     if (code == 0) code = watched.exit_code;
   }
   return code;
@@ -175,7 +190,8 @@ Result<int> reconcile(Context& context) {
   for (const std::string& target : targets) {
     if (context.dry_run()) {
       out.begin_object().field("target", target).field("dry_run", true).end_object();
-      if (!context.wants_document()) context.out().line("Would look at " + printable(target) + " and put right what differs.");
+      if (!context.wants_document())
+        context.out().line("Would look at " + printable(target) + " and put right what differs.");
       continue;
     }
     std::string body;
@@ -187,7 +203,8 @@ Result<int> reconcile(Context& context) {
     if (context.wants_document()) continue;
     context.out().line(context.format() == OutputFormat::kName
                            ? printable(target)
-                           : printable(target) + " state=" + field(answer, "state") + (flag_field(answer, "repairing") ? ", being repaired" : ""));
+                           : printable(target) + " state=" + field(answer, "state") +
+                                 (flag_field(answer, "repairing") ? ", being repaired" : ""));
   }
   out.end_array().end_object();
   ST8_TRY(context.print_document(json));
@@ -195,7 +212,8 @@ Result<int> reconcile(Context& context) {
   context.out().flush();
   // Only branches of which something is repaired get a rollout.
   ST8_ASSIGN(const std::vector<Repaired> touched, branches_on(context, repaired));
-  std::erase_if(branches, [&](const Repaired& one) { return std::find(touched.begin(), touched.end(), one) == touched.end(); });
+  std::erase_if(branches,
+                [&](const Repaired& one) { return std::find(touched.begin(), touched.end(), one) == touched.end(); });
   return wait_until_repaired(context, branches);
 }
 
@@ -209,18 +227,20 @@ Status print_live(Context& context) {
   return {};
 }
 
-const Command kLive{"live",
-                    "Show what is live on which target",
-                    "As read back from each target, never as it was sent. With --at, what was live then, from the ledger.",
-                    "st8ctl live\n"
-                    "st8ctl live --target web-1 --at 2h-ago",
-                    kLiveFlags,
-                    {},
-                    {},
-                    live};
+const Command kLive{
+    "live",
+    "Show what is live on which target",
+    "As read back from each target, never as it was sent. With --at, what was live then, from the ledger.",
+    "st8ctl live\n"
+    "st8ctl live --target web-1 --at 2h-ago",
+    kLiveFlags,
+    {},
+    {},
+    live};
 const Command kDrift{"drift",
                      "Show targets that are no longer as they were read back",
-                     "From the loop that looks at each target: altered, missing, unhealthy or unreachable, since when, and how long ago it looked. What is done about it stands in the "
+                     "From the loop that looks at each target: altered, missing, unhealthy or unreachable, since when, "
+                     "and how long ago it looked. What is done about it stands in the "
                      "policy (drift.action).",
                      "st8ctl drift\n"
                      "st8ctl drift --all --exit-code",
@@ -228,14 +248,15 @@ const Command kDrift{"drift",
                      {},
                      {},
                      drift};
-const Command kReconcile{"reconcile",
-                         "Look at targets now, and put right what differs",
-                         "Brings back what was last promoted there, whatever the policy says of drift, by a rollout of its own.",
-                         "st8ctl reconcile web-1 --wait\n"
-                         "st8ctl reconcile",
-                         kReconcileFlags,
-                         kTargets,
-                         {},
-                         reconcile};
+const Command kReconcile{
+    "reconcile",
+    "Look at targets now, and put right what differs",
+    "Brings back what was last promoted there, whatever the policy says of drift, by a rollout of its own.",
+    "st8ctl reconcile web-1 --wait\n"
+    "st8ctl reconcile",
+    kReconcileFlags,
+    kTargets,
+    {},
+    reconcile};
 
 }  // namespace st8::ctl

@@ -13,7 +13,8 @@ constexpr Positional kName[] = {{"name", "The namespace", true, false, Completes
 Result<int> list(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
   Query query{{"prefix", context.arguments().text_or("prefix", "")}};
-  ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/namespaces", std::move(query)), "namespaces", context.arguments().number("limit").value_or(0)));
+  ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/namespaces", std::move(query)), "namespaces",
+                                                         context.arguments().number("limit").value_or(0)));
   ST8_ASSIGN(const bool printed, context.print_document(answer));
   if (printed) return 0;
   ST8_ASSIGN(const wire::NamespacePageBody page, wire::parse_namespace_page(wire::to_json(answer)));
@@ -22,23 +23,28 @@ Result<int> list(Context& context) {
       context.out().line(printable(one.name));
       continue;
     }
-    context.out().line(printable(one.name) + " revisions=" + std::to_string(one.last_revision) + " branches=" + std::to_string(one.branches) +
-                       " checkpoints=" + std::to_string(one.checkpoints));
+    context.out().line(printable(one.name) + " revisions=" + std::to_string(one.last_revision) +
+                       " branches=" + std::to_string(one.branches) + " checkpoints=" + std::to_string(one.checkpoints));
   }
   return 0;
 }
 
 Result<int> remove(Context& context) {
-  wire::NamespaceDeleteBody body{context.arguments().positionals.front(), context.arguments().on("force"), context.dry_run()};
+  wire::NamespaceDeleteBody body{context.arguments().positionals.front(), context.arguments().on("force"),
+                                 context.dry_run()};
   const std::string name = printable(body.name_space);
   ST8_TRY(context.confirm("Delete namespace " + name + " with all its branches, revisions and checkpoints?"));
-  ST8_ASSIGN(const HttpResponse response, send_change(context, change("DELETE", "/v1/namespaces", wire::to_json(body)), "Deleting"));
+  ST8_ASSIGN(const HttpResponse response,
+             send_change(context, change("DELETE", "/v1/namespaces", wire::to_json(body)), "Deleting"));
   ST8_ASSIGN(const bool printed, context.print_document(response.body));
   if (!printed) context.out().line((context.dry_run() ? "Would delete namespace " : "Deleted namespace ") + name);
   return 0;
 }
 
-constexpr Command kList{"list", "List the namespaces that the token may see", "", "st8ctl namespace list --prefix payments/", kListFlags, {}, {}, list};
+constexpr Command kList{"list",     "List the namespaces that the token may see",
+                        "",         "st8ctl namespace list --prefix payments/",
+                        kListFlags, {},
+                        {},         list};
 constexpr Command kDelete{"delete",
                           "Delete a namespace and everything in it",
                           "For good: there is no revision to go back to. Asks first, unless --yes.",
@@ -52,6 +58,9 @@ constexpr const Command* kChildren[] = {&kList, &kDelete};
 
 }  // namespace
 
-const Command kNamespaceCommand{"namespace", "List or delete namespaces", "", "st8ctl namespace\nst8ctl namespace delete scratch", kListFlags, {}, kChildren, list};
+const Command kNamespaceCommand{"namespace", "List or delete namespaces",
+                                "",          "st8ctl namespace\nst8ctl namespace delete scratch",
+                                kListFlags,  {},
+                                kChildren,   list};
 
 }  // namespace st8::ctl

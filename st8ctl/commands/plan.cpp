@@ -6,9 +6,11 @@
 namespace st8::ctl {
 namespace {
 
-constexpr Flag kPatch{"patch", 'p', FlagKind::kBool, "", "Also the diff of the documents, from the promoted revision to this one"};
+constexpr Flag kPatch{"patch", 'p', FlagKind::kBool, "",
+                      "Also the diff of the documents, from the promoted revision to this one"};
 constexpr const Flag* kFlags[] = {&flags::kRevision, &flags::kCheckpoint, &flags::kAt, &kPatch};
-constexpr Positional kPositionals[] = {{"selector", "The revision to plan for, instead of the head", false, false, Completes::kSelectors}};
+constexpr Positional kPositionals[] = {
+    {"selector", "The revision to plan for, instead of the head", false, false, Completes::kSelectors}};
 
 Result<int> run(Context& context) {
   const auto& words = context.arguments().positionals;
@@ -41,7 +43,8 @@ Result<int> run(Context& context) {
 
 const Command kPlan{"plan",
                     "Show what going live would do: waves, targets, reasons, risk",
-                    "Plans the rollout of the branch's head, or of the revision that is named, against what is live now. Changes nothing. Of each target it says why it is in "
+                    "Plans the rollout of the branch's head, or of the revision that is named, against what is live "
+                    "now. Changes nothing. Of each target it says why it is in "
                     "its wave and which files will change there; the hash is what an approval is for.",
                     "st8ctl plan\n"
                     "st8ctl plan main~1 -p\n"

@@ -4,12 +4,20 @@
 namespace st8::ctl {
 namespace {
 
-constexpr Flag kFromBranch{"from-branch", 0, FlagKind::kText, "NAME", "Copy the head of this branch, or what the selector names as seen from it", Completes::kBranches};
-constexpr const Flag* kRollbackFlags[] = {&flags::kRevision, &flags::kCheckpoint, &flags::kAt, &flags::kMessage, &flags::kAuthor, &flags::kExpected,
-                                          &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
-constexpr const Flag* kRestoreFlags[] = {&flags::kRevision, &flags::kCheckpoint, &flags::kAt, &kFromBranch, &flags::kMessage, &flags::kAuthor,
-                                         &flags::kExpected, &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
-constexpr Positional kPositionals[] = {{"selector", "The revision to copy: main~1, stable, 42, 2h-ago", false, false, Completes::kSelectors}};
+constexpr Flag kFromBranch{"from-branch",
+                           0,
+                           FlagKind::kText,
+                           "NAME",
+                           "Copy the head of this branch, or what the selector names as seen from it",
+                           Completes::kBranches};
+constexpr const Flag* kRollbackFlags[] = {
+    &flags::kRevision, &flags::kCheckpoint,  &flags::kAt,   &flags::kMessage,  &flags::kAuthor,
+    &flags::kExpected, &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
+constexpr const Flag* kRestoreFlags[] = {
+    &flags::kRevision, &flags::kCheckpoint,  &flags::kAt,   &kFromBranch,      &flags::kMessage, &flags::kAuthor,
+    &flags::kExpected, &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
+constexpr Positional kPositionals[] = {
+    {"selector", "The revision to copy: main~1, stable, 42, 2h-ago", false, false, Completes::kSelectors}};
 
 std::optional<std::string> positional(const Context& context) {
   const auto& words = context.arguments().positionals;
@@ -21,13 +29,16 @@ Result<int> rollback(Context& context) {
   body.scope = context.scope();
   ST8_ASSIGN(body.at, context.selector(positional(context)));
   if (body.at.empty()) {
-    return fail(ErrorCode::kInvalidArgument, "roll back to what? Give --revision, --checkpoint or a selector", "`st8ctl log` shows the revisions; @~1 is the one before the head");
+    return fail(ErrorCode::kInvalidArgument, "roll back to what? Give --revision, --checkpoint or a selector",
+                "`st8ctl log` shows the revisions; @~1 is the one before the head");
   }
   body.write = context.write_fields();
   Call call = change("POST", "/v1/rollback", wire::to_json(body));
   call.query = {{"changes", context.wants_document() ? "" : "keys"}};
   ST8_ASSIGN(const HttpResponse response, send_change(context, std::move(call), "Rolling back"));
-  return report_change(context, response, {"Rolled back at revision {}.", "Would roll back at revision {}.", "Already at requested state."});
+  return report_change(
+      context, response,
+      {"Rolled back at revision {}.", "Would roll back at revision {}.", "Already at requested state."});
 }
 
 Result<int> restore(Context& context) {
@@ -36,20 +47,25 @@ Result<int> restore(Context& context) {
   ST8_ASSIGN(body.at, context.selector(positional(context)));
   body.from_branch = context.arguments().text_or("from-branch", "");
   if (body.at.empty() && body.from_branch.empty()) {
-    return fail(ErrorCode::kInvalidArgument, "restore from what? Give --from-branch, --revision, --checkpoint or a selector", "`st8ctl branch` and `st8ctl checkpoint list` show the names");
+    return fail(ErrorCode::kInvalidArgument,
+                "restore from what? Give --from-branch, --revision, --checkpoint or a selector",
+                "`st8ctl branch` and `st8ctl checkpoint list` show the names");
   }
   body.write = context.write_fields();
   Call call = change("POST", "/v1/restore", wire::to_json(body));
   call.query = {{"changes", context.wants_document() ? "" : "keys"}};
   ST8_ASSIGN(const HttpResponse response, send_change(context, std::move(call), "Restoring"));
-  return report_change(context, response, {"Restored into revision {}.", "Would restore into revision {}.", "Already at requested state."});
+  return report_change(
+      context, response,
+      {"Restored into revision {}.", "Would restore into revision {}.", "Already at requested state."});
 }
 
 }  // namespace
 
 const Command kRollback{"rollback",
                         "Go back to a known state, by a new revision",
-                        "Appends a revision with exactly the documents of the one named. Nothing is lost: what is rolled back stays in the log.",
+                        "Appends a revision with exactly the documents of the one named. Nothing is lost: what is "
+                        "rolled back stays in the log.",
                         "st8ctl rollback --checkpoint stable --message \"latency regression\"\n"
                         "st8ctl rollback @~1\n"
                         "st8ctl rollback 2h-ago --dry-run",
@@ -58,14 +74,15 @@ const Command kRollback{"rollback",
                         {},
                         rollback};
 
-const Command kRestore{"restore",
-                       "Copy the state of another branch, revision or checkpoint",
-                       "As rollback, from anywhere in the namespace: promotes a tested branch, or begins a new one with a known state.",
-                       "st8ctl restore --from-branch canary --message \"promote canary to main\"\n"
-                       "st8ctl restore --checkpoint stable --branch hotfix",
-                       kRestoreFlags,
-                       kPositionals,
-                       {},
-                       restore};
+const Command kRestore{
+    "restore",
+    "Copy the state of another branch, revision or checkpoint",
+    "As rollback, from anywhere in the namespace: promotes a tested branch, or begins a new one with a known state.",
+    "st8ctl restore --from-branch canary --message \"promote canary to main\"\n"
+    "st8ctl restore --checkpoint stable --branch hotfix",
+    kRestoreFlags,
+    kPositionals,
+    {},
+    restore};
 
 }  // namespace st8::ctl

@@ -1,11 +1,10 @@
 // Following a rollout: a live tree on a terminal, lines elsewhere.
-#include <poll.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include <utility>
 
 #include "commands/commands.h"
@@ -78,7 +77,8 @@ class Screen {
   // One write a frame, each line written over the one before it: nothing flickers.
   void draw(const Lines& lines, std::size_t columns) {
     std::string frame = "\x1b[H";
-    for (std::size_t i = 0; i < lines.size(); ++i) frame += (i == 0 ? "" : "\r\n") + cut_to_width(lines[i], columns) + "\x1b[K";
+    for (std::size_t i = 0; i < lines.size(); ++i)
+      frame += (i == 0 ? "" : "\r\n") + cut_to_width(lines[i], columns) + "\x1b[K";
     frame += "\x1b[J";
     put(frame.data(), frame.size());
   }
@@ -100,7 +100,8 @@ bool tells_much(const wire::JsonValue& event) {
 
 class Watch {
  public:
-  Watch(Context& context, std::string id, std::int64_t deadline_ms) : context_(context), id_(std::move(id)), every_event_(context.arguments().on("events")) {
+  Watch(Context& context, std::string id, std::int64_t deadline_ms)
+      : context_(context), id_(std::move(id)), every_event_(context.arguments().on("events")) {
     if (deadline_ms > 0) end_ = Steady::now() + std::chrono::milliseconds(deadline_ms);
   }
 
@@ -109,7 +110,8 @@ class Watch {
     Result<Watched> outcome = tree ? on_screen() : in_lines();
     if (outcome && tree) {
       // What stays behind in the terminal is no longer than what was seen; `rollout get` tells the rest.
-      for (const std::string& line : rollout_tree(outcome->detail, context_.out(), 0, Screen::size().ws_row - 2u)) context_.out().line(line);
+      for (const std::string& line : rollout_tree(outcome->detail, context_.out(), 0, Screen::size().ws_row - 2u))
+        context_.out().line(line);
     }
     return outcome;
   }
@@ -123,7 +125,8 @@ class Watch {
     if (!tag_.empty()) call.headers.emplace_back("If-None-Match", tag_);
     auto response = client->call(call);
     const auto took_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - asked).count();
-    look_ms_ = std::clamp(static_cast<int>(std::min<std::int64_t>(took_ms, kLookMsMax)) * kLookTimes, kLookMs, kLookMsMax);
+    look_ms_ =
+        std::clamp(static_cast<int>(std::min<std::int64_t>(took_ms, kLookMsMax)) * kLookTimes, kLookMs, kLookMsMax);
     if (!response) {
       if (response.error().code != ErrorCode::kUnavailable) return fail(response.error());
       if (!away_since_) away_since_ = Steady::now();
@@ -142,7 +145,9 @@ class Watch {
     const std::string phase = field(detail_, "phase");
     return is_final_phase(phase) || phase == "incomplete";
   }
-  Watched ended(bool in_time) { return {in_time ? exit_code_of_phase(field(detail_, "phase")) : kExitNotOver, std::move(detail_)}; }
+  Watched ended(bool in_time) {
+    return {in_time ? exit_code_of_phase(field(detail_, "phase")) : kExitNotOver, std::move(detail_)};
+  }
 
   Result<Watched> on_screen() {
     Screen screen;
@@ -150,9 +155,12 @@ class Watch {
       ST8_ASSIGN(const bool fresh, look());
       const winsize size = Screen::size();
       Lines lines;
-      if (detail_.find("id") != nullptr) lines = rollout_tree(detail_, context_.out(), system_clock().now().micros, size.ws_row - 2u);
-      if (!fresh) lines.push_back(context_.out().painted("33", "no answer from st8d; trying again"));
-      else lines.push_back(context_.out().painted("2", "Ctrl-C leaves; the rollout goes on"));
+      if (detail_.find("id") != nullptr)
+        lines = rollout_tree(detail_, context_.out(), system_clock().now().micros, size.ws_row - 2u);
+      if (!fresh)
+        lines.push_back(context_.out().painted("33", "no answer from st8d; trying again"));
+      else
+        lines.push_back(context_.out().painted("2", "Ctrl-C leaves; the rollout goes on"));
       screen.draw(lines, size.ws_col);
       if (fresh && over()) return ended(true);
       if (late()) return ended(false);
@@ -169,7 +177,9 @@ class Watch {
     const bool stays = std::exchange(seen_waiting_, waiting) == waiting;
     if (!stays || waiting == told_waiting_) return;
     told_waiting_ = waiting;
-    if (!waiting.empty()) context_.notice("rollout " + id_ + " is " + phase + " and waits for " + waiting + "; `st8ctl rollout explain " + id_ + "` says what can be done");
+    if (!waiting.empty())
+      context_.notice("rollout " + id_ + " is " + phase + " and waits for " + waiting + "; `st8ctl rollout explain " +
+                      id_ + "` says what can be done");
   }
 
   Result<Watched> in_lines() {
@@ -226,7 +236,9 @@ Result<int> wait_until_live(Context& context, std::uint64_t revision) {
   // What cannot be planned would be waited for in vain.
   if (const auto plan = client->call(get("/v1/plan", std::move(about))); !plan) {
     if (plan.error().code == ErrorCode::kUnprocessable) {
-      return fail(ErrorCode::kUnprocessable, "revision " + std::to_string(revision) + " is made, and goes live nowhere: " + plan.error().message, plan.error().hint);
+      return fail(ErrorCode::kUnprocessable,
+                  "revision " + std::to_string(revision) + " is made, and goes live nowhere: " + plan.error().message,
+                  plan.error().hint);
     }
     return fail(plan.error());
   }
@@ -240,7 +252,8 @@ Result<int> wait_until_live(Context& context, std::uint64_t revision) {
     }
     if (!id.empty()) break;
     if (passed_by) {
-      context.notice("a newer revision took the place of revision " + std::to_string(revision) + " before it went live");
+      context.notice("a newer revision took the place of revision " + std::to_string(revision) +
+                     " before it went live");
       return kExitSuperseded;
     }
     ST8_ASSIGN(const HttpResponse live, client->call(get("/v1/live", context.scope_query())));
@@ -248,19 +261,25 @@ Result<int> wait_until_live(Context& context, std::uint64_t revision) {
     for (const wire::JsonValue& branch : items_field(standing, "branches")) {
       const std::string problem = field(branch, "problem");
       if (!problem.empty() && number_field(branch, "desired_revision") == revision) {
-        return fail(ErrorCode::kUnprocessable, "revision " + std::to_string(revision) + " is made, and goes live nowhere: " + problem);
+        return fail(ErrorCode::kUnprocessable,
+                    "revision " + std::to_string(revision) + " is made, and goes live nowhere: " + problem);
       }
     }
     if (deadline_ms > 0 && Steady::now() - begun >= std::chrono::milliseconds(deadline_ms)) return kExitNotOver;
     ::poll(nullptr, 0, kLookMs / 5);
   }
   const std::int64_t spent_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - begun).count();
-  ST8_ASSIGN(const Watched watched, watch_rollout(context, id, deadline_ms == 0 ? 0 : std::max<std::int64_t>(1, deadline_ms - spent_ms)));
-  if (context.wants_document()) ST8_TRY(context.print_document(watched.detail));
-  else ST8_TRY(print_live(context));
+  ST8_ASSIGN(const Watched watched,
+             watch_rollout(context, id, deadline_ms == 0 ? 0 : std::max<std::int64_t>(1, deadline_ms - spent_ms)));
+  if (context.wants_document())
+    ST8_TRY(context.print_document(watched.detail));
+  else
+    ST8_TRY(print_live(context));
   return watched.exit_code;
 }
 
-Result<Watched> watch_rollout(Context& context, const std::string& id, std::int64_t deadline_ms) { return Watch(context, id, deadline_ms).run(); }
+Result<Watched> watch_rollout(Context& context, const std::string& id, std::int64_t deadline_ms) {
+  return Watch(context, id, deadline_ms).run();
+}
 
 }  // namespace st8::ctl

@@ -1,5 +1,4 @@
 #include "commands/commands.h"
-
 #include "wire/fields.h"
 
 namespace st8::ctl {
@@ -7,7 +6,8 @@ namespace {
 
 constexpr Flag kKeepNewline{"keep-newline", 0, FlagKind::kBool, "", "The value's last newline is part of it"};
 constexpr const Flag* kFlags[] = {&kKeepNewline};
-constexpr Positional kPositionals[] = {{"file", "Where the value stands; standard input when none is named", false, false, Completes::kFiles}};
+constexpr Positional kPositionals[] = {
+    {"file", "Where the value stands; standard input when none is named", false, false, Completes::kFiles}};
 
 Result<int> run(Context& context) {
   LoadRequest request;
@@ -37,10 +37,12 @@ Result<int> run(Context& context) {
 
 const Command kSeal{"seal",
                     "Seal a secret value, so that it may be stored",
-                    "Prints what stands for the value from then on: a document of its own, or a part of one that is rendered for its targets (docs/secrets.md). "
+                    "Prints what stands for the value from then on: a document of its own, or a part of one that is "
+                    "rendered for its targets (docs/secrets.md). "
                     "Only st8d opens it, on its way to a target of the same namespace; no command does.\n"
                     "\n"
-                    "The value comes from a file or from standard input, never from the command line, where others could see it. Its last newline is left off.",
+                    "The value comes from a file or from standard input, never from the command line, where others "
+                    "could see it. Its last newline is left off.",
                     "st8ctl seal < password.txt | st8ctl apply -f - --key db/password\n"
                     "st8ctl --namespace payments/prod seal token.txt",
                     kFlags,

@@ -7,10 +7,12 @@ constexpr Flag kNoPatch{"no-patch", 's', FlagKind::kBool, "", "Only the revision
 constexpr Flag kNames{"name-only", 0, FlagKind::kBool, "", "Only which keys it changed"};
 constexpr Flag kUnified{"unified", 'U', FlagKind::kNumber, "LINES", "Lines of context (default 3)"};
 constexpr const Flag* kFlags[] = {&flags::kRevision, &flags::kCheckpoint, &flags::kAt, &kNoPatch, &kNames, &kUnified};
-constexpr Positional kPositionals[] = {{"selector", "The revision (default: the branch's head)", false, false, Completes::kSelectors}};
+constexpr Positional kPositionals[] = {
+    {"selector", "The revision (default: the branch's head)", false, false, Completes::kSelectors}};
 
 void field(Context& context, const std::string& name, const std::string& value) {
-  if (!value.empty()) context.out().line(name + std::string(name.size() < 10 ? 10 - name.size() : 1, ' ') + printable(value));
+  if (!value.empty())
+    context.out().line(name + std::string(name.size() < 10 ? 10 - name.size() : 1, ' ') + printable(value));
 }
 
 // Every change, beyond those that the entry itself holds.
@@ -25,7 +27,8 @@ Result<std::vector<wire::ChangeBody>> all_changes(Context& context, const wire::
   while (true) {
     ST8_ASSIGN(const HttpResponse response, client->call(post("/v1/diff", wire::to_json(body))));
     ST8_ASSIGN(wire::DiffResultBody page, wire::parse_diff_result(response.body));
-    changes.insert(changes.end(), std::make_move_iterator(page.changes.begin()), std::make_move_iterator(page.changes.end()));
+    changes.insert(changes.end(), std::make_move_iterator(page.changes.begin()),
+                   std::make_move_iterator(page.changes.end()));
     if (page.next_cursor.empty()) return changes;
     body.after = page.next_cursor;
   }
@@ -34,14 +37,18 @@ Result<std::vector<wire::ChangeBody>> all_changes(Context& context, const wire::
 Result<int> run(Context& context) {
   const Arguments& arguments = context.arguments();
   const auto& words = arguments.positionals;
-  ST8_ASSIGN(std::string at, context.selector(words.empty() ? std::optional<std::string>() : std::optional(words.front())));
+  ST8_ASSIGN(std::string at,
+             context.selector(words.empty() ? std::optional<std::string>() : std::optional(words.front())));
   if (at.empty()) at = "@";
   ST8_ASSIGN(Client* const client, context.client());
   const bool names = arguments.on("name-only") || context.format() == OutputFormat::kName;
   Query query = context.scope_query();
-  if (arguments.on("no-patch")) query.emplace_back("changes", "none");
-  else if (names) query.emplace_back("changes", "keys");
-  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/revisions/" + percent_encoded(at, true), std::move(query))));
+  if (arguments.on("no-patch"))
+    query.emplace_back("changes", "none");
+  else if (names)
+    query.emplace_back("changes", "keys");
+  ST8_ASSIGN(const HttpResponse response,
+             client->call(get("/v1/revisions/" + percent_encoded(at, true), std::move(query))));
   ST8_ASSIGN(const bool printed, context.print_document(response.body));
   if (printed) return 0;
   ST8_ASSIGN(const wire::LogEntryBody entry, wire::parse_log_entry(response.body));

@@ -1,10 +1,9 @@
 #include "commands/staged.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <iterator>
 #include <set>
+#include <sys/random.h>
 #include <utility>
 
 #include "commands/commands.h"
@@ -38,7 +37,10 @@ std::size_t encoded_bytes(const wire::DocumentBody& document) {
 class StagedApply {
  public:
   StagedApply(Context& context, Client& client, wire::ApplyBody body)
-      : context_(context), client_(client), body_(std::move(body)), progress_(context.shows_progress(), "Sending", Progress::Unit::kBytes) {}
+      : context_(context),
+        client_(client),
+        body_(std::move(body)),
+        progress_(context.shows_progress(), "Sending", Progress::Unit::kBytes) {}
 
   Result<HttpResponse> run() {
     ST8_TRY(find_head());
@@ -66,9 +68,10 @@ class StagedApply {
     }
     if (body_.write.expected_revision && *body_.write.expected_revision != head_) {
       return fail(ErrorCode::kPreconditionFailed,
-                  "the head of branch " + context_.settings().branch + " is revision " + std::to_string(head_) + ", not " +
-                      std::to_string(*body_.write.expected_revision),
-                  "look at what changed with `st8ctl diff " + std::to_string(*body_.write.expected_revision) + "`, then expect " + std::to_string(head_));
+                  "the head of branch " + context_.settings().branch + " is revision " + std::to_string(head_) +
+                      ", not " + std::to_string(*body_.write.expected_revision),
+                  "look at what changed with `st8ctl diff " + std::to_string(*body_.write.expected_revision) +
+                      "`, then expect " + std::to_string(head_));
     }
     return {};
   }
@@ -176,7 +179,8 @@ class StagedApply {
       whole.revision = result.revision;
       whole.change_count += std::max<std::uint64_t>(result.change_count, result.changes.size());
       whole.changes_truncated = whole.changes_truncated || result.changes_truncated;
-      whole.changes.insert(whole.changes.end(), std::make_move_iterator(result.changes.begin()), std::make_move_iterator(result.changes.end()));
+      whole.changes.insert(whole.changes.end(), std::make_move_iterator(result.changes.begin()),
+                           std::make_move_iterator(result.changes.end()));
     };
     bool first = true;
     if (parts_.small.empty()) parts_.small.emplace_back();

@@ -14,7 +14,8 @@ namespace st8::ctl {
 namespace {
 
 constexpr const Flag* kResolveFlags[] = {&flags::kRevision, &flags::kCheckpoint, &flags::kAt};
-constexpr Positional kSelector[] = {{"selector", "main~2, stable, 42, 2h-ago (default: the head)", false, false, Completes::kSelectors}};
+constexpr Positional kSelector[] = {
+    {"selector", "main~2, stable, 42, 2h-ago (default: the head)", false, false, Completes::kSelectors}};
 constexpr Positional kUrl[] = {{"url", "The server; default: the one in use", false, false, Completes::kNothing}};
 
 std::string text_of(const wire::JsonValue* value) { return value == nullptr ? std::string() : value->text; }
@@ -27,9 +28,12 @@ Result<int> status(Context& context) {
   ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
   context.out().line("server: " + client->address());
   context.out().line("version: " + printable(text_of(answer.find("version"))));
-  if (const wire::JsonValue* uptime = answer.find("uptime_seconds")) context.out().line("uptime: " + uptime->text + " s");
-  if (const wire::JsonValue* writable = answer.find("writable")) context.out().line(std::string("writable: ") + (writable->boolean ? "yes" : "no"));
-  if (const wire::JsonValue* whoami = answer.find("whoami")) context.out().line("you: " + printable(text_of(whoami->find("name"))));
+  if (const wire::JsonValue* uptime = answer.find("uptime_seconds"))
+    context.out().line("uptime: " + uptime->text + " s");
+  if (const wire::JsonValue* writable = answer.find("writable"))
+    context.out().line(std::string("writable: ") + (writable->boolean ? "yes" : "no"));
+  if (const wire::JsonValue* whoami = answer.find("whoami"))
+    context.out().line("you: " + printable(text_of(whoami->find("name"))));
   context.out().line("namespace: " + context.settings().name_space);
   context.out().line("branch: " + context.settings().branch);
   return 0;
@@ -37,7 +41,8 @@ Result<int> status(Context& context) {
 
 Result<int> resolve(Context& context) {
   const auto& words = context.arguments().positionals;
-  ST8_ASSIGN(const std::string at, context.selector(words.empty() ? std::optional<std::string>() : std::optional(words.front())));
+  ST8_ASSIGN(const std::string at,
+             context.selector(words.empty() ? std::optional<std::string>() : std::optional(words.front())));
   ST8_ASSIGN(Client* const client, context.client());
   Query query = context.scope_query();
   query.emplace_back("at", at);
@@ -47,7 +52,8 @@ Result<int> resolve(Context& context) {
   ST8_ASSIGN(const wire::ResolveBody body, wire::parse_resolve(response.body));
   context.out().line(context.format() == OutputFormat::kName
                          ? std::to_string(body.revision)
-                         : "rev=" + std::to_string(body.revision) + " branch=" + printable(body.branch) + " at=" + short_time(body.created_at) + " hash=" + body.hash);
+                         : "rev=" + std::to_string(body.revision) + " branch=" + printable(body.branch) +
+                               " at=" + short_time(body.created_at) + " hash=" + body.hash);
   return 0;
 }
 
@@ -105,26 +111,39 @@ Status check_token(Context& context, const std::string& url, const std::string& 
 
 Result<int> login(Context& context) {
   const auto& words = context.arguments().positionals;
-  if (context.settings().local) return fail(ErrorCode::kInvalidArgument, "a local store needs no token", "name a server: st8ctl login https://st8.example.com");
+  if (context.settings().local)
+    return fail(ErrorCode::kInvalidArgument, "a local store needs no token",
+                "name a server: st8ctl login https://st8.example.com");
   const std::string url = words.empty() ? context.settings().server : words.front();
-  const std::string token = context.arguments().given("token") ? context.arguments().text_or("token", "") : read_token(context);
-  if (token.empty()) return fail(ErrorCode::kInvalidArgument, "no token was given", "pipe it in: st8ctl login < token-file");
+  const std::string token =
+      context.arguments().given("token") ? context.arguments().text_or("token", "") : read_token(context);
+  if (token.empty())
+    return fail(ErrorCode::kInvalidArgument, "no token was given", "pipe it in: st8ctl login < token-file");
   std::string name;
   ST8_TRY(check_token(context, url, token, name));
   const bool keep_url = words.empty() && context.settings().server_is_default;
   ST8_TRY(store_login(context.settings().config_path, keep_url ? "" : url, token));
   std::string json;
-  wire::JsonWriter(json).begin_object().field("config", context.settings().config_path).field("server", url).field("name", name).end_object();
+  wire::JsonWriter(json)
+      .begin_object()
+      .field("config", context.settings().config_path)
+      .field("server", url)
+      .field("name", name)
+      .end_object();
   ST8_ASSIGN(const bool printed, context.print_document(json));
   if (!printed) {
-    context.out().line((name.empty() ? "Stored the token for " : "Logged in as " + name + " at ") + url + ", in " + context.settings().config_path + ".");
+    context.out().line((name.empty() ? "Stored the token for " : "Logged in as " + name + " at ") + url + ", in " +
+                       context.settings().config_path + ".");
   }
   return 0;
 }
 
 }  // namespace
 
-const Command kStatus{"status", "Show the server, who you are to it, and the namespace and branch in use", "", "st8ctl status", {}, {}, {}, status};
+const Command kStatus{"status", "Show the server, who you are to it, and the namespace and branch in use",
+                      "",       "st8ctl status",
+                      {},       {},
+                      {},       status};
 const Command kResolve{"resolve",
                        "Show which revision a selector names",
                        "",
@@ -137,7 +156,8 @@ const Command kResolve{"resolve",
 const Command kVersion{"version", "Print st8ctl's version", "", "st8ctl version", {}, {}, {}, version};
 const Command kLogin{"login",
                      "Store a server and a token",
-                     "Reads the token from standard input (at a terminal it is asked for, and not shown), asks the server whose it is, and writes both into the "
+                     "Reads the token from standard input (at a terminal it is asked for, and not shown), asks the "
+                     "server whose it is, and writes both into the "
                      "configuration file, readable by you alone. What else stands in the file stays as it is.",
                      "st8ctl login https://st8.example.com < token-file",
                      {},

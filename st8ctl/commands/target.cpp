@@ -12,17 +12,39 @@ namespace {
 constexpr const char* kSystem = "st8/system";
 
 constexpr Flag kKind{"kind", 0, FlagKind::kText, "KIND", "The driver: file, exec, ssh, worker"};
-constexpr Flag kLabel{"label", 'l', FlagKind::kText, "NAME=VALUE", "A label, by which policies choose targets; may be repeated", Completes::kNothing, true};
+constexpr Flag kLabel{"label",
+                      'l',
+                      FlagKind::kText,
+                      "NAME=VALUE",
+                      "A label, by which policies choose targets; may be repeated",
+                      Completes::kNothing,
+                      true};
 constexpr Flag kEnv{"env", 0, FlagKind::kText, "NAME", "dev, staging, prod, or any word; weighs in a plan's risk"};
-constexpr Flag kCriticality{"criticality", 0, FlagKind::kChoice, "LEVEL", "low, medium, high or critical (default medium)", Completes::kNothing, false, "low|medium|high|critical"};
-constexpr Flag kSpec{"spec", 's', FlagKind::kText, "NAME=VALUE", "A field of the driver's part, as root=/srv/app or argv=[prog,arg]; may be repeated", Completes::kNothing, true};
-constexpr Flag kFile{"file", 'f', FlagKind::kText, "PATH", "The whole document from a file, or - for standard input, instead of the flags above", Completes::kFiles};
+constexpr Flag kCriticality{
+    "criticality",       0,     FlagKind::kChoice,         "LEVEL", "low, medium, high or critical (default medium)",
+    Completes::kNothing, false, "low|medium|high|critical"};
+constexpr Flag kSpec{"spec",
+                     's',
+                     FlagKind::kText,
+                     "NAME=VALUE",
+                     "A field of the driver's part, as root=/srv/app or argv=[prog,arg]; may be repeated",
+                     Completes::kNothing,
+                     true};
+constexpr Flag kFile{"file",
+                     'f',
+                     FlagKind::kText,
+                     "PATH",
+                     "The whole document from a file, or - for standard input, instead of the flags above",
+                     Completes::kFiles};
 constexpr Flag kReplace{"replace", 0, FlagKind::kBool, "", "Also when the target exists"};
-constexpr Flag kWithLabel{"label", 'l', FlagKind::kText, "NAME=VALUE", "Only targets with this label; may be repeated", Completes::kNothing, true};
+constexpr Flag kWithLabel{
+    "label", 'l', FlagKind::kText, "NAME=VALUE", "Only targets with this label; may be repeated", Completes::kNothing,
+    true};
 constexpr Flag kLastSeen{"last-seen", 0, FlagKind::kBool, "", "Ask no target; say what was last seen of it"};
 constexpr const Flag* kCheckFlags[] = {&kLastSeen};
 constexpr const Flag* kListFlags[] = {&kWithLabel};
-constexpr const Flag* kAddFlags[] = {&kKind, &kLabel, &kEnv, &kCriticality, &kSpec, &kFile, &kReplace, &flags::kMessage, &flags::kAuthor, &flags::kDryRun};
+constexpr const Flag* kAddFlags[] = {&kKind,    &kLabel,          &kEnv,           &kCriticality,  &kSpec, &kFile,
+                                     &kReplace, &flags::kMessage, &flags::kAuthor, &flags::kDryRun};
 constexpr const Flag* kRemoveFlags[] = {&flags::kMessage, &flags::kAuthor, &flags::kDryRun};
 constexpr Positional kOne[] = {{"name", "The target", true, false, Completes::kTargets}};
 constexpr Positional kNew[] = {{"name", "The new target's name", true, false, Completes::kNothing}};
@@ -33,9 +55,11 @@ constexpr Positional kMany[] = {{"name", "The targets", true, true, Completes::k
 Status check_name(const std::string& name) {
   const auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   const bool good = !name.empty() && name.size() <= 63 && alphanumeric(name.front()) && alphanumeric(name.back()) &&
-                    std::all_of(name.begin(), name.end(), [&](char c) { return alphanumeric(c) || c == '.' || c == '_' || c == '-'; });
+                    std::all_of(name.begin(), name.end(),
+                                [&](char c) { return alphanumeric(c) || c == '.' || c == '_' || c == '-'; });
   if (good) return {};
-  return fail(ErrorCode::kInvalidArgument, quote(name) + " cannot be a target's name", "use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or a digit");
+  return fail(ErrorCode::kInvalidArgument, quote(name) + " cannot be a target's name",
+              "use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or a digit");
 }
 
 std::string document_of(const std::string& name) { return "targets/" + name + ".yaml"; }
@@ -52,7 +76,8 @@ Result<int> list(Context& context) {
   ST8_ASSIGN(wire::JsonValue answer, client->pages(get("/v1/targets"), "targets", 0));
   for (const std::string& label : context.arguments().texts("label")) {
     for (wire::JsonMember& member : answer.members) {
-      if (member.name == "targets") std::erase_if(member.value.items, [&](const wire::JsonValue& target) { return !has_label(target, label); });
+      if (member.name == "targets")
+        std::erase_if(member.value.items, [&](const wire::JsonValue& target) { return !has_label(target, label); });
     }
   }
   ST8_ASSIGN(const bool printed, context.print_document(answer));
@@ -63,11 +88,15 @@ Result<int> list(Context& context) {
     std::string line = field(target, "name");
     if (context.format() != OutputFormat::kName) {
       for (const char* name : {"kind", "env", "criticality"}) {
-        if (const std::string value = field(target, name); !value.empty()) line += " " + std::string(name) + "=" + value;
+        if (const std::string value = field(target, name); !value.empty())
+          line += " " + std::string(name) + "=" + value;
       }
-      if (const wire::JsonValue* live = target.find("live")) line += " live=" + field(*live, "namespace") + "/" + field(*live, "branch") + "@" + field(*live, "revision") + " state=" + field(*live, "state");
+      if (const wire::JsonValue* live = target.find("live"))
+        line += " live=" + field(*live, "namespace") + "/" + field(*live, "branch") + "@" + field(*live, "revision") +
+                " state=" + field(*live, "state");
       if (const std::string holder = field(target, "held_by"); !holder.empty()) line += " held_by=" + holder;
-      if (!items_field(target, "problems").empty()) line += " problems=" + std::to_string(items_field(target, "problems").size());
+      if (!items_field(target, "problems").empty())
+        line += " problems=" + std::to_string(items_field(target, "problems").size());
     }
     context.out().line(line);
   }
@@ -77,7 +106,8 @@ Result<int> list(Context& context) {
 Result<int> show(Context& context) {
   ST8_TRY(check_name(context.arguments().positionals.front()));
   ST8_ASSIGN(Client* const client, context.client());
-  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/targets/" + percent_encoded(context.arguments().positionals.front(), false))));
+  ST8_ASSIGN(const HttpResponse response,
+             client->call(get("/v1/targets/" + percent_encoded(context.arguments().positionals.front(), false))));
   ST8_ASSIGN(const bool printed, context.print_document(response.body));
   if (printed) return 0;
   ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
@@ -106,8 +136,12 @@ Result<std::string> written(Context& context) {
     text += std::string(title) + ":\n";
     for (const std::string& pair : pairs) {
       const std::size_t equals = pair.find('=');
-      if (equals == std::string::npos || equals == 0) return fail(ErrorCode::kInvalidArgument, "--" + std::string(flag) + " " + quote(pair) + " is not NAME=VALUE");
-      text += "  " + quoted(pair.substr(0, equals)) + ": " + (std::string_view(flag) == "label" ? quoted(pair.substr(equals + 1)) : yaml_value(pair.substr(equals + 1))) + "\n";
+      if (equals == std::string::npos || equals == 0)
+        return fail(ErrorCode::kInvalidArgument, "--" + std::string(flag) + " " + quote(pair) + " is not NAME=VALUE");
+      text +=
+          "  " + quoted(pair.substr(0, equals)) + ": " +
+          (std::string_view(flag) == "label" ? quoted(pair.substr(equals + 1)) : yaml_value(pair.substr(equals + 1))) +
+          "\n";
     }
     return {};
   };
@@ -125,7 +159,9 @@ Result<int> add(Context& context) {
   std::string text;
   if (const auto path = arguments.text("file")) {
     for (const char* flag : {"kind", "label", "env", "criticality", "spec"}) {
-      if (arguments.given(flag)) return fail(ErrorCode::kInvalidArgument, "--file and --" + std::string(flag) + " cannot be used together", "the file is the whole document");
+      if (arguments.given(flag))
+        return fail(ErrorCode::kInvalidArgument, "--file and --" + std::string(flag) + " cannot be used together",
+                    "the file is the whole document");
     }
     LoadRequest request;
     request.paths = {*path};
@@ -134,23 +170,31 @@ Result<int> add(Context& context) {
     if (loaded.documents.size() != 1) return fail(ErrorCode::kInvalidArgument, *path + " is not one file");
     text = std::move(loaded.documents.front().content);
   } else if (!arguments.given("kind")) {
-    return fail(ErrorCode::kInvalidArgument, "what kind of target is it? Give --kind, or the whole document with --file", "st8ctl target add web-1 --kind file --spec root=/srv/app");
+    return fail(ErrorCode::kInvalidArgument,
+                "what kind of target is it? Give --kind, or the whole document with --file",
+                "st8ctl target add web-1 --kind file --spec root=/srv/app");
   } else {
     ST8_ASSIGN(text, written(context));
   }
   Call call = change("PUT", document_path(document_of(name)), std::move(text));
   call.content_type = "application/yaml";
-  call.query = {{"namespace", kSystem}, {"message", arguments.text_or("message", "add target " + name)}, {"author", context.settings().author}, {"changes", "keys"}};
+  call.query = {{"namespace", kSystem},
+                {"message", arguments.text_or("message", "add target " + name)},
+                {"author", context.settings().author},
+                {"changes", "keys"}};
   if (context.dry_run()) call.query.emplace_back("dry_run", "true");
   if (!arguments.on("replace")) call.headers.emplace_back("If-None-Match", "*");
   Result<HttpResponse> response = send_change(context, std::move(call), "Sending");
   if (!response) {
     if (response.error().code != ErrorCode::kPreconditionFailed) return fail(response.error());
-    return fail(ErrorCode::kConflict, "the target " + name + " exists", "`st8ctl target show " + name + "` shows it; --replace writes it anew");
+    return fail(ErrorCode::kConflict, "the target " + name + " exists",
+                "`st8ctl target show " + name + "` shows it; --replace writes it anew");
   }
   ST8_ASSIGN(const bool printed, context.print_document(response->body));
   if (printed) return 0;
-  context.out().line(context.format() == OutputFormat::kName ? printable(name) : (context.dry_run() ? "Would add target " : "Added target ") + printable(name) + ".");
+  context.out().line(context.format() == OutputFormat::kName
+                         ? printable(name)
+                         : (context.dry_run() ? "Would add target " : "Added target ") + printable(name) + ".");
   return 0;
 }
 
@@ -165,7 +209,8 @@ Result<int> remove(Context& context) {
   }
   body.write = context.write_fields();
   if (body.write.message.empty()) body.write.message = "remove target " + names;
-  ST8_ASSIGN(const HttpResponse response, send_change(context, change("POST", "/v1/unset", wire::to_json(body)), "Sending"));
+  ST8_ASSIGN(const HttpResponse response,
+             send_change(context, change("POST", "/v1/unset", wire::to_json(body)), "Sending"));
   ST8_ASSIGN(const bool printed, context.print_document(response.body));
   if (printed) return 0;
   context.out().line((context.dry_run() ? "Would remove target " : "Removed target ") + names + ".");
@@ -174,7 +219,8 @@ Result<int> remove(Context& context) {
 }
 
 // What the targets' drivers say now, by target. With --local, and without the permission to have targets asked, nothing: what is known stands then.
-Result<std::map<std::string, wire::JsonValue>> asked_now(Context& context, const std::vector<wire::JsonValue>& targets) {
+Result<std::map<std::string, wire::JsonValue>> asked_now(Context& context,
+                                                         const std::vector<wire::JsonValue>& targets) {
   constexpr std::size_t kAtOnce = 32;
   std::map<std::string, wire::JsonValue> checks;
   if (context.arguments().on("last-seen") || targets.empty()) return checks;
@@ -183,7 +229,8 @@ Result<std::map<std::string, wire::JsonValue>> asked_now(Context& context, const
     return checks;
   }
   ST8_ASSIGN(Client* const client, context.client());
-  Progress progress(context.shows_progress() && targets.size() > kAtOnce, "Asking", Progress::Unit::kItems, targets.size());
+  Progress progress(context.shows_progress() && targets.size() > kAtOnce, "Asking", Progress::Unit::kItems,
+                    targets.size());
   for (std::size_t at = 0; at < targets.size(); at += kAtOnce) {
     std::string body;
     wire::JsonWriter out(body);
@@ -208,7 +255,8 @@ bool is_as_it_should_be(const wire::JsonValue& target) {
   const wire::JsonValue* live = target.find("live");
   const std::string state = live == nullptr ? "" : field(*live, "state");
   const wire::JsonValue* asked = target.find("check");
-  return (state.empty() || state == "promoted" || state == "activated") && items_field(target, "problems").empty() && (asked == nullptr || flag_field(*asked, "good"));
+  return (state.empty() || state == "promoted" || state == "activated") && items_field(target, "problems").empty() &&
+         (asked == nullptr || flag_field(*asked, "good"));
 }
 
 Result<int> check(Context& context) {
@@ -217,19 +265,25 @@ Result<int> check(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
   ST8_ASSIGN(wire::JsonValue answer, client->pages(get("/v1/targets"), "targets", 0));
   auto& members = answer.members;
-  const auto found = std::find_if(members.begin(), members.end(), [](const wire::JsonMember& member) { return member.name == "targets"; });
+  const auto found = std::find_if(members.begin(), members.end(),
+                                  [](const wire::JsonMember& member) { return member.name == "targets"; });
   if (found == members.end()) return fail(ErrorCode::kInternal, "the server's answer has no targets");
   std::vector<wire::JsonValue>& targets = found->value.items;
   for (const std::string& name : wanted) {
-    if (std::none_of(targets.begin(), targets.end(), [&](const wire::JsonValue& one) { return field(one, "name") == name; })) {
+    if (std::none_of(targets.begin(), targets.end(),
+                     [&](const wire::JsonValue& one) { return field(one, "name") == name; })) {
       return fail(ErrorCode::kNotFound, "there is no target " + name, "`st8ctl target list` shows them");
     }
   }
-  if (!wanted.empty()) std::erase_if(targets, [&](const wire::JsonValue& one) { return std::find(wanted.begin(), wanted.end(), field(one, "name")) == wanted.end(); });
+  if (!wanted.empty())
+    std::erase_if(targets, [&](const wire::JsonValue& one) {
+      return std::find(wanted.begin(), wanted.end(), field(one, "name")) == wanted.end();
+    });
   ST8_ASSIGN(auto checks, asked_now(context, targets));
   bool good = true;
   for (wire::JsonValue& target : targets) {
-    if (const auto asked = checks.find(field(target, "name")); asked != checks.end()) target.members.push_back({"check", std::move(asked->second)});
+    if (const auto asked = checks.find(field(target, "name")); asked != checks.end())
+      target.members.push_back({"check", std::move(asked->second)});
     const bool target_good = is_as_it_should_be(target);
     good = good && target_good;
     if (context.wants_document()) continue;
@@ -239,10 +293,13 @@ Result<int> check(Context& context) {
       continue;
     }
     const wire::JsonValue* live = target.find("live");
-    context.out().line(name + ": " + (target_good ? context.out().painted("32", "good") : context.out().painted("31", "bad")) +
-                       (live == nullptr ? ", nothing is live there"
-                                        : ", " + field(*live, "namespace") + "/" + field(*live, "branch") + " revision " + field(*live, "revision") + " is " + field(*live, "state")));
-    for (const wire::JsonValue& problem : items_field(target, "problems")) context.out().line("  " + printable(problem.text));
+    context.out().line(
+        name + ": " + (target_good ? context.out().painted("32", "good") : context.out().painted("31", "bad")) +
+        (live == nullptr ? ", nothing is live there"
+                         : ", " + field(*live, "namespace") + "/" + field(*live, "branch") + " revision " +
+                               field(*live, "revision") + " is " + field(*live, "state")));
+    for (const wire::JsonValue& problem : items_field(target, "problems"))
+      context.out().line("  " + printable(problem.text));
     const wire::JsonValue* asked = target.find("check");
     // A document that is not good is told already.
     if (asked != nullptr && !flag_field(*asked, "good") && items_field(target, "problems").empty()) {
@@ -254,11 +311,13 @@ Result<int> check(Context& context) {
   return good ? 0 : traits_of(ErrorCode::kUnprocessable).exit_code;
 }
 
-constexpr Command kList{"list", "List the targets", "", "st8ctl target list\nst8ctl target list -l role=web", kListFlags, {}, {}, list};
+constexpr Command kList{
+    "list", "List the targets", "", "st8ctl target list\nst8ctl target list -l role=web", kListFlags, {}, {}, list};
 constexpr Command kShow{"show", "Show one target", "", "st8ctl target show web-1", {}, kOne, {}, show};
 constexpr Command kAdd{"add",
                        "Add a target",
-                       "Writes its document, targets/<name>.yaml in namespace st8/system, which is checked there before anything changes. Policies that choose it by its labels begin to "
+                       "Writes its document, targets/<name>.yaml in namespace st8/system, which is checked there "
+                       "before anything changes. Policies that choose it by its labels begin to "
                        "reach it at once.",
                        "st8ctl target add web-1 --kind file --spec root=/srv/app --label role=web --env prod\n"
                        "st8ctl target add web-2 -f web-2.yaml",
@@ -266,10 +325,18 @@ constexpr Command kAdd{"add",
                        kNew,
                        {},
                        add};
-constexpr Command kRemove{"remove", "Remove targets", "What is live there stays as it is.", "st8ctl target remove web-1", kRemoveFlags, kMany, {}, remove};
+constexpr Command kRemove{"remove",
+                          "Remove targets",
+                          "What is live there stays as it is.",
+                          "st8ctl target remove web-1",
+                          kRemoveFlags,
+                          kMany,
+                          {},
+                          remove};
 constexpr Command kCheck{"check",
                          "Say whether targets are as they should be",
-                         "Their documents, what was last read back from each, and what each says now: whether it can be reached and would take content. Changes nothing. Exits with 9 "
+                         "Their documents, what was last read back from each, and what each says now: whether it can "
+                         "be reached and would take content. Changes nothing. Exits with 9 "
                          "when one is not good.",
                          "st8ctl target check\n"
                          "st8ctl target check web-1",
@@ -281,6 +348,9 @@ constexpr const Command* kChildren[] = {&kList, &kShow, &kAdd, &kRemove, &kCheck
 
 }  // namespace
 
-const Command kTarget{"target", "List, add, remove or check targets", "", "st8ctl target list\nst8ctl target add web-1 --kind file --spec root=/srv/app", kListFlags, {}, kChildren, list};
+const Command kTarget{"target",   "List, add, remove or check targets",
+                      "",         "st8ctl target list\nst8ctl target add web-1 --kind file --spec root=/srv/app",
+                      kListFlags, {},
+                      kChildren,  list};
 
 }  // namespace st8::ctl

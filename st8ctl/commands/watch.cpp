@@ -1,7 +1,6 @@
 // watch: the changes of a branch as they come. The stream resumes where it stood when the connection breaks.
-#include <unistd.h>
-
 #include <algorithm>
+#include <unistd.h>
 
 #include "commands/commands.h"
 
@@ -31,7 +30,8 @@ class EventParser {
   bool feed(std::string_view bytes, const OnEvent& on_event) {
     buffer_.append(bytes);
     std::size_t begin = 0;
-    for (std::size_t end = buffer_.find('\n', begin); end != std::string::npos; begin = end + 1, end = buffer_.find('\n', begin)) {
+    for (std::size_t end = buffer_.find('\n', begin); end != std::string::npos;
+         begin = end + 1, end = buffer_.find('\n', begin)) {
       std::string_view line(buffer_.data() + begin, end - begin);
       if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
       if (line.empty()) {
@@ -72,7 +72,8 @@ Result<int> run(Context& context) {
   bool ended = false;
   Result<int> outcome = 0;
   for (int attempt = 0; !ended; ++attempt) {
-    Query query{{"namespace", context.settings().name_space}, {"prefix", arguments.text_or("prefix", "")}, {"after", last}};
+    Query query{
+        {"namespace", context.settings().name_space}, {"prefix", arguments.text_or("prefix", "")}, {"after", last}};
     if (!arguments.on("all-branches")) query.emplace_back("branch", context.settings().branch);
     EventParser parser;
     TransferOptions options;
@@ -90,8 +91,10 @@ Result<int> run(Context& context) {
       if (!event.id.empty()) last = event.id;
       if (context.wants_document()) {
         // One JSON document a line, or one YAML document a change: what stream readers take.
-        if (context.format() == OutputFormat::kJson) context.out().line(event.data);
-        else if (value) context.out().write("---\n" + yaml(*value));
+        if (context.format() == OutputFormat::kJson)
+          context.out().line(event.data);
+        else if (value)
+          context.out().write("---\n" + yaml(*value));
       } else if (event.name == "revision") {
         if (const auto entry = wire::parse_log_entry(event.data)) {
           context.out().line(context.format() == OutputFormat::kName ? std::to_string(entry->id) : log_line(*entry));
@@ -99,8 +102,8 @@ Result<int> run(Context& context) {
         }
       } else if (event.name == "operation" && context.format() == OutputFormat::kText) {
         if (const auto operation = wire::parse_operation(event.data)) {
-          context.out().line(operation->kind + " " + printable(operation->name) + " before=" + std::to_string(operation->before) +
-                             " after=" + std::to_string(operation->after));
+          context.out().line(operation->kind + " " + printable(operation->name) + " before=" +
+                             std::to_string(operation->before) + " after=" + std::to_string(operation->after));
         }
       }
       context.out().flush();
@@ -127,7 +130,8 @@ Result<int> run(Context& context) {
 
 const Command kWatch{"watch",
                      "Follow the changes of a branch as they happen",
-                     "Prints each new revision and its keys; comes back by itself when the connection breaks, without missing any. With -o json: one line a change.",
+                     "Prints each new revision and its keys; comes back by itself when the connection breaks, without "
+                     "missing any. With -o json: one line a change.",
                      "st8ctl watch\n"
                      "st8ctl watch --prefix app/ --after 41\n"
                      "st8ctl watch --all-branches -o json",

@@ -1,11 +1,10 @@
 #include "config/files.h"
 
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 namespace st8::ctl {
 
@@ -19,7 +18,8 @@ Error system_error(std::string_view verb, const std::string& path, int number) {
 
 Result<std::string> read_whole_descriptor(int descriptor, const std::string& shown, std::size_t bytes_max) {
   const auto too_large = [&] {
-    return fail(ErrorCode::kTooLarge, shown + " is larger than " + std::to_string(bytes_max) + " bytes, the most that is taken");
+    return fail(ErrorCode::kTooLarge,
+                shown + " is larger than " + std::to_string(bytes_max) + " bytes, the most that is taken");
   };
   std::string content;
   struct stat status {};
@@ -87,8 +87,10 @@ Status write_file_atomically(const std::string& path, std::string_view content, 
   while (number == 0 && !content.empty()) {
     const ssize_t put = ::write(descriptor, content.data(), content.size());
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) number = errno;
-    else content.remove_prefix(static_cast<std::size_t>(put));
+    if (put < 0)
+      number = errno;
+    else
+      content.remove_prefix(static_cast<std::size_t>(put));
   }
   if (exact && number == 0 && ::fsync(descriptor) != 0) number = errno;
   if (::close(descriptor) != 0 && number == 0) number = errno;

@@ -1,10 +1,9 @@
 // Whole files in and out, with errors that name the path and say why.
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 
 #include "st8/state/result.h"
 
@@ -12,7 +11,8 @@ namespace st8::ctl {
 
 // Errors: kNotFound, kPermissionDenied, kInvalidArgument (a directory), kTooLarge (more than `bytes_max`), kUnavailable.
 Result<std::string> read_whole_file(const std::string& path, std::size_t bytes_max = std::string::npos);
-Result<std::string> read_whole_descriptor(int descriptor, const std::string& shown, std::size_t bytes_max = std::string::npos);
+Result<std::string> read_whole_descriptor(int descriptor, const std::string& shown,
+                                          std::size_t bytes_max = std::string::npos);
 
 // Writes beside `path` and renames over it: a reader sees the old or the new file; with kSyncExact so does who
 // looks after a crash, and the mode is set whatever the umask; kMasked obeys it. Makes missing directories.

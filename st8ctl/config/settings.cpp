@@ -1,18 +1,17 @@
 #include "config/settings.h"
 
-#include <fcntl.h>
-#include <pwd.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <yaml-cpp/yaml.h>
-
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <optional>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
+#include <yaml-cpp/yaml.h>
 
 #include "args/suggest.h"
 #include "config/files.h"
@@ -22,7 +21,8 @@ namespace {
 
 // The file's values, as text; what is absent is nullopt.
 struct FileValues {
-  std::optional<std::string> url, token, dir, timeout, ca_cert, client_cert, client_key, name_space, branch, output, author;
+  std::optional<std::string> url, token, dir, timeout, ca_cert, client_cert, client_key, name_space, branch, output,
+      author;
 };
 
 struct KnownKey {
@@ -55,7 +55,8 @@ tl::unexpected<Error> unknown_key(const std::string& path, const YAML::Node& nod
     hint = "known here:";
     for (const std::string& key : known) hint += " " + key;
   }
-  return fail(ErrorCode::kInvalidArgument, at_line(path, node.Mark()) + ": unknown key \"" + name + "\"", std::move(hint));
+  return fail(ErrorCode::kInvalidArgument, at_line(path, node.Mark()) + ": unknown key \"" + name + "\"",
+              std::move(hint));
 }
 
 Result<FileValues> read_values(const std::string& path, const std::string& text) {
@@ -63,7 +64,8 @@ Result<FileValues> read_values(const std::string& path, const std::string& text)
   try {
     const YAML::Node root = YAML::Load(text);
     if (root.IsNull()) return values;
-    if (!root.IsMap()) return fail(ErrorCode::kInvalidArgument, path + ": a mapping with `server` and `defaults` is expected");
+    if (!root.IsMap())
+      return fail(ErrorCode::kInvalidArgument, path + ": a mapping with `server` and `defaults` is expected");
     for (const auto& section : root) {
       const std::string section_name = section.first.as<std::string>();
       if (section_name != "server" && section_name != "defaults") {
@@ -71,7 +73,8 @@ Result<FileValues> read_values(const std::string& path, const std::string& text)
       }
       if (section.second.IsNull()) continue;
       if (!section.second.IsMap()) {
-        return fail(ErrorCode::kInvalidArgument, at_line(path, section.second.Mark()) + ": `" + section_name + "` must be a mapping");
+        return fail(ErrorCode::kInvalidArgument,
+                    at_line(path, section.second.Mark()) + ": `" + section_name + "` must be a mapping");
       }
       for (const auto& entry : section.second) {
         const std::string name = entry.first.as<std::string>();
@@ -85,14 +88,15 @@ Result<FileValues> read_values(const std::string& path, const std::string& text)
         if (known == nullptr) return unknown_key(path, entry.first, section_name + "." + name, names);
         if (entry.second.IsNull()) continue;
         if (!entry.second.IsScalar()) {
-          return fail(ErrorCode::kInvalidArgument,
-                      at_line(path, entry.second.Mark()) + ": `" + section_name + "." + name + "` must be a plain value");
+          return fail(ErrorCode::kInvalidArgument, at_line(path, entry.second.Mark()) + ": `" + section_name + "." +
+                                                       name + "` must be a plain value");
         }
         values.*(known->field) = entry.second.Scalar();
       }
     }
   } catch (const YAML::Exception& error) {
-    return fail(ErrorCode::kInvalidArgument, at_line(path, error.mark) + ": " + error.msg, "the file is YAML: see docs/cli.md");
+    return fail(ErrorCode::kInvalidArgument, at_line(path, error.mark) + ": " + error.msg,
+                "the file is YAML: see docs/cli.md");
   }
   return values;
 }
@@ -197,18 +201,25 @@ Result<Settings> load_settings(const Arguments& arguments) {
     settings.timeout_ms = *timeout;
   }
   settings.ca_cert = expand_home(first_of(arguments, "ca-cert", "ST8CTL_CA_CERT", file.ca_cert).value_or(""));
-  settings.client_cert = expand_home(first_of(arguments, "client-cert", "ST8CTL_CLIENT_CERT", file.client_cert).value_or(""));
-  settings.client_key = expand_home(first_of(arguments, "client-key", "ST8CTL_CLIENT_KEY", file.client_key).value_or(""));
+  settings.client_cert =
+      expand_home(first_of(arguments, "client-cert", "ST8CTL_CLIENT_CERT", file.client_cert).value_or(""));
+  settings.client_key =
+      expand_home(first_of(arguments, "client-key", "ST8CTL_CLIENT_KEY", file.client_key).value_or(""));
   settings.name_space = first_of(arguments, "namespace", "ST8CTL_NAMESPACE", file.name_space).value_or("default");
   settings.branch = first_of(arguments, "branch", "ST8CTL_BRANCH", file.branch).value_or("main");
   settings.branch_given = arguments.given("branch") || environment("ST8CTL_BRANCH");
   settings.author = first_of(arguments, "author", "ST8CTL_AUTHOR", file.author).value_or("");
   if (auto value = first_of(arguments, "output", "ST8CTL_OUTPUT", file.output)) {
-    if (*value == "text") settings.output = OutputFormat::kText;
-    else if (*value == "json") settings.output = OutputFormat::kJson;
-    else if (*value == "yaml") settings.output = OutputFormat::kYaml;
-    else if (*value == "name") settings.output = OutputFormat::kName;
-    else return fail(ErrorCode::kInvalidArgument, "the output is text, json, yaml or name, not \"" + *value + "\"");
+    if (*value == "text")
+      settings.output = OutputFormat::kText;
+    else if (*value == "json")
+      settings.output = OutputFormat::kJson;
+    else if (*value == "yaml")
+      settings.output = OutputFormat::kYaml;
+    else if (*value == "name")
+      settings.output = OutputFormat::kName;
+    else
+      return fail(ErrorCode::kInvalidArgument, "the output is text, json, yaml or name, not \"" + *value + "\"");
   }
   return settings;
 }

@@ -30,15 +30,15 @@ enum class OutputFormat : unsigned char { kText, kJson, kYaml, kName };
 struct Settings {
   std::string config_path;
   std::string server = "http://127.0.0.1:8748";
-  bool server_is_default = true;       // Nobody named a server; a refused connection then says more.
+  bool server_is_default = true;  // Nobody named a server; a refused connection then says more.
   std::string token;
-  bool local = false;                  // The server's code in process, over state_dir.
+  bool local = false;  // The server's code in process, over state_dir.
   std::string state_dir;
-  std::int64_t timeout_ms = 0;         // For each request; 0: none.
+  std::int64_t timeout_ms = 0;  // For each request; 0: none.
   std::string ca_cert, client_cert, client_key;
   std::string name_space = "default";
   std::string branch = "main";
-  bool branch_given = false;           // By flag or environment, for commands that span branches unless told.
+  bool branch_given = false;  // By flag or environment, for commands that span branches unless told.
   std::string author;
   OutputFormat output = OutputFormat::kText;
 };

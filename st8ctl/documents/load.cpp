@@ -1,14 +1,13 @@
 #include "documents/load.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <dirent.h>
+#include <fcntl.h>
 #include <map>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 
 #include "config/files.h"
@@ -28,7 +27,8 @@ class Loader {
   Result<LoadedDocuments> run() {
     ST8_ASSIGN(under_, clean_under(request_.under));
     if (request_.key && request_.paths.size() != 1) {
-      return fail(ErrorCode::kInvalidArgument, "--key names one file's document, and " + std::to_string(request_.paths.size()) + " files are given",
+      return fail(ErrorCode::kInvalidArgument,
+                  "--key names one file's document, and " + std::to_string(request_.paths.size()) + " files are given",
                   "give one -f with each --key, or let the paths be the keys");
     }
     for (const std::string& path : request_.paths) ST8_TRY(load_path(path));
@@ -42,13 +42,16 @@ class Loader {
   }
 
  private:
-  void note(std::size_t count, const std::string& what) { out_.notices.push_back("left out " + std::to_string(count) + " " + what); }
+  void note(std::size_t count, const std::string& what) {
+    out_.notices.push_back("left out " + std::to_string(count) + " " + what);
+  }
 
   Status load_path(const std::string& path) {
     if (path.empty()) return fail(ErrorCode::kInvalidArgument, "an empty file name is given");
     if (path == "-") {
       if (!request_.key) {
-        return fail(ErrorCode::kInvalidArgument, "what comes from standard input has no name of its own", "give its key: -f - --key app/config.json");
+        return fail(ErrorCode::kInvalidArgument, "what comes from standard input has no name of its own",
+                    "give its key: -f - --key app/config.json");
       }
       ST8_ASSIGN(std::string content, read_whole_descriptor(STDIN_FILENO, "standard input", Limits::kDocumentBytesMax));
       return add(under_ + *request_.key, std::move(content), "standard input");
@@ -56,7 +59,9 @@ class Loader {
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0) return fail(system_error("read", path, errno));
     if (S_ISDIR(status.st_mode)) {
-      if (request_.key) return fail(ErrorCode::kInvalidArgument, path + " is a directory, and --key names one document", "--under puts its files below a path");
+      if (request_.key)
+        return fail(ErrorCode::kInvalidArgument, path + " is a directory, and --key names one document",
+                    "--under puts its files below a path");
       const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
       if (directory < 0) return fail(system_error("read", path, errno));
       root_ = real_path(path);
@@ -143,10 +148,12 @@ class Loader {
   Status load_value(const std::string& value) {
     const std::size_t equals = value.find('=');
     if (equals == std::string::npos) {
-      return fail(ErrorCode::kInvalidArgument, "the value " + quote(value.substr(0, 100)) + " has no '='", "write it as key=value; a file is given with -f");
+      return fail(ErrorCode::kInvalidArgument, "the value " + quote(value.substr(0, 100)) + " has no '='",
+                  "write it as key=value; a file is given with -f");
     }
     const std::string key = value.substr(0, equals);
-    return add(under_ + key, value.substr(equals + 1), "--value " + (key.size() <= 100 ? key : key.substr(0, 100) + "..."));
+    return add(under_ + key, value.substr(equals + 1),
+               "--value " + (key.size() <= 100 ? key : key.substr(0, 100) + "..."));
   }
 
   Status add(const std::string& key_text, std::string content, const std::string& source) {
@@ -160,20 +167,26 @@ class Loader {
       return fail(std::move(error));
     }
     if (!key->view().starts_with(under_)) {
-      return fail(ErrorCode::kInvalidArgument, source + ": the key " + quote(key->str()) + " is not below --under " + quote(under_), "leave \"..\" out of it");
+      return fail(ErrorCode::kInvalidArgument,
+                  source + ": the key " + quote(key->str()) + " is not below --under " + quote(under_),
+                  "leave \"..\" out of it");
     }
     const auto [entry, fresh] = sources_.emplace(key->str(), source);
     if (!fresh) {
-      return fail(ErrorCode::kInvalidArgument, "the key " + quote(key->str()) + " is given twice: by " + entry->second + " and by " + source,
+      return fail(ErrorCode::kInvalidArgument,
+                  "the key " + quote(key->str()) + " is given twice: by " + entry->second + " and by " + source,
                   "one apply gives a key one content");
     }
     if (content.size() > Limits::kDocumentBytesMax) {
-      return fail(ErrorCode::kTooLarge, source + " is " + human_bytes(content.size()) + "; a document holds at most " + human_bytes(Limits::kDocumentBytesMax));
+      return fail(ErrorCode::kTooLarge, source + " is " + human_bytes(content.size()) + "; a document holds at most " +
+                                            human_bytes(Limits::kDocumentBytesMax));
     }
     out_.bytes += content.size();
     out_.documents.push_back({key->str(), std::move(content)});
     if (out_.documents.size() > Limits::kDocumentsPerApplyMax) {
-      return fail(ErrorCode::kTooLarge, "more than " + std::to_string(Limits::kDocumentsPerApplyMax) + " documents are given, the most that one apply takes",
+      return fail(ErrorCode::kTooLarge,
+                  "more than " + std::to_string(Limits::kDocumentsPerApplyMax) +
+                      " documents are given, the most that one apply takes",
                   "apply the directory's parts one after the other");
     }
     if (request_.progress) request_.progress(out_.documents.size());
@@ -195,9 +208,11 @@ class Loader {
 
 Result<std::string> clean_under(const std::string& under) {
   if (under.empty()) return std::string();
-  Result<DocumentKey> key = DocumentKey::parse(under.ends_with('/') && under != "/" ? under.substr(0, under.size() - 1) : under);
+  Result<DocumentKey> key =
+      DocumentKey::parse(under.ends_with('/') && under != "/" ? under.substr(0, under.size() - 1) : under);
   if (!key) {
-    return fail(ErrorCode::kInvalidArgument, "--under: " + key.error().message, "it is a path within the namespace, like etc/app");
+    return fail(ErrorCode::kInvalidArgument, "--under: " + key.error().message,
+                "it is a path within the namespace, like etc/app");
   }
   return key->str() + "/";
 }

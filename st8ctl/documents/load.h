@@ -23,11 +23,11 @@
 namespace st8::ctl {
 
 struct LoadRequest {
-  std::vector<std::string> paths;         // "-" for standard input.
-  std::vector<std::string> values;        // "key=value"
-  std::optional<std::string> key;         // For the one path.
-  std::string under;                      // Empty: none.
-  bool follow_links = false;              // Also links to files outside of the directory.
+  std::vector<std::string> paths;                     // "-" for standard input.
+  std::vector<std::string> values;                    // "key=value"
+  std::optional<std::string> key;                     // For the one path.
+  std::string under;                                  // Empty: none.
+  bool follow_links = false;                          // Also links to files outside of the directory.
   std::function<void(std::uint64_t files)> progress;  // Files read so far; may be null.
 };
 

@@ -1,6 +1,4 @@
 // libst8_local.so: the server's code behind the C interface of abi.h.
-#include "local/abi.h"
-
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -11,6 +9,7 @@
 
 #include "api/instance.h"
 #include "http/request_target.h"
+#include "local/abi.h"
 #include "st8/state/clock.h"
 
 #ifndef ST8_VERSION
@@ -34,7 +33,8 @@ auto guarded(St8LocalError* error, decltype(std::declval<Work>()()) failed, cons
   try {
     return work();
   } catch (const std::exception& thrown) {
-    put_error(error, {st8::ErrorCode::kInternal, std::string("an exception reached the end of the server's code: ") + thrown.what(), ""});
+    put_error(error, {st8::ErrorCode::kInternal,
+                      std::string("an exception reached the end of the server's code: ") + thrown.what(), ""});
   }
   return failed;
 }
@@ -73,7 +73,8 @@ int st8_local_call(void* local, const St8LocalRequest* from, const St8LocalAnswe
     request.query = std::move(target->query);
     for (std::size_t i = 0; i < from->header_count; ++i) {
       std::string name(view(from->headers[i].name));
-      std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+      std::transform(name.begin(), name.end(), name.begin(),
+                     [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
       request.headers.emplace_back(std::move(name), std::string(view(from->headers[i].value)));
     }
     request.body = view(from->body);
@@ -82,7 +83,8 @@ int st8_local_call(void* local, const St8LocalRequest* from, const St8LocalAnswe
     request.id = "local";
     st8::http::Response response = instance.handler().handle(request);
     if (response.on_stream) {
-      put_error(error, {st8::ErrorCode::kUnimplemented, "there is nothing to watch in a local store", "start st8d over it and watch that"});
+      put_error(error, {st8::ErrorCode::kUnimplemented, "there is nothing to watch in a local store",
+                        "start st8d over it and watch that"});
       return 1;
     }
     std::vector<St8LocalHeader> headers;

@@ -26,7 +26,9 @@ Lines split_lines(std::string_view text) {
   return lines;
 }
 
-bool is_text(std::string_view content) { return content.find('\0') == std::string_view::npos && is_valid_utf8(content); }
+bool is_text(std::string_view content) {
+  return content.find('\0') == std::string_view::npos && is_valid_utf8(content);
+}
 
 struct Edit {
   char mark;  // ' ', '-' or '+'
@@ -44,7 +46,8 @@ std::vector<Edit> edits_between(const Lines& before, const Lines& after) {
   std::vector<Edit> edits;
   edits.reserve(before.size() + after.size());
   for (std::size_t i = 0; i < head; ++i) edits.push_back({' ', before[i]});
-  Lines old_middle(before.begin() + static_cast<std::ptrdiff_t>(head), before.end() - static_cast<std::ptrdiff_t>(tail));
+  Lines old_middle(before.begin() + static_cast<std::ptrdiff_t>(head),
+                   before.end() - static_cast<std::ptrdiff_t>(tail));
   Lines new_middle(after.begin() + static_cast<std::ptrdiff_t>(head), after.end() - static_cast<std::ptrdiff_t>(tail));
   if (old_middle.empty() || new_middle.empty() || old_middle.size() + new_middle.size() > kLinesMax) {
     for (const std::string_view line : old_middle) edits.push_back({'-', line});
@@ -86,14 +89,17 @@ std::string shown_key(std::string_view key) { return printable(key); }
 
 }  // namespace
 
-std::string unified_diff(std::string_view key, const DiffSide& before, const DiffSide& after, std::size_t context, const Output& output) {
+std::string unified_diff(std::string_view key, const DiffSide& before, const DiffSide& after, std::size_t context,
+                         const Output& output) {
   if (before.content == after.content) return {};
   const std::string old_text = before.content.value_or("");
   const std::string new_text = after.content.value_or("");
   std::string out = output.painted("1", "--- " + (before.content ? shown_key(key) : "/dev/null")) + "\n" +
                     output.painted("1", "+++ " + (after.content ? shown_key(key) : "/dev/null")) + "\n";
   if (!is_text(old_text) || !is_text(new_text)) {
-    const auto size = [](const DiffSide& side) { return side.content ? std::to_string(side.content->size()) + " bytes" : "none"; };
+    const auto size = [](const DiffSide& side) {
+      return side.content ? std::to_string(side.content->size()) + " bytes" : "none";
+    };
     return out + "Binary content differs: " + size(before) + " -> " + size(after) + "\n";
   }
   const std::vector<Edit> edits = edits_between(split_lines(old_text), split_lines(new_text));
@@ -140,7 +146,8 @@ std::string unified_diff(std::string_view key, const DiffSide& before, const Dif
       body += '\n';
       if (!ends) body += "\\ No newline at end of file\n";
     }
-    out += output.painted("36", "@@ -" + range(old_first, old_count) + " +" + range(new_first, new_count) + " @@") + "\n" + body;
+    out += output.painted("36", "@@ -" + range(old_first, old_count) + " +" + range(new_first, new_count) + " @@") +
+           "\n" + body;
     for (std::size_t j = i; j < stop; ++j) {
       if (edits[j].mark != '+') ++old_line;
       if (edits[j].mark != '-') ++new_line;

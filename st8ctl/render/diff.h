@@ -24,7 +24,8 @@ struct DiffCounts {
 // `--- key`, `+++ key` (`/dev/null` where it does not exist) and hunks with `context` lines; for content that is not text
 // the sizes. Empty when both sides are the same bytes. Colour by `output`'s settings.
 // Cost: O((n + m) · d) for d differing lines (dtl's O(NP)); what differs all through is shown as one replacement.
-std::string unified_diff(std::string_view key, const DiffSide& before, const DiffSide& after, std::size_t context, const Output& output);
+std::string unified_diff(std::string_view key, const DiffSide& before, const DiffSide& after, std::size_t context,
+                         const Output& output);
 
 // Lines added and taken away, for --stat.
 DiffCounts count_diff(const DiffSide& before, const DiffSide& after);

@@ -1,13 +1,12 @@
 #include "render/output.h"
 
-#include <poll.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <poll.h>
+#include <unistd.h>
 
 #include "st8/state/text.h"
 
@@ -43,13 +42,27 @@ void append_escaped(std::string& out, std::string_view text, bool quotes) {
       continue;
     }
     switch (*point) {
-      case '\n': out += "\\n"; break;
-      case '\t': out += "\\t"; break;
-      case '\r': out += "\\r"; break;
-      case '\a': out += "\\a"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\v': out += "\\v"; break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\a':
+        out += "\\a";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\v':
+        out += "\\v";
+        break;
       case '"':
       case '\\':
         if (quotes) out += '\\';
@@ -154,7 +167,8 @@ std::string short_time(std::string_view rfc3339) {
 std::string table(const std::vector<std::vector<std::string>>& rows) {
   const auto width = [](std::string_view cell) {
     // One column a code point: near enough for names, and never wrong for plain text.
-    return static_cast<std::size_t>(std::count_if(cell.begin(), cell.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    return static_cast<std::size_t>(
+        std::count_if(cell.begin(), cell.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
   };
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {

@@ -21,7 +21,10 @@ class Output {
   Output& operator=(const Output&) = delete;
 
   void write(std::string_view text);
-  void line(std::string_view text) { write(text); write("\n"); }
+  void line(std::string_view text) {
+    write(text);
+    write("\n");
+  }
   void flush();
 
   // The reader has gone (a closed pipe): what is still written is dropped, and the command may end early.

@@ -1,9 +1,8 @@
 #include "render/progress.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <string_view>
+#include <unistd.h>
 #include <utility>
 
 #include "render/output.h"
@@ -25,7 +24,8 @@ void put(std::string_view text) {
 
 }  // namespace
 
-Progress::Progress(bool enabled, std::string what, Unit unit, std::uint64_t total) : what_(std::move(what)), unit_(unit), total_(total) {
+Progress::Progress(bool enabled, std::string what, Unit unit, std::uint64_t total)
+    : what_(std::move(what)), unit_(unit), total_(total) {
   if (enabled) thread_ = std::thread([this] { tick(); });
 }
 
@@ -45,15 +45,22 @@ void Progress::tick() {
   std::unique_lock lock(mutex_);
   if (wake_.wait_for(lock, kQuiet, [this] { return ended_; })) return;
   while (!ended_) {
-    const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
-    put("\r" + line(what_, unit_, done_.load(std::memory_order_relaxed), total_.load(std::memory_order_relaxed), elapsed.count()) + "\x1b[K");
+    const auto elapsed =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
+    put("\r" +
+        line(what_, unit_, done_.load(std::memory_order_relaxed), total_.load(std::memory_order_relaxed),
+             elapsed.count()) +
+        "\x1b[K");
     shown_ = true;
     wake_.wait_for(lock, kStep, [this] { return ended_; });
   }
 }
 
-std::string Progress::line(const std::string& what, Unit unit, std::uint64_t done, std::uint64_t total, std::int64_t elapsed_ms) {
-  const auto shown = [unit](std::uint64_t amount) { return unit == Unit::kBytes ? human_bytes(amount) : std::to_string(amount); };
+std::string Progress::line(const std::string& what, Unit unit, std::uint64_t done, std::uint64_t total,
+                           std::int64_t elapsed_ms) {
+  const auto shown = [unit](std::uint64_t amount) {
+    return unit == Unit::kBytes ? human_bytes(amount) : std::to_string(amount);
+  };
   std::string text = what;
   if (unit != Unit::kTime) {
     text += " " + shown(done);
@@ -63,7 +70,11 @@ std::string Progress::line(const std::string& what, Unit unit, std::uint64_t don
     const double seconds = static_cast<double>(elapsed_ms) / 1000;
     text += ", " + shown(seconds > 0 ? static_cast<std::uint64_t>(static_cast<double>(done) / seconds) : 0) + "/s";
     if (total > done && done > 0) {
-      text += ", " + std::to_string(static_cast<std::uint64_t>(static_cast<double>(total - done) * seconds / static_cast<double>(done)) + 1) + "s left";
+      text +=
+          ", " +
+          std::to_string(
+              static_cast<std::uint64_t>(static_cast<double>(total - done) * seconds / static_cast<double>(done)) + 1) +
+          "s left";
     }
   } else {
     text += " " + std::to_string(elapsed_ms / 1000) + "s";

@@ -26,7 +26,8 @@ class Progress {
   void set_total(std::uint64_t total) { total_.store(total, std::memory_order_relaxed); }
 
   // The line as shown; for tests. `elapsed_ms` above 0.
-  static std::string line(const std::string& what, Unit unit, std::uint64_t done, std::uint64_t total, std::int64_t elapsed_ms);
+  static std::string line(const std::string& what, Unit unit, std::uint64_t done, std::uint64_t total,
+                          std::int64_t elapsed_ms);
 
  private:
   void tick();

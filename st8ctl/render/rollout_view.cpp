@@ -15,7 +15,9 @@ using wire::JsonValue;
 
 constexpr std::size_t kShortHash = 12;
 
-std::string count_of(std::uint64_t count, std::string_view noun) { return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s"); }
+std::string count_of(std::uint64_t count, std::string_view noun) {
+  return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
+}
 
 std::optional<std::int64_t> micros_of(const JsonValue& item, std::string_view name) {
   const auto time = parse_rfc3339(field(item, name));
@@ -56,12 +58,14 @@ void add_changes(const JsonValue& target, const std::string& indent, const Outpu
     const std::string type = field(changes[i], "type");
     lines.push_back(indent + output.painted(color_of_change(type), upper(type)) + " " + field(changes[i], "path"));
   }
-  if (changes.size() > kShown) lines.push_back(indent + "... and " + std::to_string(changes.size() - kShown) + " more; -o json shows all");
+  if (changes.size() > kShown)
+    lines.push_back(indent + "... and " + std::to_string(changes.size() - kShown) + " more; -o json shows all");
 }
 
 std::string changes_key(const JsonValue& target) {
   std::string key = field(target, "from_revision");
-  for (const JsonValue& change : items_field(target, "diff")) key += "\n" + field(change, "type") + " " + field(change, "path");
+  for (const JsonValue& change : items_field(target, "diff"))
+    key += "\n" + field(change, "type") + " " + field(change, "path");
   return key;
 }
 
@@ -143,11 +147,16 @@ Tree tree_of(const JsonValue& detail, const JsonValue& plan) {
 
 std::string mark(const Output& output, char kind) {
   switch (kind) {
-    case '+': return output.painted("32", "✔");
-    case '!': return output.painted("31", "✖");
-    case '>': return output.painted("36", "▶");
-    case '<': return output.painted("33", "↩");
-    default: return output.painted("2", "·");
+    case '+':
+      return output.painted("32", "✔");
+    case '!':
+      return output.painted("31", "✖");
+    case '>':
+      return output.painted("36", "▶");
+    case '<':
+      return output.painted("33", "↩");
+    default:
+      return output.painted("2", "·");
   }
 }
 
@@ -168,14 +177,18 @@ char mark_in(const WaveState& wave, const JsonValue& target) {
   return wave.completed || wave.gates_passed > 0 || wave.gate_since ? '+' : '>';
 }
 
-std::string target_line(const JsonValue& target, char kind, const Tree& tree, std::size_t width, const Output& output, std::int64_t now_micros) {
+std::string target_line(const JsonValue& target, char kind, const Tree& tree, std::size_t width, const Output& output,
+                        std::int64_t now_micros) {
   std::string name = field(target, "name");
   const std::string shown = name + std::string(name.size() < width ? width - name.size() : 0, ' ');
   std::string line = "    " + mark(output, kind) + " " + shown + "  " + field(target, "stage");
   if (const auto found = tree.operations.find(name); found != tree.operations.end()) {
     const OperationState& state = found->second;
-    if (!state.running.empty()) line += ", " + state.running + " (" + std::to_string(state.done + 1) + " of " + std::to_string(tree.operations_total) + ")";
-    if (now_micros != 0 && state.retry_at && *state.retry_at > now_micros) line += ", tried again in " + short_duration(*state.retry_at - now_micros);
+    if (!state.running.empty())
+      line += ", " + state.running + " (" + std::to_string(state.done + 1) + " of " +
+              std::to_string(tree.operations_total) + ")";
+    if (now_micros != 0 && state.retry_at && *state.retry_at > now_micros)
+      line += ", tried again in " + short_duration(*state.retry_at - now_micros);
   }
   if (const std::string error = field(target, "error"); !error.empty()) line += ": " + error;
   return line;
@@ -187,8 +200,10 @@ std::string counts_of(const std::vector<const JsonValue*>& targets) {
   for (const JsonValue* target : targets) {
     const std::string stage = field(*target, "stage");
     const auto found = std::find_if(counts.begin(), counts.end(), [&](const auto& one) { return one.first == stage; });
-    if (found == counts.end()) counts.emplace_back(stage, 1);
-    else ++found->second;
+    if (found == counts.end())
+      counts.emplace_back(stage, 1);
+    else
+      ++found->second;
   }
   std::string text;
   for (const auto& [stage, count] : counts) text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + stage;
@@ -198,14 +213,15 @@ std::string counts_of(const std::vector<const JsonValue*>& targets) {
 enum class WaveForm : unsigned char { kWhole, kCounted, kLine };
 
 // kCounted: at most `most` of the targets at which something is to be seen, and how many more there are.
-void add_wave(const JsonValue& detail, const JsonValue& plan, const Tree& tree, std::size_t index, std::size_t width, WaveForm form, std::size_t most, const Output& output,
-              std::int64_t now_micros, Lines& lines) {
+void add_wave(const JsonValue& detail, const JsonValue& plan, const Tree& tree, std::size_t index, std::size_t width,
+              WaveForm form, std::size_t most, const Output& output, std::int64_t now_micros, Lines& lines) {
   const auto& waves = items_field(plan, "waves");
   const WaveState& wave = tree.waves[index];
   const std::string phase = field(detail, "phase");
   const bool over = is_final_phase(phase);
   const char kind = wave.failed ? '!' : wave.completed ? '+' : wave.started && !over ? '>' : wave.started ? '<' : '.';
-  std::string line = "  " + mark(output, kind) + " wave " + std::to_string(index + 1) + " of " + std::to_string(waves.size()) + "  " + field(waves[index], "label");
+  std::string line = "  " + mark(output, kind) + " wave " + std::to_string(index + 1) + " of " +
+                     std::to_string(waves.size()) + "  " + field(waves[index], "label");
   // The last wave reads back what the others did: its targets stand there.
   const bool confirms = index > 0 && field(waves[index], "label") == "confirm";
   if (confirms) form = !wave.started ? WaveForm::kLine : form == WaveForm::kWhole ? WaveForm::kCounted : form;
@@ -225,8 +241,10 @@ void add_wave(const JsonValue& detail, const JsonValue& plan, const Tree& tree, 
     for (const JsonValue* target : wave.targets) shown.emplace_back(target, mark_in(wave, *target));
   }
   const std::size_t limit = form == WaveForm::kCounted ? most : shown.size();
-  for (std::size_t i = 0; i < shown.size() && i < limit; ++i) lines.push_back(target_line(*shown[i].first, shown[i].second, tree, width, output, now_micros));
-  if (form == WaveForm::kCounted && shown.size() > limit) lines.push_back("    ... and " + std::to_string(shown.size() - limit) + " more");
+  for (std::size_t i = 0; i < shown.size() && i < limit; ++i)
+    lines.push_back(target_line(*shown[i].first, shown[i].second, tree, width, output, now_micros));
+  if (form == WaveForm::kCounted && shown.size() > limit)
+    lines.push_back("    ... and " + std::to_string(shown.size() - limit) + " more");
   const auto& gates = items_field(waves[index], "gates");
   for (std::size_t i = 0; i < gates.size(); ++i) {
     const bool passed = i < wave.gates_passed;
@@ -234,8 +252,11 @@ void add_wave(const JsonValue& detail, const JsonValue& plan, const Tree& tree, 
     std::string text = "    " + mark(output, passed ? '+' : at_hand ? '>' : '.') + " gate: " + gate_text(gates[i]);
     if (at_hand && now_micros != 0) {
       const auto duration = parse_duration_ms(field(gates[i], "duration"));
-      if (field(gates[i], "kind") == "pause") text += "; st8ctl rollout promote " + field(detail, "id");
-      else if (duration) text += ", " + short_duration(std::max<std::int64_t>(0, *wave.gate_since + *duration * 1000 - now_micros)) + " left";
+      if (field(gates[i], "kind") == "pause")
+        text += "; st8ctl rollout promote " + field(detail, "id");
+      else if (duration)
+        text += ", " + short_duration(std::max<std::int64_t>(0, *wave.gate_since + *duration * 1000 - now_micros)) +
+                " left";
     }
     lines.push_back(text);
   }
@@ -244,26 +265,34 @@ void add_wave(const JsonValue& detail, const JsonValue& plan, const Tree& tree, 
 Lines head_lines(const JsonValue& detail, const JsonValue& plan, const Output& output, std::int64_t now_micros) {
   Lines lines;
   const std::string phase = field(detail, "phase");
-  std::string head = output.painted("1", "rollout " + field(detail, "id")) + "  " + field(detail, "namespace") + "/" + field(detail, "branch") + " revision " + field(detail, "revision") +
-                     "  " + output.painted(color_of_phase(phase), phase);
+  std::string head = output.painted("1", "rollout " + field(detail, "id")) + "  " + field(detail, "namespace") + "/" +
+                     field(detail, "branch") + " revision " + field(detail, "revision") + "  " +
+                     output.painted(color_of_phase(phase), phase);
   const auto started = micros_of(detail, "started_at");
   const auto ended = micros_of(detail, "ended_at");
-  if (started && ended) head += " after " + short_duration(*ended - *started);
-  else if (started && now_micros != 0) head += " for " + short_duration(std::max<std::int64_t>(0, now_micros - *started));
+  if (started && ended)
+    head += " after " + short_duration(*ended - *started);
+  else if (started && now_micros != 0)
+    head += " for " + short_duration(std::max<std::int64_t>(0, now_micros - *started));
   lines.push_back(head);
-  std::string counts = "  " + field(plan, "strategy") + ", " + field(detail, "targets_activated") + " of " + count_of(number_field(detail, "targets_total"), "target") + " activated";
-  counts += ", " + field(detail, "targets_touched") + " touched, " + field(detail, "targets_failed") + " failed; plan " + field(detail, "plan_hash").substr(0, kShortHash);
+  std::string counts = "  " + field(plan, "strategy") + ", " + field(detail, "targets_activated") + " of " +
+                       count_of(number_field(detail, "targets_total"), "target") + " activated";
+  counts += ", " + field(detail, "targets_touched") + " touched, " + field(detail, "targets_failed") +
+            " failed; plan " + field(detail, "plan_hash").substr(0, kShortHash);
   lines.push_back(counts);
-  if (const std::string waiting = field(detail, "waiting_for"); !waiting.empty()) lines.push_back("  waits for " + output.painted("33", waiting));
+  if (const std::string waiting = field(detail, "waiting_for"); !waiting.empty())
+    lines.push_back("  waits for " + output.painted("33", waiting));
   if (const std::string reason = field(detail, "reason"); !reason.empty()) lines.push_back("  because " + reason);
-  if (const std::string back = field(detail, "rollback_revision"); !back.empty()) lines.push_back("  went back by revision " + back);
+  if (const std::string back = field(detail, "rollback_revision"); !back.empty())
+    lines.push_back("  went back by revision " + back);
   return lines;
 }
 
 }  // namespace
 
 bool is_final_phase(std::string_view phase) {
-  return phase == "promoted" || phase == "rolled-back" || phase == "superseded" || phase == "aborted" || phase == "rejected";
+  return phase == "promoted" || phase == "rolled-back" || phase == "superseded" || phase == "aborted" ||
+         phase == "rejected";
 }
 
 std::string short_duration(std::int64_t micros) {
@@ -301,12 +330,13 @@ std::string cut_to_width(std::string_view line, std::size_t columns) {
 Lines plan_lines(const JsonValue& plan, const Output& output) {
   Lines lines;
   const std::string promoted = field(plan, "promoted_revision");
-  lines.push_back(output.painted("1", "Plan for " + field(plan, "namespace") + "/" + field(plan, "branch") + " revision " + field(plan, "revision")) +
+  lines.push_back(output.painted("1", "Plan for " + field(plan, "namespace") + "/" + field(plan, "branch") +
+                                          " revision " + field(plan, "revision")) +
                   (promoted == "0" ? ", the first to go live" : ", from revision " + promoted));
   const auto& waves = items_field(plan, "waves");
   const auto& targets = items_field(plan, "targets");
-  lines.push_back("strategy: " + field(plan, "strategy") + (flag_field(plan, "fast_path") ? " (fast path)" : "") + ", " + count_of(targets.size(), "target") + " in " +
-                  count_of(waves.size(), "wave"));
+  lines.push_back("strategy: " + field(plan, "strategy") + (flag_field(plan, "fast_path") ? " (fast path)" : "") +
+                  ", " + count_of(targets.size(), "target") + " in " + count_of(waves.size(), "wave"));
   lines.push_back("hash: " + field(plan, "hash"));
   lines.push_back("expires: " + short_time(field(plan, "expires_at")));
   lines.push_back(std::string("approval: ") + (flag_field(plan, "needs_approval") ? "needed" : "not needed"));
@@ -315,7 +345,9 @@ Lines plan_lines(const JsonValue& plan, const Output& output) {
     lines.push_back("risk: " + decimal(field(*risk, "score")));
     std::vector<std::vector<std::string>> rows;
     for (const JsonValue& factor : items_field(*risk, "factors")) {
-      rows.push_back({"  " + field(factor, "name"), decimal(field(factor, "value")) + " x " + decimal(field(factor, "weight")), field(factor, "because")});
+      rows.push_back({"  " + field(factor, "name"),
+                      decimal(field(factor, "value")) + " x " + decimal(field(factor, "weight")),
+                      field(factor, "because")});
     }
     std::string text = table(rows);
     while (!text.empty()) {
@@ -334,8 +366,9 @@ Lines plan_lines(const JsonValue& plan, const Output& output) {
   for (const JsonValue& target : targets) by_name.emplace(field(target, "name"), &target);
   for (std::size_t i = 0; i < waves.size(); ++i) {
     lines.push_back("");
-    lines.push_back(output.painted("1", "Wave " + std::to_string(i + 1) + " of " + std::to_string(waves.size()) + ": " + field(waves[i], "label")) + ", then " +
-                    field(waves[i], "weight") + "% of the targets have it");
+    lines.push_back(output.painted("1", "Wave " + std::to_string(i + 1) + " of " + std::to_string(waves.size()) + ": " +
+                                            field(waves[i], "label")) +
+                    ", then " + field(waves[i], "weight") + "% of the targets have it");
     std::string shown;  // Changes that many targets share are told once.
     if (i > 0 && field(waves[i], "label") == "confirm") {
       lines.emplace_back("  every target is read back once more, before the revision counts as promoted");
@@ -361,18 +394,21 @@ Lines plan_lines(const JsonValue& plan, const Output& output) {
   if (!untouched.empty()) {
     lines.push_back("");
     lines.push_back(output.painted("1", "Left alone"));
-    for (const JsonValue& target : untouched) lines.push_back("  " + field(target, "name") + ": " + field(target, "reason"));
+    for (const JsonValue& target : untouched)
+      lines.push_back("  " + field(target, "name") + ": " + field(target, "reason"));
   }
   return lines;
 }
 
 std::string rollout_line(const JsonValue& summary) {
   std::string line = field(summary, "id");
-  for (const char* name : {"namespace", "branch", "revision", "phase"}) line += " " + std::string(name) + "=" + field(summary, name);
+  for (const char* name : {"namespace", "branch", "revision", "phase"})
+    line += " " + std::string(name) + "=" + field(summary, name);
   line += " targets=" + field(summary, "targets_activated") + "/" + field(summary, "targets_total");
   if (number_field(summary, "targets_failed") > 0) line += " failed=" + field(summary, "targets_failed");
   line += " at=" + short_time(field(summary, "created_at"));
-  if (const std::string waiting = field(summary, "waiting_for"); !waiting.empty()) line += " waits_for=\"" + waiting + "\"";
+  if (const std::string waiting = field(summary, "waiting_for"); !waiting.empty())
+    line += " waits_for=\"" + waiting + "\"";
   if (const std::string reason = field(summary, "reason"); !reason.empty()) line += " because=\"" + reason + "\"";
   return line;
 }
@@ -387,12 +423,16 @@ Lines rollout_tree(const JsonValue& detail, const Output& output, std::int64_t n
   const std::size_t at_hand = static_cast<std::size_t>(number_field(detail, "wave"));
   const auto draw = [&](WaveForm current, WaveForm others, std::size_t most, bool only_current = false) {
     Lines lines = head_lines(detail, plan, output, now_micros);
-    if (only_current && at_hand > 0) lines.push_back("  " + mark(output, '+') + " " + count_of(at_hand, "wave") + " before it");
+    if (only_current && at_hand > 0)
+      lines.push_back("  " + mark(output, '+') + " " + count_of(at_hand, "wave") + " before it");
     for (std::size_t i = 0; i < tree.waves.size(); ++i) {
       if (only_current && i != at_hand) continue;
-      add_wave(detail, plan, tree, i, std::min<std::size_t>(width, 40), i == at_hand ? current : others, most, output, now_micros, lines);
+      add_wave(detail, plan, tree, i, std::min<std::size_t>(width, 40), i == at_hand ? current : others, most, output,
+               now_micros, lines);
     }
-    if (only_current && at_hand + 1 < tree.waves.size()) lines.push_back("  " + mark(output, '.') + " " + count_of(tree.waves.size() - at_hand - 1, "wave") + " behind it");
+    if (only_current && at_hand + 1 < tree.waves.size())
+      lines.push_back("  " + mark(output, '.') + " " + count_of(tree.waves.size() - at_hand - 1, "wave") +
+                      " behind it");
     return lines;
   };
   constexpr std::size_t kAll = SIZE_MAX;
@@ -418,7 +458,8 @@ std::string event_line(const JsonValue& event) {
     const JsonValue& value = member.value;
     std::string text = value.kind == JsonValue::Kind::kBool ? (value.boolean ? "true" : "false") : value.text;
     // Waves and gates are counted from 1 for people.
-    if (member.name == "wave" || member.name == "gate") text = std::to_string(std::strtoull(text.c_str(), nullptr, 10) + 1);
+    if (member.name == "wave" || member.name == "gate")
+      text = std::to_string(std::strtoull(text.c_str(), nullptr, 10) + 1);
     if (member.name == "read_back" && text.size() == 64) text.resize(kShortHash);
     if (member.name == "retry_at") text = short_time(text);
     if (member.name == "detail" || text.find(' ') != std::string::npos) text = quote(text);
@@ -430,7 +471,8 @@ std::string event_line(const JsonValue& event) {
 namespace {
 
 bool decides(std::string_view kind) {
-  for (const std::string_view one : {"approved", "rejected", "paused", "resumed", "promote.asked", "target.retried", "incomplete", "rollback.started"}) {
+  for (const std::string_view one : {"approved", "rejected", "paused", "resumed", "promote.asked", "target.retried",
+                                     "incomplete", "rollback.started"}) {
     if (kind == one) return true;
   }
   return false;
@@ -445,14 +487,19 @@ Lines rollout_explanation(const JsonValue& detail) {
   const std::string waiting = field(detail, "waiting_for");
   const std::string reason = field(detail, "reason");
   const std::string total = field(detail, "targets_total");
-  lines.push_back("Rollout " + id + " takes revision " + field(detail, "revision") + " of " + field(detail, "namespace") + "/" + field(detail, "branch") + " live. It is " + phase +
+  lines.push_back("Rollout " + id + " takes revision " + field(detail, "revision") + " of " +
+                  field(detail, "namespace") + "/" + field(detail, "branch") + " live. It is " + phase +
                   (reason.empty() ? "." : ": " + reason + "."));
-  if (phase == "promoted") lines.push_back("All " + total + " targets read back what was planned, and were healthy.");
-  else lines.push_back(field(detail, "targets_activated") + " of " + total + " targets have it; " + field(detail, "targets_touched") + " touched, " + field(detail, "targets_failed") + " failed.");
+  if (phase == "promoted")
+    lines.push_back("All " + total + " targets read back what was planned, and were healthy.");
+  else
+    lines.push_back(field(detail, "targets_activated") + " of " + total + " targets have it; " +
+                    field(detail, "targets_touched") + " touched, " + field(detail, "targets_failed") + " failed.");
   if (!waiting.empty()) lines.push_back("It waits for " + waiting + ".");
   for (const JsonValue& target : items_field(detail, "targets")) {
     const std::string error = field(target, "error");
-    if (!error.empty()) lines.push_back("Target " + field(target, "name") + " (" + field(target, "stage") + "): " + error);
+    if (!error.empty())
+      lines.push_back("Target " + field(target, "name") + " (" + field(target, "stage") + "): " + error);
   }
   Lines decided;
   for (const JsonValue& event : items_field(detail, "events")) {
@@ -461,21 +508,29 @@ Lines rollout_explanation(const JsonValue& detail) {
   if (!decided.empty()) lines.emplace_back("What was decided, and by whom (nobody named: by st8d itself):");
   lines.insert(lines.end(), decided.begin(), decided.end());
   const std::string back = field(detail, "rollback_revision");
-  if (!back.empty()) lines.push_back("The branch went back by revision " + back + "; `st8ctl show " + back + "` shows it.");
+  if (!back.empty())
+    lines.push_back("The branch went back by revision " + back + "; `st8ctl show " + back + "` shows it.");
   std::vector<std::string> next;
   if (phase == "pending" && waiting == "an approval") {
-    next = {"st8ctl rollout get " + id + "      what would happen, wave by wave", "st8ctl rollout approve " + id + "  by someone other than the author", "st8ctl rollout reject " + id};
+    next = {"st8ctl rollout get " + id + "      what would happen, wave by wave",
+            "st8ctl rollout approve " + id + "  by someone other than the author", "st8ctl rollout reject " + id};
   } else if (phase == "pending") {
     next = {"st8ctl rollout watch " + id, "st8ctl rollout abort " + id + "    leaves everything as it is"};
     if (waiting.find("freeze") != std::string::npos) next.insert(next.begin(), "st8ctl freeze list");
   } else if (phase == "running" && waiting == "promote") {
-    next = {"st8ctl rollout promote " + id + "         passes this gate", "st8ctl rollout promote " + id + " --full  passes this one and all to come", "st8ctl rollout abort " + id + "           puts every touched target back"};
+    next = {"st8ctl rollout promote " + id + "         passes this gate",
+            "st8ctl rollout promote " + id + " --full  passes this one and all to come",
+            "st8ctl rollout abort " + id + "           puts every touched target back"};
   } else if (phase == "running") {
-    next = {"st8ctl rollout watch " + id, "st8ctl rollout pause " + id, "st8ctl rollout abort " + id + "  puts every touched target back"};
+    next = {"st8ctl rollout watch " + id, "st8ctl rollout pause " + id,
+            "st8ctl rollout abort " + id + "  puts every touched target back"};
   } else if (phase == "paused") {
-    next = {"st8ctl rollout resume " + id, "st8ctl rollout retry " + id + "  tries failed targets again", "st8ctl rollout abort " + id + "  puts every touched target back"};
+    next = {"st8ctl rollout resume " + id, "st8ctl rollout retry " + id + "  tries failed targets again",
+            "st8ctl rollout abort " + id + "  puts every touched target back"};
   } else if (phase == "incomplete") {
-    next = {"st8ctl rollout retry " + id + "  tries failed targets again", "st8ctl rollout abort " + id + "  puts every touched target back", "or apply something better: a new revision takes its place"};
+    next = {"st8ctl rollout retry " + id + "  tries failed targets again",
+            "st8ctl rollout abort " + id + "  puts every touched target back",
+            "or apply something better: a new revision takes its place"};
   } else if (phase == "rolling-back") {
     next = {"st8ctl rollout watch " + id};
   } else if (phase == "rolled-back") {
@@ -483,7 +538,8 @@ Lines rollout_explanation(const JsonValue& detail) {
     const std::string promoted = plan == nullptr ? "" : field(*plan, "promoted_revision");
     // Before anything was promoted there is nothing to compare with, and nothing goes into quarantine.
     if (!promoted.empty() && promoted != "0") {
-      next = {"st8ctl diff " + promoted + " " + field(detail, "revision") + "  what the targets would have got", "st8ctl quarantine list  the changes that may not come back as they are"};
+      next = {"st8ctl diff " + promoted + " " + field(detail, "revision") + "  what the targets would have got",
+              "st8ctl quarantine list  the changes that may not come back as they are"};
     }
     next.emplace_back("mend it, and apply that");
   }

@@ -10,8 +10,8 @@ enum St8TlsOutcome : int {
   ST8_TLS_OK = 0,
   ST8_TLS_WANT_READ = 1,
   ST8_TLS_WANT_WRITE = 2,
-  ST8_TLS_END = 3,     // The other side has closed in order.
-  ST8_TLS_ERROR = 4,   // `error` says why.
+  ST8_TLS_END = 3,    // The other side has closed in order.
+  ST8_TLS_ERROR = 4,  // `error` says why.
 };
 
 struct St8TlsOptions {
@@ -24,8 +24,10 @@ struct St8TlsOptions {
 // Null with the reason in `error` (always terminated).
 void* st8_tls_open(int descriptor, const St8TlsOptions* options, char* error, std::size_t error_size);
 int st8_tls_handshake(void* connection, char* error, std::size_t error_size);
-int st8_tls_read(void* connection, char* into, std::size_t size, std::size_t* moved, char* error, std::size_t error_size);
-int st8_tls_write(void* connection, const char* from, std::size_t size, std::size_t* moved, char* error, std::size_t error_size);
+int st8_tls_read(void* connection, char* into, std::size_t size, std::size_t* moved, char* error,
+                 std::size_t error_size);
+int st8_tls_write(void* connection, const char* from, std::size_t size, std::size_t* moved, char* error,
+                  std::size_t error_size);
 // Says goodbye if that does not block, and frees. The descriptor stays open.
 void st8_tls_close(void* connection);
 }

@@ -1,6 +1,5 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <set>
 
 #include "args/parse.h"
@@ -26,8 +25,11 @@ Error refused(const std::vector<std::string>& words) {
 }
 
 TEST(Arguments, AFlagTakesItsValueInEveryForm) {
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-           {"apply", "--file", "a"}, {"apply", "--file=a"}, {"apply", "-f", "a"}, {"apply", "-fa"}, {"apply", "-f=a"}}) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{"apply", "--file", "a"},
+                                                                                     {"apply", "--file=a"},
+                                                                                     {"apply", "-f", "a"},
+                                                                                     {"apply", "-fa"},
+                                                                                     {"apply", "-f=a"}}) {
     EXPECT_THAT(parsed(words).texts("file"), ElementsAre("a")) << words[1];
   }
 }
@@ -101,7 +103,8 @@ TEST(Arguments, HelpIsAlwaysThere) {
 
 TEST(Arguments, NumbersAndDurations) {
   EXPECT_EQ(parse_number("18446744073709551615"), 18446744073709551615u);
-  for (const char* text : {"", "18446744073709551616", "-1", "+1", "1 ", "0x1", "1e3"}) EXPECT_FALSE(parse_number(text)) << text;
+  for (const char* text : {"", "18446744073709551616", "-1", "+1", "1 ", "0x1", "1e3"})
+    EXPECT_FALSE(parse_number(text)) << text;
   EXPECT_EQ(parse_duration_ms("0"), 0);
   EXPECT_EQ(parse_duration_ms("500ms"), 500);
   EXPECT_EQ(parse_duration_ms("1m30s"), 90'000);

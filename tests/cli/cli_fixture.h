@@ -1,10 +1,9 @@
 // st8ctl as a person runs it: the program itself, against a real st8d or over a directory with --local, in a home of its own.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -22,7 +21,9 @@ namespace st8::test {
 
 enum class Mode { kServer, kLocal };
 
-inline std::string mode_name(const testing::TestParamInfo<Mode>& info) { return info.param == Mode::kServer ? "Server" : "Local"; }
+inline std::string mode_name(const testing::TestParamInfo<Mode>& info) {
+  return info.param == Mode::kServer ? "Server" : "Local";
+}
 
 inline void write_file(const std::filesystem::path& path, std::string_view content) {
   std::filesystem::create_directories(path.parent_path());

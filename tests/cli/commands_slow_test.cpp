@@ -1,7 +1,6 @@
 // What takes its time: applies larger than one request, and a real tree of configuration.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -67,7 +66,8 @@ std::map<std::string, std::string> contents(const std::filesystem::path& root) {
 
 void copy_readable(const std::filesystem::path& from, const std::filesystem::path& to) {
   using std::filesystem::directory_options;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(from, directory_options::skip_permission_denied)) {
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(from, directory_options::skip_permission_denied)) {
     const auto path = to / entry.path().lexically_relative(from);
     std::error_code unreadable;
     std::filesystem::create_directories(path.parent_path());
@@ -92,7 +92,8 @@ TEST_P(Large, TheMachinesOwnConfigurationComesBackByteForByte) {
   cli.ok({"get", "-n", "whole", "--to", "etc"});
   const std::size_t files = contents(cli.work() / "etc").size();
   ASSERT_GT(files, 100u);
-  for (const auto& [name, content] : contents(cli.work() / "etc")) EXPECT_TRUE(content == read_file(cli.work() / "machine" / name)) << name;
+  for (const auto& [name, content] : contents(cli.work() / "etc"))
+    EXPECT_TRUE(content == read_file(cli.work() / "machine" / name)) << name;
   cli.file("etc/binary", std::string("\0\xff\x80 binary \xfe", 12));
   EXPECT_THAT(cli.ok({"apply", "-f", "etc", "--under", "etc", "--message", "as it is"}),
               StartsWith("Applied " + std::to_string(files + 1) + " change(s) at revision "));
@@ -118,7 +119,8 @@ TEST_P(Large, TheMachinesOwnConfigurationComesBackByteForByte) {
   std::string expected;
   for (const std::string& key : touched) expected += key + "\n";
   EXPECT_EQ(cli.ok({"diff", "-f", "etc", "--under", "etc", "--prune", "--name-only"}), expected);
-  EXPECT_THAT(cli.ok({"apply", "-f", "etc", "--under", "etc", "--prune"}), StartsWith("Applied " + std::to_string(touched.size()) + " change(s)"));
+  EXPECT_THAT(cli.ok({"apply", "-f", "etc", "--under", "etc", "--prune"}),
+              StartsWith("Applied " + std::to_string(touched.size()) + " change(s)"));
   EXPECT_EQ(cli.ok({"diff", "as-it-is", "@", "--name-only"}), expected);
   EXPECT_THAT(cli.ok({"rollback", "--checkpoint", "as-it-is"}), StartsWith("Rolled back at revision "));
   EXPECT_EQ(cli.ok({"diff", "as-it-is", "@"}), "No differences.\n");

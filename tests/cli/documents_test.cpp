@@ -54,11 +54,13 @@ TEST_F(LoadTest, ADirectorysKeysAreRelativeToIt) {
   file("conf/a/.git/HEAD", "nor this");
   file("conf/.github/ci.yml", "but this");
   for (const std::string& spelled : {path("conf"), path("conf/"), path("conf//"), path("conf/.")}) {
-    EXPECT_THAT(keys(load(paths({spelled}))), ElementsAre(".github/ci.yml", ".hidden", "a/x.json", "b.json")) << spelled;
+    EXPECT_THAT(keys(load(paths({spelled}))), ElementsAre(".github/ci.yml", ".hidden", "a/x.json", "b.json"))
+        << spelled;
   }
   LoadRequest under = paths({path("conf")});
   under.under = "./etc//app/";
-  EXPECT_THAT(keys(load(under)), ElementsAre("etc/app/.github/ci.yml", "etc/app/.hidden", "etc/app/a/x.json", "etc/app/b.json"));
+  EXPECT_THAT(keys(load(under)),
+              ElementsAre("etc/app/.github/ci.yml", "etc/app/.hidden", "etc/app/a/x.json", "etc/app/b.json"));
 }
 
 TEST_F(LoadTest, LinksAndSpecialFilesFollowTheRule) {
@@ -73,7 +75,9 @@ TEST_F(LoadTest, LinksAndSpecialFilesFollowTheRule) {
   const LoadedDocuments loaded = load(paths({path("conf")}));
   EXPECT_THAT(keys(loaded), ElementsAre("link", "real"));
   EXPECT_EQ(loaded.documents[0].content, "r");
-  EXPECT_THAT(loaded.notices, ElementsAre(HasSubstr("1 link(s) to files elsewhere"), HasSubstr("2 link(s) to directories"), HasSubstr("1 dangling"), HasSubstr("1 socket")));
+  EXPECT_THAT(loaded.notices,
+              ElementsAre(HasSubstr("1 link(s) to files elsewhere"), HasSubstr("2 link(s) to directories"),
+                          HasSubstr("1 dangling"), HasSubstr("1 socket")));
   LoadRequest all = paths({path("conf")});
   all.follow_links = true;
   EXPECT_THAT(keys(load(all)), ElementsAre("link", "out", "real"));

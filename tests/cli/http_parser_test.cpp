@@ -1,7 +1,7 @@
+#include "client/http_parser.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "client/http_parser.h"
 
 namespace st8::ctl {
 namespace {
@@ -42,7 +42,8 @@ Read read(const std::string& bytes, std::size_t step, bool closes = false, bool 
 
 TEST(HttpParser, ReadsTheSameHoweverTheBytesCome) {
   const std::string length = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A:  b \r\n\r\nhello";
-  const std::string chunked = "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3;ext=1\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: x\r\n\r\n";
+  const std::string chunked =
+      "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3;ext=1\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: x\r\n\r\n";
   const std::string informed = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\nContent-Length: 5\n\nhello";
   for (const std::string* bytes : {&length, &chunked, &informed}) {
     for (std::size_t step = 1; step <= bytes->size(); ++step) {
@@ -53,7 +54,8 @@ TEST(HttpParser, ReadsTheSameHoweverTheBytesCome) {
       ASSERT_TRUE(one.reusable) << step;
     }
     // Anything less is not whole, even when the connection ends.
-    for (std::size_t cut = 1; cut < bytes->size(); ++cut) ASSERT_FALSE(read(bytes->substr(0, cut), 7, true).whole) << cut;
+    for (std::size_t cut = 1; cut < bytes->size(); ++cut)
+      ASSERT_FALSE(read(bytes->substr(0, cut), 7, true).whole) << cut;
   }
 }
 
@@ -76,13 +78,18 @@ TEST(HttpParser, WhatFollowsAnAnswerMakesTheConnectionUnfit) {
 }
 
 TEST(HttpParser, RefusesWhatIsNoHttp) {
-  for (const char* bytes : {
-           "SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "HTTP/1.1 99 Low\r\n\r\n", "HTTP/1.1 200\r\nno colon\r\n\r\n",
-           "HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\nhello", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-           "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
-           "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
-           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef",
-           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc"}) {
+  for (const char* bytes :
+       {"SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "HTTP/1.1 99 Low\r\n\r\n",
+        "HTTP/1.1 200\r\nno colon\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc"}) {
     for (const std::size_t step : {1u, 1000u}) EXPECT_NE(read(bytes, step).error, "") << bytes;
   }
 }

@@ -30,7 +30,8 @@ TEST(Help, ExplainsEveryCommand) {
   EXPECT_EQ(cli.bare({}).code, 2);
   EXPECT_THAT(cli.bare({}).err, HasSubstr("Commands:"));
   std::size_t commands = 0;
-  const std::function<void(const ctl::Command&, std::vector<std::string>)> visit = [&](const ctl::Command& command, std::vector<std::string> words) {
+  const std::function<void(const ctl::Command&, std::vector<std::string>)> visit = [&](const ctl::Command& command,
+                                                                                       std::vector<std::string> words) {
     for (const ctl::Command* child : command.children) {
       if (child->hidden) continue;
       std::vector<std::string> path = words;
@@ -94,12 +95,15 @@ TEST_F(Completion, IsSilentWithoutAServer) {
 // The script, in the shell itself.
 TEST_F(Completion, WorksInBash) {
   RunOptions options;
-  options.environment = {{"HOME", cli.home().string()}, {"ST8CTL_SERVER", cli.url()}, {"PATH", std::string(ST8_BIN_DIR) + ":/usr/bin:/bin"}};
+  options.environment = {{"HOME", cli.home().string()},
+                         {"ST8CTL_SERVER", cli.url()},
+                         {"PATH", std::string(ST8_BIN_DIR) + ":/usr/bin:/bin"}};
   const auto in_bash = [&](const std::string& words, int index) {
-    const RunResult result = run_process({"/bin/bash", "-c",
-                                          "source <(st8ctl completion bash); COMP_WORDS=(" + words + "); COMP_CWORD=" + std::to_string(index) +
-                                              "; _st8ctl 2>/dev/null; printf '%s\\n' \"${COMPREPLY[@]}\""},
-                                         options);
+    const RunResult result = run_process(
+        {"/bin/bash", "-c",
+         "source <(st8ctl completion bash); COMP_WORDS=(" + words + "); COMP_CWORD=" + std::to_string(index) +
+             "; _st8ctl 2>/dev/null; printf '%s\\n' \"${COMPREPLY[@]}\""},
+        options);
     EXPECT_EQ(result.code, 0) << result.err;
     return lines_of(result.out);
   };

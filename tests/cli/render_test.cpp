@@ -1,9 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <yaml-cpp/yaml.h>
-
 #include <nlohmann/json.hpp>
 #include <random>
+#include <yaml-cpp/yaml.h>
 
 #include "cli/cli_fixture.h"
 #include "render/diff.h"
@@ -22,7 +21,8 @@ Output& plain() {
   return output;
 }
 
-std::string diff_of(const std::optional<std::string>& before, const std::optional<std::string>& after, std::size_t context = 3) {
+std::string diff_of(const std::optional<std::string>& before, const std::optional<std::string>& after,
+                    std::size_t context = 3) {
   return unified_diff("k", DiffSide{before}, DiffSide{after}, context, plain());
 }
 
@@ -45,7 +45,8 @@ TEST(UnifiedDiff, JoinsHunksThatTouchAndPartsThoseThatDoNot) {
   for (int i = 1; i <= 30; ++i) before += std::to_string(i) + "\n";
   const auto changed = [&](std::vector<int> lines) {
     std::string text;
-    for (int i = 1; i <= 30; ++i) text += std::to_string(i) + (std::find(lines.begin(), lines.end(), i) != lines.end() ? "x\n" : "\n");
+    for (int i = 1; i <= 30; ++i)
+      text += std::to_string(i) + (std::find(lines.begin(), lines.end(), i) != lines.end() ? "x\n" : "\n");
     return text;
   };
   const auto hunks = [](const std::string& diff) {
@@ -94,7 +95,8 @@ TEST(UnifiedDiff, IsTakenByPatch) {
     options.input = diff;
     const test::RunResult patched = test::run_process({"/usr/bin/patch", "-p0", "-s", "--posix", "-N", "k"}, options);
     ASSERT_EQ(patched.code, 0) << patched.out << patched.err << "\n" << diff;
-    const std::string made = std::filesystem::exists(directory.path() / "k") ? test::read_file(directory.path() / "k") : "";
+    const std::string made =
+        std::filesystem::exists(directory.path() / "k") ? test::read_file(directory.path() / "k") : "";
     ASSERT_EQ(made, after) << diff;
     const DiffCounts counts = count_diff(DiffSide{before}, DiffSide{after});
     EXPECT_GT(counts.inserted + counts.deleted, 0u);
@@ -148,7 +150,8 @@ void expect_same(const YAML::Node& yaml, const nlohmann::json& json, const std::
     EXPECT_EQ(yaml.Scalar(), json.get<std::string>()) << path;
     // Plain, it would be read as something else.
     if (yaml.Tag() == "?") {
-      for (const char* word : {"", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "1", "1.5", ".5", "-", "0x1f", "1e3", "2026-11-21"}) {
+      for (const char* word : {"", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "1", "1.5", ".5",
+                               "-", "0x1f", "1e3", "2026-11-21"}) {
         EXPECT_NE(yaml.Scalar(), word) << path;
       }
     }
@@ -159,10 +162,65 @@ void expect_same(const YAML::Node& yaml, const nlohmann::json& json, const std::
 }
 
 TEST(Document, YamlReadsBackAsTheSameValues) {
-  const std::vector<std::string> texts{"", " ", "a", "true", "No", "null", "~", "1", "-1", "1.5", ".5", "0x1f", "1e3", "2026-11-21", "12:30", "a: b", "a #b",
-                                       "#", "-", "- a", "?", ":", "'", "\"", "\\", "{", "[", "&a", "*a", "!t", "%", "@", "`", "|", ">", "a\n", "a\nb", "a\nb\n",
-                                       "\na\n", " a\n b\n", "a\n\nb\n", "a\n\n", "\t", "a\tb\n", "a\r\n", "\x01", "\x7f", "\u00e4", "\u2028", "\ufeff", "key: value\nlist:\n  - 1\n",
-                                       "---\n", "...\n", "a ", " a", "main~2", "exp/x", "v1.2", std::string("a\0b", 3)};
+  const std::vector<std::string> texts{"",
+                                       " ",
+                                       "a",
+                                       "true",
+                                       "No",
+                                       "null",
+                                       "~",
+                                       "1",
+                                       "-1",
+                                       "1.5",
+                                       ".5",
+                                       "0x1f",
+                                       "1e3",
+                                       "2026-11-21",
+                                       "12:30",
+                                       "a: b",
+                                       "a #b",
+                                       "#",
+                                       "-",
+                                       "- a",
+                                       "?",
+                                       ":",
+                                       "'",
+                                       "\"",
+                                       "\\",
+                                       "{",
+                                       "[",
+                                       "&a",
+                                       "*a",
+                                       "!t",
+                                       "%",
+                                       "@",
+                                       "`",
+                                       "|",
+                                       ">",
+                                       "a\n",
+                                       "a\nb",
+                                       "a\nb\n",
+                                       "\na\n",
+                                       " a\n b\n",
+                                       "a\n\nb\n",
+                                       "a\n\n",
+                                       "\t",
+                                       "a\tb\n",
+                                       "a\r\n",
+                                       "\x01",
+                                       "\x7f",
+                                       "\u00e4",
+                                       "\u2028",
+                                       "\ufeff",
+                                       "key: value\nlist:\n  - 1\n",
+                                       "---\n",
+                                       "...\n",
+                                       "a ",
+                                       " a",
+                                       "main~2",
+                                       "exp/x",
+                                       "v1.2",
+                                       std::string("a\0b", 3)};
   nlohmann::json all;
   for (std::size_t i = 0; i < texts.size(); ++i) {
     all["list"].push_back(texts[i]);
@@ -171,7 +229,9 @@ TEST(Document, YamlReadsBackAsTheSameValues) {
     all["keys"][texts[i]] = i;
   }
   all["scalars"] = {nullptr, true, false, 0, -5, 1.25, 18446744073709551615u};
-  all["empty"] = {{"list", nlohmann::json::array()}, {"map", nlohmann::json::object()}, {"lists", {nlohmann::json::array(), nlohmann::json::array({nlohmann::json::array()})}}};
+  all["empty"] = {{"list", nlohmann::json::array()},
+                  {"map", nlohmann::json::object()},
+                  {"lists", {nlohmann::json::array(), nlohmann::json::array({nlohmann::json::array()})}}};
   const std::string text = yaml(json(all.dump()));
   YAML::Node node;
   ASSERT_NO_THROW(node = YAML::Load(text)) << text;
@@ -202,7 +262,8 @@ TEST(Text, SizesTimesAndTables) {
 }
 
 TEST(Progress, SaysHowMuchHowFastAndHowLong) {
-  EXPECT_EQ(Progress::line("Sending", Progress::Unit::kBytes, 5 << 20, 20 << 20, 5000), "Sending 5.0 MiB of 20.0 MiB (25%), 1.0 MiB/s, 16s left");
+  EXPECT_EQ(Progress::line("Sending", Progress::Unit::kBytes, 5 << 20, 20 << 20, 5000),
+            "Sending 5.0 MiB of 20.0 MiB (25%), 1.0 MiB/s, 16s left");
   EXPECT_EQ(Progress::line("Reading", Progress::Unit::kItems, 900, 0, 3000), "Reading 900, 300/s");
   EXPECT_EQ(Progress::line("Collecting", Progress::Unit::kTime, 0, 0, 4200), "Collecting 4s");
   EXPECT_EQ(Progress::line("Sending", Progress::Unit::kBytes, 10, 10, 0), "Sending 10 B of 10 B (100%), 0 B/s");

@@ -1,7 +1,6 @@
 // Going live as a person drives it: a real st8d, real directories, and st8ctl's exact lines and exit codes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <thread>
@@ -34,7 +33,8 @@ class Rollouts : public testing::Test {
   void add_targets(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
       std::filesystem::create_directories(root(name));
-      cli.ok({"target", "add", name, "--kind", "file", "--spec", "root=" + root(name).string(), "--label", "role=web", "--env", "dev"});
+      cli.ok({"target", "add", name, "--kind", "file", "--spec", "root=" + root(name).string(), "--label", "role=web",
+              "--env", "dev"});
     }
   }
   // Applies a policy and one document; gives the rollout's end.
@@ -43,7 +43,9 @@ class Rollouts : public testing::Test {
     cli.file("c/app/a", "good\n");
     return cli.ok({"apply", "-f", "c", "--author", "ann", "--quiet"});
   }
-  std::string phase(const std::string& id) { return nlohmann::json::parse(cli.ok({"rollout", "get", id, "-o", "json"}))["phase"]; }
+  std::string phase(const std::string& id) {
+    return nlohmann::json::parse(cli.ok({"rollout", "get", id, "-o", "json"}))["phase"];
+  }
   bool reaches(const std::string& id, const std::string& wanted) {
     return eventually([&] {
       const RunResult got = cli.run({"rollout", "get", id, "-o", "json"});
@@ -62,7 +64,8 @@ class Rollouts : public testing::Test {
 
 // Passes as long as the document says so.
 std::string health(const std::filesystem::path& root) {
-  return "health: [{name: good, command: {argv: [grep, -q, good, " + (root / "current/app/a").string() + "]}, interval: 20ms, successes: 1, deadline: 1500ms, when: [after]}]\n";
+  return "health: [{name: good, command: {argv: [grep, -q, good, " + (root / "current/app/a").string() +
+         "]}, interval: 20ms, successes: 1, deadline: 1500ms, when: [after]}]\n";
 }
 
 TEST_F(Rollouts, APlanSaysWhatWouldHappenAndWhy) {
@@ -108,7 +111,8 @@ TEST_F(Rollouts, AFreezeHoldsUntilItIsLifted) {
   begin("");
   ASSERT_TRUE(waits_for("r-1", "the freeze of default to end: black friday"));
   EXPECT_EQ(masked(cli.ok({"rollout", "list"})),
-            "r-1 namespace=default branch=main revision=1 phase=pending targets=0/1 at=<time> waits_for=\"the freeze of default to end: black friday\"\n");
+            "r-1 namespace=default branch=main revision=1 phase=pending targets=0/1 at=<time> waits_for=\"the freeze "
+            "of default to end: black friday\"\n");
   EXPECT_EQ(cli.ok({"rollout", "explain"}),
             "Rollout r-1 takes revision 1 of default/main live. It is pending.\n"
             "0 of 1 targets have it; 0 touched, 0 failed.\n"
@@ -150,7 +154,8 @@ TEST_F(Rollouts, AnApprovalIsForOnePlanAndNotByItsAuthor) {
   // Nothing is approved that may not be what was looked at: not named, the plan is shown and asked about.
   const RunResult unasked = cli.run({"rollout", "approve"});
   EXPECT_EQ(unasked.code, 2);
-  EXPECT_THAT(unasked.err, AllOf(StartsWith("Plan for default/main revision 2, from revision 1\n"), HasSubstr("error: Approve this plan, of rollout r-2? Nobody is there to be asked\n")));
+  EXPECT_THAT(unasked.err, AllOf(StartsWith("Plan for default/main revision 2, from revision 1\n"),
+                                 HasSubstr("error: Approve this plan, of rollout r-2? Nobody is there to be asked\n")));
   const RunResult own = cli.run({"rollout", "approve", "--yes"});
   EXPECT_EQ(own.code, 4);
   EXPECT_THAT(own.err, HasSubstr("cannot approve it"));
@@ -162,7 +167,9 @@ TEST_F(Rollouts, AnApprovalIsForOnePlanAndNotByItsAuthor) {
 
 TEST_F(Rollouts, ACanaryWaitsForAPersonAndGoesOnOrBack) {
   add_targets({"web-1", "web-2", "web-3", "web-4"});
-  begin("strategy: {type: canary, steps: [{setWeight: 25}, {pause: {}}, {setWeight: 50}, {pause: {}}, {setWeight: 100}]}\n");
+  begin(
+      "strategy: {type: canary, steps: [{setWeight: 25}, {pause: {}}, {setWeight: 50}, {pause: {}}, {setWeight: "
+      "100}]}\n");
   ASSERT_TRUE(waits_for("r-1", "promote"));
   EXPECT_EQ(masked(cli.ok({"rollout", "get"})),
             "rollout r-1  default/main revision 1  running\n"
@@ -184,14 +191,17 @@ TEST_F(Rollouts, ACanaryWaitsForAPersonAndGoesOnOrBack) {
   EXPECT_EQ(cli.ok({"rollout", "resume"}), "Resumed rollout r-1.\n");
   ASSERT_TRUE(waits_for("r-1", "promote"));
   EXPECT_EQ(cli.ok({"rollout", "promote"}), "Promoting rollout r-1 past its gate.\n");
-  ASSERT_TRUE(eventually([&] { return nlohmann::json::parse(cli.ok({"rollout", "get", "r-1", "-o", "json"}))["targets_activated"] == 2; }));
+  ASSERT_TRUE(eventually([&] {
+    return nlohmann::json::parse(cli.ok({"rollout", "get", "r-1", "-o", "json"}))["targets_activated"] == 2;
+  }));
   EXPECT_EQ(cli.ok({"rollout", "promote", "--full"}), "Promoting rollout r-1 through all its gates.\n");
   EXPECT_EQ(cli.run({"rollout", "watch", "r-1"}).code, 0);
   // Another, ended by a person: what was touched is put back.
   cli.ok({"apply", "-v", "app/a=other\n"});
   ASSERT_TRUE(waits_for("r-2", "promote"));
   EXPECT_EQ(read_file(root("web-1") / "current/app/a"), "other\n");
-  EXPECT_EQ(cli.ok({"rollout", "abort", "-m", "wrong region"}), "Aborting rollout r-2: every touched target is put back.\n");
+  EXPECT_EQ(cli.ok({"rollout", "abort", "-m", "wrong region"}),
+            "Aborting rollout r-2: every touched target is put back.\n");
   EXPECT_EQ(cli.run({"rollout", "watch", "r-2"}).code, 22);
   EXPECT_EQ(read_file(root("web-1") / "current/app/a"), "good\n");
   EXPECT_EQ(cli.run({"rollout", "abort", "r-2"}).code, 6);
@@ -205,24 +215,30 @@ TEST_F(Rollouts, WaitTellsHowItEndedAndWhatIsLive) {
   ASSERT_TRUE(reaches("r-1", "promoted"));
   const RunResult good = cli.run({"apply", "-v", "app/a=good too\n", "--wait"});
   EXPECT_EQ(good.code, 0) << good.err;
-  EXPECT_THAT(masked(good.out), AllOf(StartsWith("Applied 1 change(s) at revision 2.\nUPDATE app/a\n<time> created revision=2\n"),
-                                      EndsWith("<time> ended outcome=promoted\n"
-                                               "web-1 namespace=default branch=main revision=2 state=promoted since=<time> hash=<hash>\n"
-                                               "web-2 namespace=default branch=main revision=2 state=promoted since=<time> hash=<hash>\n")));
+  EXPECT_THAT(
+      masked(good.out),
+      AllOf(StartsWith("Applied 1 change(s) at revision 2.\nUPDATE app/a\n<time> created revision=2\n"),
+            EndsWith("<time> ended outcome=promoted\n"
+                     "web-1 namespace=default branch=main revision=2 state=promoted since=<time> hash=<hash>\n"
+                     "web-2 namespace=default branch=main revision=2 state=promoted since=<time> hash=<hash>\n")));
   const RunResult bad = cli.run({"apply", "-v", "app/a=bad\n", "--wait", "--deadline", "1m"});
   EXPECT_EQ(bad.code, 20) << bad.out << bad.err;
   EXPECT_THAT(bad.out, HasSubstr(" rollback.started outcome=rolled-back detail=\"target web-1: health: "));
   EXPECT_EQ(read_file(root("web-1") / "current/app/a"), "good too\n");
   EXPECT_FALSE(std::filesystem::exists(root("web-2") / "current/app/b"));
-  EXPECT_THAT(cli.ok({"rollout", "explain", "r-3"}), HasSubstr("The branch went back by revision 4; `st8ctl show 4` shows it.\n"));
+  EXPECT_THAT(cli.ok({"rollout", "explain", "r-3"}),
+              HasSubstr("The branch went back by revision 4; `st8ctl show 4` shows it.\n"));
   // What failed stays out until it is released.
-  EXPECT_THAT(masked(cli.ok({"quarantine", "list"})), StartsWith("app/a write hash=<hash> branch=main rollout=r-3 at=<time> targets=web-1,web-2 reason=\"target web-1: health: "));
+  EXPECT_THAT(masked(cli.ok({"quarantine", "list"})),
+              StartsWith("app/a write hash=<hash> branch=main rollout=r-3 at=<time> targets=web-1,web-2 "
+                         "reason=\"target web-1: health: "));
   EXPECT_EQ(cli.run({"apply", "-v", "app/a=bad\n"}).code, 9);
   const RunResult unknown = cli.run({"quarantine", "release", "apd/a"});
   EXPECT_EQ(unknown.code, 5);
   EXPECT_THAT(unknown.err, HasSubstr("did you mean \"app/a\"?"));
   EXPECT_EQ(cli.ok({"__complete", "--", "quarantine", "release", ""}), "app/a\nr-3\n");
-  EXPECT_EQ(cli.ok({"quarantine", "release", "app/a", "--dry-run"}), "Would release 1 change(s) of app/a from quarantine.\n");
+  EXPECT_EQ(cli.ok({"quarantine", "release", "app/a", "--dry-run"}),
+            "Would release 1 change(s) of app/a from quarantine.\n");
   EXPECT_EQ(cli.ok({"quarantine", "release", "r-3"}), "Released 1 change(s) of r-3 from quarantine.\n");
   EXPECT_EQ(cli.ok({"quarantine", "list"}), "");
   // As a document it is the rollout alone.
@@ -243,25 +259,33 @@ TEST_F(Rollouts, WhatIncompleteMeansAndHowItEnds) {
   add_targets({"web-1", "web-2"});
   // The second target's own check fails until its mark is there.
   write_file(root("web-1") / "ok", "");
-  begin("strategy: {type: sequential}\nmaxFailures: 1\nretry: {attempts: 1}\n"
-        "health: [{name: mark, command: {argv: [test, -e, \"" + (cli.home() / "roots/{{ target.name }}/ok").string() + "\"]}, interval: 20ms, successes: 1, deadline: 1500ms}]\n");
+  begin(
+      "strategy: {type: sequential}\nmaxFailures: 1\nretry: {attempts: 1}\n"
+      "health: [{name: mark, command: {argv: [test, -e, \"" +
+      (cli.home() / "roots/{{ target.name }}/ok").string() +
+      "\"]}, interval: 20ms, successes: 1, deadline: 1500ms}]\n");
   const RunResult watched = cli.run({"rollout", "watch"});
   EXPECT_EQ(watched.code, 24) << watched.out << watched.err;
-  EXPECT_THAT(masked(watched.out), HasSubstr("<time> target.failed target=web-2 detail=\"health: health check \\\"mark\\\" did not pass within "));
+  EXPECT_THAT(
+      masked(watched.out),
+      HasSubstr("<time> target.failed target=web-2 detail=\"health: health check \\\"mark\\\" did not pass within "));
   const std::string tree = masked(cli.ok({"rollout", "get"}));
   EXPECT_THAT(tree, StartsWith("rollout r-1  default/main revision 1  incomplete\n"));
   EXPECT_THAT(tree, HasSubstr("  ✔ wave 1 of 3  batch 1 of 2\n    ✔ web-1  activated\n"));
   EXPECT_THAT(tree, HasSubstr("    ↩ web-2  restored: health: health check \"mark\" did not pass within "));
   const std::string told = cli.ok({"rollout", "explain"});
-  EXPECT_THAT(told, HasSubstr("\nNext:\n  st8ctl rollout retry r-1  tries failed targets again\n  st8ctl rollout abort r-1  puts every touched target back\n"));
+  EXPECT_THAT(told, HasSubstr("\nNext:\n  st8ctl rollout retry r-1  tries failed targets again\n  st8ctl rollout abort "
+                              "r-1  puts every touched target back\n"));
   const nlohmann::json json = nlohmann::json::parse(cli.ok({"rollout", "explain", "-o", "json"}));
   EXPECT_EQ(json["phase"], "incomplete");
   EXPECT_EQ(json["explanation"].back(), "  or apply something better: a new revision takes its place");
   EXPECT_EQ(cli.ok({"rollout", "retry", "--dry-run"}), "Would try the failed targets of rollout r-1 again.\n");
   write_file(root("web-2") / "ok", "");
-  EXPECT_EQ(cli.ok({"rollout", "retry", "-m", "the disk was full"}), "Trying the failed targets of rollout r-1 again.\n");
+  EXPECT_EQ(cli.ok({"rollout", "retry", "-m", "the disk was full"}),
+            "Trying the failed targets of rollout r-1 again.\n");
   EXPECT_EQ(cli.run({"rollout", "watch"}).code, 0);
-  EXPECT_THAT(masked(cli.ok({"rollout", "explain"})), HasSubstr("  <time> target.retried target=web-2 detail=\"the disk was full\" actor=anonymous\n"));
+  EXPECT_THAT(masked(cli.ok({"rollout", "explain"})),
+              HasSubstr("  <time> target.retried target=web-2 detail=\"the disk was full\" actor=anonymous\n"));
 }
 
 TEST_F(Rollouts, ANewerRevisionTakesTheOlderOnesPlace) {
@@ -276,7 +300,8 @@ TEST_F(Rollouts, ANewerRevisionTakesTheOlderOnesPlace) {
   EXPECT_EQ(cli.ok({"rollout", "list", "-o", "name"}), "r-2\nr-1\n");
   EXPECT_EQ(cli.ok({"rollout", "promote", "-m", "looks good"}), "Promoting rollout r-2 past its gate.\n");
   EXPECT_EQ(cli.run({"rollout", "watch"}).code, 0);
-  EXPECT_THAT(masked(cli.ok({"rollout", "get", "--events"})), HasSubstr("<time> promote.asked detail=\"looks good\" actor=anonymous\n"));
+  EXPECT_THAT(masked(cli.ok({"rollout", "get", "--events"})),
+              HasSubstr("<time> promote.asked detail=\"looks good\" actor=anonymous\n"));
 }
 
 TEST_F(Rollouts, BlueGreenPreviewsEverywhereThenSwitches) {
@@ -316,7 +341,8 @@ TEST_F(LoggedRollouts, AWatchOutlivesARestartOfTheServer) {
   const auto told_nothing_new = [&] {
     std::size_t count = 0;
     const std::string log = cli.daemon().log();
-    for (std::size_t at = log.find("\"status\":304"); at != std::string::npos; at = log.find("\"status\":304", at + 1)) ++count;
+    for (std::size_t at = log.find("\"status\":304"); at != std::string::npos; at = log.find("\"status\":304", at + 1))
+      ++count;
     return count;
   };
   RunResult watched;
@@ -327,7 +353,9 @@ TEST_F(LoggedRollouts, AWatchOutlivesARestartOfTheServer) {
   cli.ok({"rollout", "promote"});
   watcher.join();
   EXPECT_EQ(watched.code, 0) << watched.out << watched.err;
-  EXPECT_THAT(watched.err, HasSubstr("rollout r-1 is running and waits for promote; `st8ctl rollout explain r-1` says what can be done\n"));
+  EXPECT_THAT(
+      watched.err,
+      HasSubstr("rollout r-1 is running and waits for promote; `st8ctl rollout explain r-1` says what can be done\n"));
   EXPECT_THAT(watched.out, HasSubstr(" promote.asked actor=anonymous\n"));
 }
 
@@ -412,16 +440,46 @@ TEST_F(Rollouts, EveryCommandSpeaksJsonAndYaml) {
   begin("strategy: {type: canary, steps: [{setWeight: 100}, {pause: {}}]}\n");
   ASSERT_TRUE(waits_for("r-1", "promote"));
   const std::vector<std::vector<std::string>> commands{
-      {"plan"}, {"rollout"}, {"rollout", "list"}, {"rollout", "get"}, {"rollout", "get", "1"}, {"rollout", "explain"}, {"rollout", "pause", "--dry-run"}, {"rollout", "pause"},
-      {"rollout", "resume", "--dry-run"}, {"rollout", "resume"}, {"rollout", "promote", "--dry-run"}, {"rollout", "abort", "--dry-run"}, {"rollout", "promote", "--full"},
-      {"rollout", "watch"}, {"live"}, {"live", "--all"}, {"live", "--at", "1s-ago"}, {"drift"}, {"drift", "--all"}, {"reconcile", "web-1", "--dry-run"}, {"reconcile", "web-1"},
-      {"freeze", "--dry-run"}, {"freeze"}, {"freeze", "list"}, {"unfreeze", "--dry-run"}, {"unfreeze"}, {"quarantine"}, {"quarantine", "list", "--all"}, {"target"}, {"target", "list"},
-      {"target", "show", "web-1"}, {"target", "check"}, {"target", "add", "web-2", "--kind", "file", "--spec", "root=/nowhere", "--dry-run"}, {"target", "remove", "web-1", "--dry-run"},
+      {"plan"},
+      {"rollout"},
+      {"rollout", "list"},
+      {"rollout", "get"},
+      {"rollout", "get", "1"},
+      {"rollout", "explain"},
+      {"rollout", "pause", "--dry-run"},
+      {"rollout", "pause"},
+      {"rollout", "resume", "--dry-run"},
+      {"rollout", "resume"},
+      {"rollout", "promote", "--dry-run"},
+      {"rollout", "abort", "--dry-run"},
+      {"rollout", "promote", "--full"},
+      {"rollout", "watch"},
+      {"live"},
+      {"live", "--all"},
+      {"live", "--at", "1s-ago"},
+      {"drift"},
+      {"drift", "--all"},
+      {"reconcile", "web-1", "--dry-run"},
+      {"reconcile", "web-1"},
+      {"freeze", "--dry-run"},
+      {"freeze"},
+      {"freeze", "list"},
+      {"unfreeze", "--dry-run"},
+      {"unfreeze"},
+      {"quarantine"},
+      {"quarantine", "list", "--all"},
+      {"target"},
+      {"target", "list"},
+      {"target", "show", "web-1"},
+      {"target", "check"},
+      {"target", "add", "web-2", "--kind", "file", "--spec", "root=/nowhere", "--dry-run"},
+      {"target", "remove", "web-1", "--dry-run"},
       {"apply", "-v", "app/a=4", "--dry-run", "--wait"}};
   for (const std::vector<std::string>& words : commands) {
     // Where asking changes something it is asked once: of what is wanted both ways, --dry-run and reads stand for it.
     for (const std::string format : {"json", "yaml"}) {
-      const bool once = words == std::vector<std::string>{"rollout", "pause"} || words == std::vector<std::string>{"rollout", "resume"} || words.back() == "--full" ||
+      const bool once = words == std::vector<std::string>{"rollout", "pause"} ||
+                        words == std::vector<std::string>{"rollout", "resume"} || words.back() == "--full" ||
                         words == std::vector<std::string>{"unfreeze"};
       if (once && format == "yaml") continue;
       std::vector<std::string> whole = words;
@@ -455,7 +513,10 @@ TEST(RolloutsLocally, NothingGoesLiveAndNobodyWaitsForIt) {
   EXPECT_EQ(cli.ok({"get", "a"}), "1");
   const RunResult frozen = cli.run({"freeze"});
   EXPECT_EQ(frozen.code, 11) << frozen.err;
-  EXPECT_THAT(frozen.err, HasSubstr("rollouts are run by st8d, not by a store opened locally\nhint: start st8d over the state directory\n"));
+  EXPECT_THAT(
+      frozen.err,
+      HasSubstr(
+          "rollouts are run by st8d, not by a store opened locally\nhint: start st8d over the state directory\n"));
 }
 
 TEST_F(Rollouts, LiveTellsNowAndThen) {
@@ -464,7 +525,8 @@ TEST_F(Rollouts, LiveTellsNowAndThen) {
   ASSERT_TRUE(reaches("r-1", "promoted"));
   const nlohmann::json first = nlohmann::json::parse(cli.ok({"live", "-o", "json"}))["live"][0];
   EXPECT_EQ(cli.run({"apply", "-v", "app/a=2\n", "--wait"}).code, 0);
-  EXPECT_EQ(masked(cli.ok({"live"})), "web-1 namespace=default branch=main revision=2 state=promoted since=<time> hash=<hash>\n");
+  EXPECT_EQ(masked(cli.ok({"live"})),
+            "web-1 namespace=default branch=main revision=2 state=promoted since=<time> hash=<hash>\n");
   const std::string then = masked(cli.ok({"live", "--at", first["since"].get<std::string>()}));
   EXPECT_THAT(then, StartsWith("web-1 namespace=default branch=main revision=1 "));
   EXPECT_EQ(cli.ok({"live", "--target", "web-1", "-o", "name"}), "web-1\n");
@@ -500,15 +562,19 @@ TEST_F(Rollouts, DriftIsSeenAndPutRight) {
 }
 
 TEST_F(Rollouts, TargetsAreAddedCheckedAndRemoved) {
-  EXPECT_EQ(cli.ok({"target", "add", "web-1", "--kind", "file", "--spec", "root=" + root("web-1").string(), "-l", "role=web", "-l", "zone=1", "--env", "prod", "--criticality", "high", "--dry-run"}),
+  EXPECT_EQ(cli.ok({"target", "add", "web-1", "--kind", "file", "--spec", "root=" + root("web-1").string(), "-l",
+                    "role=web", "-l", "zone=1", "--env", "prod", "--criticality", "high", "--dry-run"}),
             "Would add target web-1.\n");
   EXPECT_EQ(cli.ok({"target", "list"}), "");
-  EXPECT_EQ(cli.ok({"target", "add", "web-1", "--kind", "file", "--spec", "root=" + root("web-1").string(), "-l", "role=web", "-l", "zone=1", "--env", "prod", "--criticality", "high"}),
+  EXPECT_EQ(cli.ok({"target", "add", "web-1", "--kind", "file", "--spec", "root=" + root("web-1").string(), "-l",
+                    "role=web", "-l", "zone=1", "--env", "prod", "--criticality", "high"}),
             "Added target web-1.\n");
   const RunResult twice = cli.run({"target", "add", "web-1", "--kind", "file", "--spec", "root=/elsewhere"});
   EXPECT_EQ(twice.code, 6);
   EXPECT_THAT(twice.err, HasSubstr("the target web-1 exists"));
-  EXPECT_EQ(cli.ok({"target", "add", "web-1", "--replace", "--kind", "file", "--spec", "root=" + root("web-1").string(), "-l", "role=db"}), "Added target web-1.\n");
+  EXPECT_EQ(cli.ok({"target", "add", "web-1", "--replace", "--kind", "file", "--spec", "root=" + root("web-1").string(),
+                    "-l", "role=db"}),
+            "Added target web-1.\n");
   cli.file("two.yaml", "kind: file\nlabels: {role: web}\nspec: {root: " + root("web-2").string() + "}\n");
   EXPECT_EQ(cli.ok({"target", "add", "web-2", "-f", "two.yaml"}), "Added target web-2.\n");
   EXPECT_EQ(cli.ok({"target", "list"}), "web-1 kind=file criticality=medium\nweb-2 kind=file criticality=medium\n");
@@ -519,7 +585,8 @@ TEST_F(Rollouts, TargetsAreAddedCheckedAndRemoved) {
   EXPECT_THAT(asked.out, StartsWith("web-1: bad, nothing is live there\n  "));
   EXPECT_THAT(asked.out, HasSubstr(root("web-1").string()));
   EXPECT_EQ(cli.run({"target", "check", "-o", "name"}).out, "web-1\nweb-2\n");
-  EXPECT_EQ(cli.ok({"target", "check", "--last-seen"}), "web-1: good, nothing is live there\nweb-2: good, nothing is live there\n");
+  EXPECT_EQ(cli.ok({"target", "check", "--last-seen"}),
+            "web-1: good, nothing is live there\nweb-2: good, nothing is live there\n");
   std::filesystem::create_directories(root("web-1"));
   std::filesystem::create_directories(root("web-2"));
   EXPECT_EQ(cli.ok({"target", "check"}), "web-1: good, nothing is live there\nweb-2: good, nothing is live there\n");
@@ -594,19 +661,25 @@ TEST(RolloutView, DurationsAreShort) {
 }
 
 TEST(RolloutView, FitsTheWindowWhateverItsHeight) {
-  nlohmann::json detail = {{"id", "r-1"}, {"phase", "running"}, {"wave", 1}, {"targets", nlohmann::json::array()}, {"events", nlohmann::json::array()}};
+  nlohmann::json detail = {{"id", "r-1"},
+                           {"phase", "running"},
+                           {"wave", 1},
+                           {"targets", nlohmann::json::array()},
+                           {"events", nlohmann::json::array()}};
   nlohmann::json& waves = detail["plan"]["waves"] = nlohmann::json::array();
   for (int wave = 0; wave < 5; ++wave) {
     nlohmann::json names = nlohmann::json::array();
     for (int i = 0; i < 100; ++i) {
       const std::string name = "t-" + std::to_string(wave * 100 + i);
       names.push_back(name);
-      detail["targets"].push_back({{"name", name}, {"stage", wave == 0 ? "activated" : "pending"}, {"failed", wave == 1 && i == 7}});
+      detail["targets"].push_back(
+          {{"name", name}, {"stage", wave == 0 ? "activated" : "pending"}, {"failed", wave == 1 && i == 7}});
     }
     waves.push_back({{"label", "batch"}, {"targets", names}, {"gates", {{{"kind", "delay"}, {"duration", "30s"}}}}});
   }
   detail["events"].push_back({{"sequence", 1}, {"kind", "wave.started"}, {"wave", 1}});
-  detail["events"].push_back({{"sequence", 2}, {"kind", "gate.started"}, {"wave", 1}, {"gate", 0}, {"at", "2026-11-21T10:00:00Z"}});
+  detail["events"].push_back(
+      {{"sequence", 2}, {"kind", "gate.started"}, {"wave", 1}, {"gate", 0}, {"at", "2026-11-21T10:00:00Z"}});
   const auto answer = ctl::parse_answer(detail.dump());
   ASSERT_TRUE(answer);
   const ctl::Output plain(STDOUT_FILENO, ctl::ColorChoice::kNever);
@@ -616,7 +689,8 @@ TEST(RolloutView, FitsTheWindowWhateverItsHeight) {
   EXPECT_LE(counted.size(), 40u);
   std::string text;
   for (const std::string& line : counted) text += line + "\n";
-  EXPECT_THAT(text, HasSubstr("wave 2 of 5  batch: 100 pending\n    ✖ t-107  pending\n    ▶ gate: delay 30s, 20s left\n"));
+  EXPECT_THAT(text,
+              HasSubstr("wave 2 of 5  batch: 100 pending\n    ✖ t-107  pending\n    ▶ gate: delay 30s, 20s left\n"));
   // More is under way than there is room for: failures stay in sight, the rest is counted.
   for (std::size_t i = 100; i < 150; ++i) detail["targets"][i]["running"] = "stage";
   const auto busy = ctl::parse_answer(detail.dump());
@@ -629,7 +703,8 @@ TEST(RolloutView, FitsTheWindowWhateverItsHeight) {
   for (const std::string& line : ctl::rollout_tree(*busy, plain, at, 8)) text += line + "\n";
   EXPECT_THAT(text, HasSubstr("  ✔ 1 wave before it\n"));
   EXPECT_THAT(text, EndsWith("    ▶ gate: delay 30s, 20s left\n  · 3 waves behind it\n"));
-  for (std::size_t rows : {1u, 2u, 3u, 10u}) EXPECT_LE(ctl::rollout_tree(*answer, plain, at, rows).size(), std::max<std::size_t>(rows, 2)) << rows;
+  for (std::size_t rows : {1u, 2u, 3u, 10u})
+    EXPECT_LE(ctl::rollout_tree(*answer, plain, at, rows).size(), std::max<std::size_t>(rows, 2)) << rows;
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include "config/settings.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -5,7 +7,6 @@
 #include "args/parse.h"
 #include "cli/cli_fixture.h"
 #include "config/files.h"
-#include "config/settings.h"
 
 namespace st8::ctl {
 namespace {
@@ -16,8 +17,9 @@ using testing::HasSubstr;
 class SettingsTest : public testing::Test {
  protected:
   void SetUp() override {
-    for (const char* name : {"ST8CTL_SERVER", "ST8CTL_TOKEN", "ST8CTL_LOCAL", "ST8CTL_STATE_DIR", "ST8CTL_TIMEOUT", "ST8CTL_CA_CERT", "ST8CTL_CLIENT_CERT", "ST8CTL_CLIENT_KEY",
-                             "ST8CTL_NAMESPACE", "ST8CTL_BRANCH", "ST8CTL_OUTPUT", "ST8CTL_AUTHOR", "ST8CTL_CONFIG", "XDG_CONFIG_HOME"}) {
+    for (const char* name : {"ST8CTL_SERVER", "ST8CTL_TOKEN", "ST8CTL_LOCAL", "ST8CTL_STATE_DIR", "ST8CTL_TIMEOUT",
+                             "ST8CTL_CA_CERT", "ST8CTL_CLIENT_CERT", "ST8CTL_CLIENT_KEY", "ST8CTL_NAMESPACE",
+                             "ST8CTL_BRANCH", "ST8CTL_OUTPUT", "ST8CTL_AUTHOR", "ST8CTL_CONFIG", "XDG_CONFIG_HOME"}) {
       ::unsetenv(name);
     }
     const char* home = std::getenv("HOME");
@@ -66,7 +68,9 @@ TEST_F(SettingsTest, WithoutAnythingTheBuiltInValuesHold) {
 }
 
 TEST_F(SettingsTest, FlagBeforeEnvironmentBeforeFile) {
-  file("server:\n  url: http://file\n  token: t-file\n  timeout: 7s\ndefaults:\n  namespace: n-file\n  branch: b-file\n");
+  file(
+      "server:\n  url: http://file\n  token: t-file\n  timeout: 7s\ndefaults:\n  namespace: n-file\n  branch: "
+      "b-file\n");
   EXPECT_EQ(good().server, "http://file");
   EXPECT_EQ(good().token, "t-file");
   EXPECT_EQ(good().timeout_ms, 7000);
@@ -129,11 +133,13 @@ TEST_F(SettingsTest, ANamedFileMustExist) {
 }
 
 TEST_F(SettingsTest, LoginKeepsTheRestOfTheFile) {
-  const std::string before = "# mine\ndefaults:\n  namespace: a  # here\nserver:\n  # the old one\n  url: http://old\n  timeout: 5s\n";
+  const std::string before =
+      "# mine\ndefaults:\n  namespace: a  # here\nserver:\n  # the old one\n  url: http://old\n  timeout: 5s\n";
   file(before);
   ASSERT_TRUE(store_login(path(), "https://new:1/", "secret \"\\").has_value());
   EXPECT_EQ(test::read_file(path()),
-            "# mine\ndefaults:\n  namespace: a  # here\nserver:\n  # the old one\n  url: \"https://new:1/\"\n  timeout: 5s\n  token: \"secret \\\"\\\\\"\n");
+            "# mine\ndefaults:\n  namespace: a  # here\nserver:\n  # the old one\n  url: \"https://new:1/\"\n  "
+            "timeout: 5s\n  token: \"secret \\\"\\\\\"\n");
   EXPECT_EQ(good().token, "secret \"\\");
   EXPECT_EQ(good().timeout_ms, 5000);
   struct stat status {};

@@ -1,8 +1,7 @@
 // Terminals, pipes, other commands at the same time.
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -71,7 +70,8 @@ TEST(Pipes, AReaderWhoLeavesEndsTheOutputQuietly) {
   cli.ok({"apply", "-f", "many"});
   RunOptions gone;
   gone.close_out = true;
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{"get"}, {"get", "-o", "json"}, {"diff", "0", "1"}, {"log"}, {"show"}, {"help", "--markdown"}}) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"get"}, {"get", "-o", "json"}, {"diff", "0", "1"}, {"log"}, {"show"}, {"help", "--markdown"}}) {
     const RunResult result = cli.run(words, gone);
     EXPECT_EQ(result.signal, 0) << words[0];
     EXPECT_EQ(result.code, 0) << words[0];
@@ -121,7 +121,9 @@ TEST(Local, AStoreHeldByAnotherIsWaitedForUntilTheTimeout) {
   const Cli cli(Mode::kLocal);
   cli.ok({"apply", "-v", "a=1"});
   // Holds the lock as RocksDB does, until its input ends.
-  const std::string script = "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()";
+  const std::string script =
+      "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); "
+      "sys.stdin.read()";
   int to_child[2];
   ASSERT_EQ(::pipe2(to_child, O_CLOEXEC), 0);
   const std::string out = (cli.home() / "holder.out").string();
@@ -137,7 +139,8 @@ TEST(Local, AStoreHeldByAnotherIsWaitedForUntilTheTimeout) {
   ASSERT_TRUE(eventually([&] { return read_file(out) == "held\n"; }));
   const RunResult timed_out = cli.run({"get", "a", "--timeout", "600ms"});
   EXPECT_EQ(timed_out.code, 11);
-  EXPECT_THAT(timed_out.err, HasSubstr("is held by python3 (process " + std::to_string(holder) + "); waiting for it\n"));
+  EXPECT_THAT(timed_out.err,
+              HasSubstr("is held by python3 (process " + std::to_string(holder) + "); waiting for it\n"));
   EXPECT_THAT(timed_out.err, HasSubstr("did not let go within 600 ms"));
   std::thread release([&] {
     eventually([] { return false; }, std::chrono::milliseconds(200));
@@ -233,7 +236,8 @@ TEST(Watch, ComesBackAfterTheServerDidWithoutMissingAny) {
   RunOptions options;
   options.environment = {{"HOME", cli.home().string()}};
   const std::string out = (cli.home() / "watch.out").string();
-  Program watcher({ST8_BIN_DIR "/st8ctl", "watch", "--server", url, "--after", "1", "-o", "name"}, options, out, (cli.home() / "watch.err").string());
+  Program watcher({ST8_BIN_DIR "/st8ctl", "watch", "--server", url, "--after", "1", "-o", "name"}, options, out,
+                  (cli.home() / "watch.err").string());
   ASSERT_TRUE(eventually([&] { return read_file(out) == "2\n"; })) << read_file(cli.home() / "watch.err");
   daemon->kill();
   // The same port again: taken from the address, as the first one was picked by the system.
@@ -241,7 +245,8 @@ TEST(Watch, ComesBackAfterTheServerDidWithoutMissingAny) {
   ASSERT_TRUE(daemon->wait_ready()) << daemon->log();
   ASSERT_EQ(daemon->url(), url);
   apply("a=3");
-  EXPECT_TRUE(eventually([&] { return read_file(out) == "2\n3\n"; }, std::chrono::seconds(20))) << read_file(out) << read_file(cli.home() / "watch.err");
+  EXPECT_TRUE(eventually([&] { return read_file(out) == "2\n3\n"; }, std::chrono::seconds(20)))
+      << read_file(out) << read_file(cli.home() / "watch.err");
 }
 
 TEST(Watch, APointThatGcHasTakenIsSaid) {

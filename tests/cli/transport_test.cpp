@@ -1,14 +1,13 @@
 // The client's connection against servers that behave, misbehave and vanish.
 #include <arpa/inet.h>
+#include <atomic>
+#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <functional>
 #include <thread>
+#include <unistd.h>
 
 #include "cli/cli_fixture.h"
 #include "client/http_transport.h"
@@ -39,12 +38,13 @@ class Socket {
       text.append(buffer, static_cast<std::size_t>(got));
     }
   }
-  void send(std::string_view text) { EXPECT_EQ(::send(descriptor_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size())); }
+  void send(std::string_view text) {
+    EXPECT_EQ(::send(descriptor_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  }
   // Until the client has gone.
   void drain() {
     char buffer[4096];
-    while (::recv(descriptor_, buffer, sizeof buffer, 0) > 0) {
-    }
+    while (::recv(descriptor_, buffer, sizeof buffer, 0) > 0) {}
   }
   void shut() { ::shutdown(descriptor_, SHUT_RDWR); }
 
@@ -251,7 +251,10 @@ TEST(HttpTransport, AStreamThatFallsSilentIsLost) {
 }
 
 TEST(HttpTransport, SaysWhatIsNoHttp) {
-  ScriptedServer server({[](Socket& socket) { socket.send("SSH-2.0-OpenSSH_9.2\r\n"); socket.drain(); }});
+  ScriptedServer server({[](Socket& socket) {
+    socket.send("SSH-2.0-OpenSSH_9.2\r\n");
+    socket.drain();
+  }});
   const auto response = transport_to(server.url())->send(read_request(), {});
   ASSERT_FALSE(response.has_value());
   EXPECT_THAT(response.error().message, HasSubstr("not HTTP"));
@@ -274,8 +277,10 @@ TEST(Address, ReadsUrls) {
     const char* port;
     const char* base;
   };
-  for (const Case& one : {Case{"http://a", false, "a", "80", ""}, Case{"https://a/", true, "a", "443", ""}, Case{"http://a:8748/base/", false, "a", "8748", "/base"},
-                          Case{"https://[::1]:9", true, "::1", "9", ""}, Case{"http://[fe80::1]/x", false, "fe80::1", "80", "/x"}}) {
+  for (const Case& one :
+       {Case{"http://a", false, "a", "80", ""}, Case{"https://a/", true, "a", "443", ""},
+        Case{"http://a:8748/base/", false, "a", "8748", "/base"}, Case{"https://[::1]:9", true, "::1", "9", ""},
+        Case{"http://[fe80::1]/x", false, "fe80::1", "80", "/x"}}) {
     const Result<Address> address = parse_address(one.url);
     ASSERT_TRUE(address.has_value()) << one.url;
     EXPECT_EQ(address->tls, one.tls) << one.url;
@@ -283,8 +288,9 @@ TEST(Address, ReadsUrls) {
     EXPECT_EQ(address->port, one.port) << one.url;
     EXPECT_EQ(address->base_path, one.base) << one.url;
   }
-  for (const char* url : {"", "a", "a:8748", "ftp://a", "http://", "http://:80", "http://a:", "http://a:0", "http://a:65536", "http://a:x", "http://a b", "http://a\r\nX: y",
-                          "http://u:p@a", "http://a?x", "http://a/#x", "http://[::1", "http://[::1]x", "http://[::1]:"}) {
+  for (const char* url : {"", "a", "a:8748", "ftp://a", "http://", "http://:80", "http://a:", "http://a:0",
+                          "http://a:65536", "http://a:x", "http://a b", "http://a\r\nX: y", "http://u:p@a",
+                          "http://a?x", "http://a/#x", "http://[::1", "http://[::1]x", "http://[::1]:"}) {
     EXPECT_FALSE(parse_address(url).has_value()) << url;
   }
   EXPECT_THAT(parse_address("localhost:8748").error().hint, HasSubstr("http://localhost:8748"));
@@ -294,22 +300,23 @@ TEST(Address, ReadsUrls) {
 class Certificates {
  public:
   explicit Certificates(const std::filesystem::path& directory) : directory_(directory) {
-    run({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path("ca.key"), "-out", path("ca.pem"), "-days", "2", "-subj",
-         "/CN=st8 test CA"});
+    run({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+         path("ca.key"), "-out", path("ca.pem"), "-days", "2", "-subj", "/CN=st8 test CA"});
     issue("server", "IP:127.0.0.1");
     issue("other", "DNS:elsewhere.example");
     issue("client", "DNS:client.example");
-    run({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path("stranger.key"), "-out", path("stranger.pem"), "-days", "2",
-         "-subj", "/CN=a stranger"});
+    run({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+         path("stranger.key"), "-out", path("stranger.pem"), "-days", "2", "-subj", "/CN=a stranger"});
   }
   std::string path(const std::string& name) const { return (directory_ / name).string(); }
 
  private:
   void issue(const std::string& name, const std::string& alternative) {
-    run({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path(name + ".key"), "-out", path(name + ".csr"), "-subj", "/CN=" + name});
+    run({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path(name + ".key"),
+         "-out", path(name + ".csr"), "-subj", "/CN=" + name});
     test::write_file(path(name + ".ext"), "subjectAltName=" + alternative + "\n");
-    run({"x509", "-req", "-in", path(name + ".csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"), "-CAcreateserial", "-out", path(name + ".pem"), "-days", "2", "-extfile",
-         path(name + ".ext")});
+    run({"x509", "-req", "-in", path(name + ".csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"), "-CAcreateserial",
+         "-out", path(name + ".pem"), "-days", "2", "-extfile", path(name + ".ext")});
   }
   void run(std::vector<std::string> words) {
     words.insert(words.begin(), "/usr/bin/openssl");
@@ -322,7 +329,8 @@ class Certificates {
 TEST(Tls, TrustsWhatVerifiesAndNothingElse) {
   const TempDirectory directory;
   const Certificates certificates(directory.path());
-  test::Cli cli(test::Mode::kServer, {"--tls-cert", certificates.path("server.pem"), "--tls-key", certificates.path("server.key")});
+  test::Cli cli(test::Mode::kServer,
+                {"--tls-cert", certificates.path("server.pem"), "--tls-key", certificates.path("server.key")});
   ASSERT_THAT(cli.url(), testing::StartsWith("https://")) << cli.daemon().log();
   const std::vector<std::string> trusting{"--ca-cert", certificates.path("ca.pem")};
   const auto run = [&](std::vector<std::string> words, const std::vector<std::string>& flags) {
@@ -345,7 +353,8 @@ TEST(Tls, TrustsWhatVerifiesAndNothingElse) {
   // The right authority, and another name.
   std::string by_name = cli.url();
   by_name.replace(by_name.find("127.0.0.1"), 9, "localhost");
-  const test::RunResult misnamed = cli.bare({"get", "a", "--server", by_name, "--ca-cert", certificates.path("ca.pem")});
+  const test::RunResult misnamed =
+      cli.bare({"get", "a", "--server", by_name, "--ca-cert", certificates.path("ca.pem")});
   EXPECT_EQ(misnamed.code, 11) << misnamed.err;
   EXPECT_THAT(misnamed.err, HasSubstr("mismatch"));
   // Plain HTTP to it, and HTTPS to who speaks none.
@@ -357,13 +366,23 @@ TEST(Tls, TrustsWhatVerifiesAndNothingElse) {
 TEST(Tls, ShowsAClientCertificateWhereOneIsAsked) {
   const TempDirectory directory;
   const Certificates certificates(directory.path());
-  test::Cli cli(test::Mode::kServer, {"--tls-cert", certificates.path("server.pem"), "--tls-key", certificates.path("server.key"), "--tls-client-ca", certificates.path("ca.pem")});
+  test::Cli cli(test::Mode::kServer, {"--tls-cert", certificates.path("server.pem"), "--tls-key",
+                                      certificates.path("server.key"), "--tls-client-ca", certificates.path("ca.pem")});
   ASSERT_THAT(cli.url(), testing::StartsWith("https://")) << cli.daemon().log();
   const std::string ca = certificates.path("ca.pem");
-  EXPECT_EQ(cli.run({"apply", "-v", "a=1", "--ca-cert", ca, "--client-cert", certificates.path("client.pem"), "--client-key", certificates.path("client.key")}).code, 0);
+  EXPECT_EQ(cli.run({"apply", "-v", "a=1", "--ca-cert", ca, "--client-cert", certificates.path("client.pem"),
+                     "--client-key", certificates.path("client.key")})
+                .code,
+            0);
   EXPECT_NE(cli.run({"get", "a", "--ca-cert", ca}).code, 0);
-  EXPECT_NE(cli.run({"get", "a", "--ca-cert", ca, "--client-cert", certificates.path("stranger.pem"), "--client-key", certificates.path("stranger.key")}).code, 0);
-  EXPECT_EQ(cli.run({"get", "a", "--ca-cert", ca, "--client-cert", certificates.path("client.pem"), "--client-key", certificates.path("stranger.key")}).code, 2);
+  EXPECT_NE(cli.run({"get", "a", "--ca-cert", ca, "--client-cert", certificates.path("stranger.pem"), "--client-key",
+                     certificates.path("stranger.key")})
+                .code,
+            0);
+  EXPECT_EQ(cli.run({"get", "a", "--ca-cert", ca, "--client-cert", certificates.path("client.pem"), "--client-key",
+                     certificates.path("stranger.key")})
+                .code,
+            2);
 }
 
 TEST(Tls, HttpsToAServerWithoutTlsSaysSo) {
