@@ -111,10 +111,15 @@ class RolloutService::Impl {
 
   void branch_moved(BranchId branch) {
     if (options_.passive) return;
-    const std::lock_guard lock(mutex_);
-    moved_.insert(std::move(branch));
-    settled_ = false;
-    wake_.notify_all();
+    bool first = false;
+    {
+      const std::lock_guard lock(mutex_);
+      first = moved_.empty();
+      moved_.insert(std::move(branch));
+      settled_ = false;
+    }
+    // Once for all that move until the thread looks, and without the lock that it would run into: every commit comes here.
+    if (first) wake_.notify_all();
   }
 
   void post_result(RolloutId id, EffectResult result) {
