@@ -195,18 +195,22 @@ Reply live(Call& call, const RolloutService& rollouts) {
     }
     wanted.at = by_time->time;
   }
-  ST8_API_ASSIGN(const std::vector<target::LiveEntry> entries, rollouts.live(wanted));
+  RolloutService::Live live;
+  if (wanted.at) {
+    ST8_API_ASSIGN(live.targets, rollouts.live(wanted));
+  } else {
+    live = rollouts.live_now(wanted);
+  }
   return object([&](JsonWriter& out) {
     out.key("live").begin_array();
-    for (const target::LiveEntry& entry : entries) {
+    for (const target::LiveEntry& entry : live.targets) {
       if (sees(call, entry.entry.name_space, entry.entry.branch)) write_live(out, entry, now);
     }
     out.end_array();
     if (wanted.at || !wanted.target.empty()) return;
     out.key("branches").begin_array();
-    for (const RolloutService::BranchEntry& branch : rollouts.branches()) {
-      const bool asked = (wanted.name_space.empty() || branch.name_space == wanted.name_space) && (wanted.branch.empty() || branch.branch == wanted.branch);
-      if (asked && sees(call, branch.name_space, branch.branch)) write_branch(out, branch, sees_documents(call));
+    for (const RolloutService::BranchEntry& branch : live.branches) {
+      if (sees(call, branch.name_space, branch.branch)) write_branch(out, branch, sees_documents(call));
     }
     out.end_array();
   });

@@ -538,14 +538,21 @@ Result<RolloutDetail> RolloutService::get(RolloutId id) const {
   return detail;
 }
 
-Result<std::vector<LiveEntry>> RolloutService::live(const LiveQuery& query) const {
+namespace {
+bool chosen(const LiveQuery& query, const std::string& name_space, const std::string& branch) {
+  return (query.name_space.empty() || name_space == query.name_space) && (query.branch.empty() || branch == query.branch);
+}
+bool chosen(const LiveQuery& query, const LedgerEntry& entry) {
+  return chosen(query, entry.name_space, entry.branch) && (query.target.empty() || entry.target.str() == query.target);
+}
+}  // namespace
+
+RolloutService::Live RolloutService::live_now(const LiveQuery& query) const {
   const auto published = impl_->coordinator_.published();
   const auto health = impl_->health();
-  std::vector<LiveEntry> entries;
-  const auto wanted = [&](const LedgerEntry& entry) {
-    return (query.name_space.empty() || entry.name_space == query.name_space) && (query.branch.empty() || entry.branch == query.branch) && (query.target.empty() || entry.target.str() == query.target);
-  };
-  const auto add = [&](const LedgerEntry& entry) {
+  Live now;
+  for (const auto& [name, entry] : published->live) {
+    if (!chosen(query, entry)) continue;
     LiveEntry live{entry, {}, entry.promoted ? "promoted" : "activated", std::nullopt};
     if (const auto branch = published->branches.find({entry.name_space, entry.branch}); branch != published->branches.end()) live.desired = branch->second.desired;
     // A look from before this content went live says nothing about it.
@@ -553,19 +560,23 @@ Result<std::vector<LiveEntry>> RolloutService::live(const LiveQuery& query) cons
       live.observed_at = found->second.looked_at;
       if (found->second.state != TargetHealth::State::kInSync) live.state = health_state_name(found->second.state);
     }
-    entries.push_back(std::move(live));
-  };
-  if (!query.at) {
-    for (const auto& [name, entry] : published->live) {
-      if (wanted(entry)) add(entry);
-    }
-    return entries;
+    now.targets.push_back(std::move(live));
   }
+  if (!query.target.empty()) return now;
+  for (const auto& [branch, status] : published->branches) {
+    if (chosen(query, branch.first, branch.second)) now.branches.push_back({branch.first, branch.second, status});
+  }
+  return now;
+}
+
+Result<std::vector<LiveEntry>> RolloutService::live(const LiveQuery& query) const {
+  if (!query.at) return live_now(query).targets;
+  std::vector<LiveEntry> entries;
   // The newest ledger entry of each target that began by then.
   const auto& records = impl_->store_.records();
   std::optional<LedgerEntry> best;
   const auto settle = [&] {
-    if (best && (!best->until || *best->until > *query.at) && wanted(*best)) {
+    if (best && (!best->until || *best->until > *query.at) && chosen(query, *best)) {
       const LedgerEntry entry = *best;
       LiveEntry live{entry, {}, entry.promoted ? "promoted" : "activated", std::nullopt};
       entries.push_back(std::move(live));
@@ -592,22 +603,21 @@ Result<std::vector<LiveEntry>> RolloutService::live(const LiveQuery& query) cons
 
 Result<std::vector<TargetView>> RolloutService::targets() const {
   ST8_ASSIGN(const auto documents, impl_->source_.targets());
-  ST8_ASSIGN(const auto live, this->live({}));
+  std::map<TargetName, LiveEntry> live;
+  for (LiveEntry& entry : live_now({}).targets) live.insert_or_assign(entry.entry.target, entry);
+  std::map<TargetName, RolloutId> holders;
   const auto published = impl_->coordinator_.published();
+  for (const auto& [id, rollout] : published->open) {
+    if (rollout->state.phase == RolloutPhase::kPending) continue;
+    for (const PlannedTarget& planned : rollout->plan->targets) holders[planned.target.name] = id;
+  }
   std::vector<TargetView> views;
   for (const auto& [name, text] : documents) {
     std::vector<DocumentProblem> problems;
     auto target = parse_target(name, text, problems);
     TargetView view{target ? std::move(*target) : Target{name, "", {}, Criticality::kMedium, "", text}, std::nullopt, {}, std::move(problems)};
-    for (const LiveEntry& entry : live) {
-      if (entry.entry.target == name) view.live = entry;
-    }
-    for (const auto& [id, rollout] : published->open) {
-      if (rollout->state.phase == RolloutPhase::kPending) continue;
-      for (const PlannedTarget& planned : rollout->plan->targets) {
-        if (planned.target.name == name) view.held_by = id;
-      }
-    }
+    if (const auto found = live.find(name); found != live.end()) view.live = found->second;
+    if (const auto holder = holders.find(name); holder != holders.end()) view.held_by = holder->second;
     views.push_back(std::move(view));
   }
   return views;

@@ -181,6 +181,12 @@ class RolloutService final : public state::OperationListener, public state::Comm
     BranchStatus status;
   };
   std::vector<BranchEntry> branches() const;
+  // What is live now and what each branch wants, as they were at one instant.
+  struct Live {
+    std::vector<LiveEntry> targets;
+    std::vector<BranchEntry> branches;
+  };
+  Live live_now(const LiveQuery& query) const;  // `query.at` is not looked at; a query by target has no branches.
   // The newest look at each live target.
   std::vector<std::pair<TargetName, TargetHealth>> health() const;
   // Asks targets, a few at once, whether they can be reached and would take content; changes nothing. In the order of `names`.
