@@ -48,7 +48,8 @@ std::string decimal(const std::string& digits) {
 
 std::string gate_text(const JsonValue& gate) {
   const std::string kind = field(gate, "kind");
-  return kind == "pause" ? "pause until promoted" : kind + " " + field(gate, "duration");
+  if (kind == "pause") return "pause until promoted";
+  return kind + (field(gate, "name").empty() ? "" : " \"" + field(gate, "name") + "\"") + " " + field(gate, "duration");
 }
 
 void add_changes(const JsonValue& target, const std::string& indent, const Output& output, Lines& lines) {

@@ -601,6 +601,7 @@ void write_plan(JsonWriter& out, const target::Plan& plan, bool documents) {
     out.end_array().key("gates").begin_array();
     for (const target::Gate& gate : wave.gates) {
       out.begin_object().field("kind", target::gate_kind_name(gate.kind));
+      if (gate.kind == target::Gate::Kind::kAnalysis) out.field("name", plan.policy.strategy.analyses[gate.analysis].reading.name);
       if (gate.kind != target::Gate::Kind::kPause) out.field("duration", target::format_duration(gate.duration));
       out.end_object();
     }

@@ -51,14 +51,21 @@ class RolloutCrash {
     Json system = Json::array();
     for (const TargetOnDisk& target : targets_) system.push_back({{"key", "targets/" + target.name + ".yaml"}, {"content", target.document}});
     ASSERT_EQ(post({{"scope", {{"namespace", "st8/system"}}}, {"documents", system}}), 200);
-    // Both files are of one version: `good N` is well, `bad N` is not.
-    const std::string policy =
-        "branches: [main]\ntargets: {labels: {role: web}}\ndocuments: [{match: 'app/**', to: app/}]\n"
-        "strategy: {type: rolling, batchSize: " + std::to_string(kWave) + "}\nretry: {attempts: 3, delay: 10ms}\n"
-        "health:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q good \"" + roots() + "$ST8_TARGET/current/app/a\"']}\n"
-        "    interval: 10ms\n    successes: 1\n    failures: 100\n    deadline: 300ms\n";
-    ASSERT_EQ(post({{"scope", {{"namespace", "shop"}}}, {"documents", {{{"key", ".st8/rollout.yaml"}, {"content", policy}}}}}), 200);
+    // Both files are of one version: `good N` is well, `bad N` is not. The first must go live however busy the machine is; later a good one may be
+    // taken for a bad one, and goes back.
+    const auto policy = [&](const std::string& deadline) {
+      return "branches: [main]\ntargets: {labels: {role: web}}\ndocuments: [{match: 'app/**', to: app/}]\n"
+             "strategy: {type: rolling, batchSize: " + std::to_string(kWave) + "}\nretry: {attempts: 3, delay: 10ms}\n"
+             "health:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q good \"" + roots() + "$ST8_TARGET/current/app/a\"']}\n"
+             "    interval: 10ms\n    successes: 1\n    failures: 100\n    deadline: " + deadline + "\n";
+    };
+    const auto set_policy = [&](const std::string& deadline) {
+      return post({{"scope", {{"namespace", "shop"}}}, {"documents", {{{"key", ".st8/rollout.yaml"}, {"content", policy(deadline)}}}}});
+    };
+    ASSERT_EQ(set_policy("30s"), 200);
     ASSERT_EQ(change(true), 200);
+    ASSERT_NO_FATAL_FAILURE(expect_settled());
+    ASSERT_EQ(set_policy("300ms"), 200);
     ASSERT_NO_FATAL_FAILURE(expect_settled());
   }
 

@@ -43,7 +43,7 @@ class Fleet {
   std::string policy(const std::string& more = {}) const {
     return "branches: [main]\ntargets: {labels: {role: web}}\ndocuments: [{match: 'app/**', to: app/}]\nstrategy: {type: rolling, batchSize: 25%}\n"
            "retry: {attempts: 2, delay: 10ms}\nhealth:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q good \"" +
-           (cli_.work() / "live").string() + "/$ST8_TARGET/current/app/value\"']}\n    interval: 10ms\n    successes: 1\n    failures: 100\n    deadline: 500ms\n" + more;
+           (cli_.work() / "live").string() + "/$ST8_TARGET/current/app/value\"']}\n    interval: 10ms\n    successes: 1\n    failures: 100\n    deadline: 5s\n" + more;
   }
   // The namespace with its policy and a good value, live on all.
   void open_shop(const std::string& more_policy = {}) {

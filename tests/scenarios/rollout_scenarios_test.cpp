@@ -53,6 +53,36 @@ TEST_F(Rollouts, OneOfEightThatWasSilentlySkippedKeepsTheRolloutFromCompletion) 
   for (const auto& entry : live["live"]) EXPECT_NE(entry["state"], "promoted") << entry.dump();
 }
 
+// Each target looks well by itself; what goes wrong shows in the whole.
+TEST_F(Rollouts, ACanaryGoesOnOrBackByWhatItsAnalysisReads) {
+  fleet.add_targets();
+  const std::string readings = (fleet.cli().work() / "readings").string();
+  // A reading fails when the error rate is high, which a file stands for; each leaves a line.
+  fleet.cli().file("rate.sh", "#!/bin/sh\necho \"$ST8_NAMESPACE $ST8_BRANCH $ST8_REVISION\" >>" + readings + "\ntest ! -e " + (fleet.cli().work() / "errors").string() + "\n");
+  std::filesystem::permissions(fleet.cli().work() / "rate.sh", std::filesystem::perms::owner_all);
+  const std::string policy = "branches: [main]\ntargets: {labels: {role: web}}\ndocuments: [{match: 'app/**', to: app/}]\nstrategy:\n  type: canary\n  steps:\n    - setWeight: 25\n"
+                             "    - analysis: {name: errors, command: {argv: [" + (fleet.cli().work() / "rate.sh").string() + "]}, interval: 5ms, count: 4, failureLimit: 1}\n";
+  fleet.cli().ok({"apply", "-v", ".st8/rollout.yaml=" + policy, "-v", "app/value=1"}, Fleet::shop());
+  ASSERT_EQ(fleet.ended("r-1")["phase"], "promoted") << fleet.get("/v1/rollouts/r-1").dump(1);
+  EXPECT_EQ(fleet.values(), (Values{{"1", 8}}));
+  EXPECT_EQ(read_file(readings), "shop main 1\nshop main 1\nshop main 1\nshop main 1\n");
+
+  fleet.cli().file("errors", "many");
+  fleet.cli().ok({"apply", "-v", "app/value=2"}, Fleet::shop());
+  const auto rollout = fleet.ended("r-2");
+  EXPECT_EQ(rollout["phase"], "rolled-back");
+  EXPECT_THAT(rollout["reason"].get<std::string>(), HasSubstr("analysis \"errors\": 2 of 2 readings failed, where 1 may")) << rollout.dump(1);
+  EXPECT_EQ(rollout["targets_touched"], 2);
+  EXPECT_EQ(fleet.values(), (Values{{"1", 8}}));
+  EXPECT_THAT(fleet.cli().ok({"rollout", "get", "r-2"}, Fleet::shop()), HasSubstr("analysis \"errors\" 15ms")) << "who looks at it sees the gate";
+
+  // What failed is over; another value passes.
+  std::filesystem::remove(fleet.cli().work() / "errors");
+  fleet.cli().ok({"apply", "-v", "app/value=3"}, Fleet::shop());
+  EXPECT_EQ(fleet.ended("r-4")["phase"], "promoted") << fleet.get("/v1/rollouts?namespace=shop").dump(1);
+  EXPECT_EQ(fleet.values(), (Values{{"3", 8}}));
+}
+
 TEST_F(Rollouts, AQuarantinedChangeIsRefusedByWhicheverRoadItComesBack) {
   fleet.add_targets();
   ASSERT_NO_FATAL_FAILURE(fleet.open_shop());

@@ -320,8 +320,8 @@ tokens:
   };
   apply("st8/system", "targets/web-1.yaml", "kind: file\nlabels: {zone: a}\nspec: {root: " + (directory.path() / "web-1").string() + "}\n");
   apply("shop", ".st8/rollout.yaml", "nonsense: 1\n", 422);
-  apply("shop", ".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-1]}\napproval: {required: true}\nstrategy: {type: rolling, batchSize: 1, batchDelay: 1ms}\n"
-        "health: [{name: fine, command: {argv: [/bin/sh, -c, '! grep -q bad " + (directory.path() / "web-1/current/a").string() + "']}, interval: 5ms, deadline: 200ms}]\n"
+  apply("shop", ".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-1]}\napproval: {required: true}\nstrategy: {type: canary, steps: [{analysis: {command: {argv: [/bin/true]}, count: 1}}, {setWeight: 100}]}\n"
+        "health: [{name: fine, command: {argv: [/bin/sh, -c, '! grep -q bad " + (directory.path() / "web-1/current/a").string() + "']}, interval: 5ms, deadline: 2s}]\n"
         "steps: [{name: hello, type: echo, params: {message: hello}}]\n");
   ASSERT_TRUE(st8::test::eventually([&] { return server.get("/v1/rollouts").json["rollouts"].size() == 1; }));
   get("/v1/rollouts?limit=1");

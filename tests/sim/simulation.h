@@ -218,7 +218,12 @@ class Simulation final : public Source, public EffectRunner {
       case 0: break;
       case 1: policy += "strategy: {type: sequential}\n"; break;
       case 2: policy += "strategy: {type: rolling, batchSize: " + std::to_string(1 + random_.below(3)) + ", batchDelay: 2s, maxParallel: 2}\n"; break;
-      case 3: policy += "strategy: {type: canary, steps: [{setWeight: 20}, {pause: {duration: 5s}}, {setWeight: 60}, {pause: {}}]}\n"; break;
+      case 3: {
+        const bool analysis = random_.chance(50);
+        policy += "strategy: {type: canary, steps: [{setWeight: 20}, " +
+                  std::string(analysis ? "{analysis: {tcp: {host: h, port: 1}, interval: 1s, count: 4, failureLimit: 1}}" : "{pause: {duration: 5s}}") + ", {setWeight: 60}, {pause: {}}]}\n";
+        break;
+      }
       case 4: policy += "strategy: {type: blue-green, scaleDownDelay: 5s}\n"; break;
     }
     policy += "maxFailures: " + std::to_string(random_.below(3)) + "\n";
@@ -328,6 +333,11 @@ class Simulation final : public Source, public EffectRunner {
       result.revision = appended->first;
       result.output = appended->second;
       if (random_.chance(fault_percent_)) return failed(ErrorCode::kOutcomeUnknown, "the answer was lost");
+      return result;
+    }
+    if (effect.kind == Effect::Kind::kMeasure) {
+      if (order.cancelled && order.cancelled->load()) return failed(ErrorCode::kUnavailable, "cancelled");
+      if (bad_revision(order.plan->revision.value) || random_.chance(fault_percent_)) return failed(ErrorCode::kUnavailable, "the error rate is high");
       return result;
     }
     SimTarget& target = targets_.at(order.plan->targets[effect.target].target.name);

@@ -100,6 +100,34 @@ TEST(PolicyDocument, NoBytesMakeItThrowOrHang) {
   EXPECT_FALSE(problems_of("\xff\xfe\x00zz").empty());
 }
 
+TEST(PolicyDocument, AnAnalysisIsAStepOfACanary) {
+  const std::string head = "branches: [main]\ntargets: {names: [a]}\nstrategy: {type: canary, steps: [{setWeight: 10}, ";
+  std::vector<DocumentProblem> problems;
+  const auto policy = parse_policy(head + "{analysis: {name: errors, http: {url: 'http://127.0.0.1:9/rate', contains: ok}, interval: 5s, initialDelay: 1m, count: 12, failureLimit: 2}}, "
+                                          "{analysis: {command: {argv: [/bin/true]}}}]}\n", problems);
+  ASSERT_TRUE(policy) << problems.front().str();
+  ASSERT_EQ(policy->strategy.analyses.size(), 2u);
+  const Analysis& first = policy->strategy.analyses[0];
+  EXPECT_EQ(first.reading.name, "errors");
+  EXPECT_EQ(first.reading.interval, Millis{5'000});
+  EXPECT_EQ(first.initial_delay, Millis{60'000});
+  EXPECT_EQ(first.count, 12u);
+  EXPECT_EQ(first.failure_limit, 2u);
+  EXPECT_EQ(policy->strategy.analyses[1].reading.name, "analysis-2");
+  EXPECT_EQ(policy->strategy.steps[2].kind, CanaryStep::Kind::kAnalysis);
+  EXPECT_EQ(policy->strategy.steps[2].analysis, 1u);
+
+  const auto refused = [&](const std::string& step) { return problems_of(head + step + "]}\n"); };
+  EXPECT_THAT(refused("{analysis: {}}"), Contains(HasSubstr("an analysis is one of http, tcp and command")));
+  EXPECT_THAT(refused("{analysis: {tcp: {host: a, port: 1}, command: {argv: [x]}}}"), Contains(HasSubstr("one of http, tcp and command")));
+  EXPECT_THAT(refused("{analysis: {command: {argv: [x]}, count: 3, failureLimit: 3}}"), Contains(HasSubstr("would bear 3 failed readings of 3")));
+  EXPECT_THAT(refused("{analysis: {command: {argv: [x]}, count: 0}}"), Contains(HasSubstr("count")));
+  EXPECT_THAT(refused("{analysis: {command: {argv: [x]}, successes: 3}}"), Contains(HasSubstr("unknown field")));
+  EXPECT_THAT(refused("{analysis: {http: {url: 'http://{{ target.labels.host }}/'}}}"), Contains(HasSubstr("of no target")));
+  EXPECT_THAT(refused("{analysis: {name: x, command: {argv: [x]}}}, {analysis: {name: x, command: {argv: [y]}}}"), Contains(HasSubstr("is taken by another analysis")));
+  EXPECT_THAT(refused("{analysis: {command: {argv: [x]}}, setWeight: 20}"), Contains(HasSubstr("one of setWeight, pause and analysis")));
+}
+
 TEST(PolicyDocument, NamesTheNearestTarget) {
   const std::string text = "branches: [main]\ntargets:\n  names:\n    - web-1\n    - wbe-2\n";
   std::vector<DocumentProblem> problems;

@@ -120,6 +120,8 @@ planExpiry: 1h30m
                                   "branches: [main]\ntargets: {labels: {role: web, zone: [a, b], port: 80}}\n"};
   for (const char* strategy : {"{type: parallel, maxParallel: 4}", "{type: sequential, batchDelay: 1s}", "{type: rolling, batchSize: 25%, batchDelay: 1s}", "{type: rolling, batchSize: 3}",
                                "{type: canary, steps: [{setWeight: 10}, {pause: {}}, {pause: }, {setWeight: 50}, {pause: {duration: 10m}}]}",
+                               "{type: canary, steps: [{setWeight: 10}, {analysis: {name: errors, http: {url: 'http://127.0.0.1:1/', expectStatus: 204, contains: ok}, interval: 5s, timeout: 1s, "
+                               "initialDelay: 1m, count: 12, failureLimit: 2}}, {analysis: {tcp: {host: localhost, port: 80}}}, {analysis: {command: {argv: [/bin/true], expectExit: 1}}}]}",
                                "{type: blue-green, autoPromotion: false, autoPromotionDelay: 1s, scaleDownDelay: 1m}"}) {
     all.push_back(begin + "strategy: " + strategy + "\n");
   }
@@ -346,8 +348,10 @@ TEST(Schema, TellsTheDefaultsThatTheParserTakes) {
   in_list("dependsOn", "namespace: a", root["properties"]["dependsOn"]["items"]["properties"]);
   in_list("health", "tcp: {host: a, port: 1}", root["$defs"]["health"]["properties"]);
   in_list("steps", "name: a, type: echo, params: {message: x}", root["$defs"]["step"]["properties"]);
-  compare(least + "health: [{http: {url: \"http://x/\", ", root["$defs"]["health"]["properties"]["http"]["properties"], "}}]\n", least + "health: [{http: {url: \"http://x/\"}}]\n");
-  compare(least + "health: [{command: {argv: [x], ", root["$defs"]["health"]["properties"]["command"]["properties"], "}}]\n", least + "health: [{command: {argv: [x]}}]\n");
+  compare(least + "health: [{http: {url: \"http://x/\", ", root["$defs"]["httpReading"]["properties"], "}}]\n", least + "health: [{http: {url: \"http://x/\"}}]\n");
+  compare(least + "health: [{command: {argv: [x], ", root["$defs"]["commandReading"]["properties"], "}}]\n", least + "health: [{command: {argv: [x]}}]\n");
+  const std::string canary = least + "strategy: {type: canary, steps: [{setWeight: 10}, {analysis: {command: {argv: [x]}";
+  compare(canary + ", ", root["$defs"]["analysis"]["properties"], "}}]}\n", canary + "}}]}\n");
   Json strategy = root["$defs"]["strategy"]["properties"];
   EXPECT_EQ(policy_of(least + "strategy: {type: " + strategy["type"]["default"].get<std::string>() + "}\n"), policy_of(least));
   const auto of_strategy = [&](const std::string& type, std::initializer_list<const char*> fields) {

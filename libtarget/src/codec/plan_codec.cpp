@@ -60,7 +60,10 @@ Json body(const Plan& plan) {
   Json& waves = json["waves"] = Json::array();
   for (const Wave& wave : plan.waves) {
     Json gates = Json::array();
-    for (const Gate& gate : wave.gates) gates.push_back({{"kind", gate_kind_name(gate.kind)}, {"duration_ms", gate.duration.count()}});
+    for (const Gate& gate : wave.gates) {
+      gates.push_back({{"kind", gate_kind_name(gate.kind)}, {"duration_ms", gate.duration.count()}});
+      if (gate.kind == Gate::Kind::kAnalysis) gates.back()["analysis"] = gate.analysis;
+    }
     waves.push_back({{"label", wave.label}, {"targets", wave.targets}, {"gates", std::move(gates)}, {"weight", wave.weight}});
   }
   Json& delta = json["delta"] = Json::array();
@@ -82,7 +85,7 @@ std::string_view op_kind_name(OpKind kind) {
   return kNames[static_cast<std::size_t>(kind)];
 }
 std::string_view gate_kind_name(Gate::Kind kind) {
-  constexpr std::string_view kNames[] = {"delay", "pause", "bake"};
+  constexpr std::string_view kNames[] = {"delay", "pause", "bake", "analysis"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -183,8 +186,11 @@ Result<Plan> decode_plan(std::string_view bytes) {
       }
       for (const Json& gate : item.at("gates")) {
         const std::string kind = gate.at("kind").get<std::string>();
-        wave.gates.push_back({kind == "delay" ? Gate::Kind::kDelay : kind == "pause" ? Gate::Kind::kPause : Gate::Kind::kBake,
+        wave.gates.push_back({kind == "delay" ? Gate::Kind::kDelay : kind == "pause" ? Gate::Kind::kPause : kind == "bake" ? Gate::Kind::kBake : Gate::Kind::kAnalysis,
                               Millis{gate.at("duration_ms").get<std::int64_t>()}});
+        if (wave.gates.back().kind != Gate::Kind::kAnalysis) continue;
+        wave.gates.back().analysis = gate.at("analysis").get<std::uint32_t>();
+        if (wave.gates.back().analysis >= plan.policy.strategy.analyses.size()) return fail(ErrorCode::kCorrupt, "a gate of the plan names an analysis that its policy does not have", "");
       }
       plan.waves.push_back(std::move(wave));
     }

@@ -106,6 +106,75 @@ void read_amount(const Value& value, Amount& out) {
   out = amount;
 }
 
+// How one reading is taken: by http, tcp or command.
+void read_probe(Context& context, Map& map, const Value& item, HealthCheck& check, std::string_view noun) {
+  const auto http = map.take("http");
+  const auto tcp = map.take("tcp");
+  const auto command = map.take("command");
+  if (map.valid() && (http.has_value() ? 1 : 0) + (tcp.has_value() ? 1 : 0) + (command.has_value() ? 1 : 0) != 1) {
+    item.problem(std::string(noun) + " is one of http, tcp and command");
+  } else if (http) {
+    Map fields(context, *http);
+    if (const auto url = fields.require("url")) {
+      if (auto text = url->text()) check.url = std::move(*text);
+      if (!check.url.starts_with("http://")) url->problem("must begin with http://");
+    }
+    if (const auto status = fields.take("expectStatus")) {
+      check.expect_status.clear();
+      const std::vector<Value> values = status->is_sequence() ? status->items() : std::vector<Value>{*status};
+      for (const Value& one : values) {
+        if (const auto number = one.integer(100, 599)) check.expect_status.push_back(static_cast<std::uint32_t>(*number));
+      }
+    }
+    fields.text("contains", check.contains);
+    fields.finish();
+  } else if (tcp) {
+    check.kind = HealthKind::kTcp;
+    Map fields(context, *tcp);
+    if (const auto host = fields.require("host")) {
+      if (auto text = host->text()) check.host = std::move(*text);
+    }
+    if (const auto port = fields.require("port")) {
+      if (auto text = port->text()) check.port = std::move(*text);
+      if (check.port.find("{{") == std::string::npos) (void)port->integer(1, 65'535);
+    }
+    fields.finish();
+  } else if (command) {
+    check.kind = HealthKind::kCommand;
+    Map fields(context, *command);
+    if (const auto argv = fields.require("argv")) {
+      check.argv = argv->texts();
+      if (check.argv.empty()) argv->problem("names no program");
+    }
+    fields.integer("expectExit", check.expect_exit, 0, 255);
+    fields.finish();
+  }
+}
+
+void read_analysis(Context& context, const Value& value, Strategy& out) {
+  Map map(context, value);
+  Analysis analysis;
+  HealthCheck& reading = analysis.reading;
+  reading.interval = Millis{10'000};
+  map.text("name", reading.name);
+  read_probe(context, map, value, reading, "an analysis");
+  map.duration("interval", reading.interval);
+  map.duration("timeout", reading.timeout);
+  map.duration("initialDelay", analysis.initial_delay);
+  map.integer("count", analysis.count, 1, 10'000);
+  map.integer("failureLimit", analysis.failure_limit, 0, 10'000);
+  map.finish();
+  if (analysis.failure_limit >= analysis.count) value.problem("would bear " + std::to_string(analysis.failure_limit) + " failed readings of " + std::to_string(analysis.count), "failureLimit is less than count");
+  for (const std::string* text : {&reading.url, &reading.host, &reading.port}) {
+    if (text->find("{{") != std::string::npos) value.problem("is of the whole and of no target, so {{ }} stands for nothing", "write the address as it is");
+  }
+  if (reading.name.empty()) reading.name = "analysis-" + std::to_string(out.analyses.size() + 1);
+  for (const Analysis& other : out.analyses) {
+    if (other.reading.name == reading.name) value.problem("the name \"" + reading.name + "\" is taken by another analysis");
+  }
+  out.analyses.push_back(std::move(analysis));
+}
+
 void read_strategy(Context& context, const Value& value, Strategy& out) {
   Map map(context, value);
   bool known = false;
@@ -136,10 +205,11 @@ void read_strategy(Context& context, const Value& value, Strategy& out) {
       CanaryStep step;
       const auto weight = step_map.take("setWeight");
       const auto pause = step_map.take("pause");
+      const auto analysis = step_map.take("analysis");
       step_map.finish();
       if (!step_map.valid()) continue;
-      if (weight.has_value() == pause.has_value()) {
-        item.problem("a step is either setWeight or pause");
+      if ((weight ? 1 : 0) + (pause ? 1 : 0) + (analysis ? 1 : 0) != 1) {
+        item.problem("a step is one of setWeight, pause and analysis");
         continue;
       }
       if (weight) {
@@ -148,6 +218,10 @@ void read_strategy(Context& context, const Value& value, Strategy& out) {
           if (step.weight < last) weight->problem("is less than the weight before it, " + std::to_string(last));
           last = step.weight;
         }
+      } else if (analysis) {
+        step.kind = CanaryStep::Kind::kAnalysis;
+        step.analysis = static_cast<std::uint32_t>(out.analyses.size());
+        read_analysis(context, *analysis, out);
       } else {
         step.kind = CanaryStep::Kind::kPause;
         if (!pause->is_null()) {
@@ -181,47 +255,7 @@ void read_health(Context& context, const Value& value, std::vector<HealthCheck>&
     Map map(context, item);
     HealthCheck check;
     map.text("name", check.name);
-    const auto http = map.take("http");
-    const auto tcp = map.take("tcp");
-    const auto command = map.take("command");
-    if (map.valid() && (http.has_value() ? 1 : 0) + (tcp.has_value() ? 1 : 0) + (command.has_value() ? 1 : 0) != 1) {
-      item.problem("a health check is one of http, tcp and command");
-    } else if (http) {
-      Map fields(context, *http);
-      if (const auto url = fields.require("url")) {
-        if (auto text = url->text()) check.url = std::move(*text);
-        if (!check.url.starts_with("http://")) url->problem("must begin with http://");
-      }
-      if (const auto status = fields.take("expectStatus")) {
-        check.expect_status.clear();
-        const std::vector<Value> values = status->is_sequence() ? status->items() : std::vector<Value>{*status};
-        for (const Value& one : values) {
-          if (const auto number = one.integer(100, 599)) check.expect_status.push_back(static_cast<std::uint32_t>(*number));
-        }
-      }
-      fields.text("contains", check.contains);
-      fields.finish();
-    } else if (tcp) {
-      check.kind = HealthKind::kTcp;
-      Map fields(context, *tcp);
-      if (const auto host = fields.require("host")) {
-        if (auto text = host->text()) check.host = std::move(*text);
-      }
-      if (const auto port = fields.require("port")) {
-        if (auto text = port->text()) check.port = std::move(*text);
-        if (check.port.find("{{") == std::string::npos) (void)port->integer(1, 65'535);
-      }
-      fields.finish();
-    } else if (command) {
-      check.kind = HealthKind::kCommand;
-      Map fields(context, *command);
-      if (const auto argv = fields.require("argv")) {
-        check.argv = argv->texts();
-        if (check.argv.empty()) argv->problem("names no program");
-      }
-      fields.integer("expectExit", check.expect_exit, 0, 255);
-      fields.finish();
-    }
+    read_probe(context, map, item, check, "a health check");
     if (check.name.empty()) {
       check.name = (check.kind == HealthKind::kHttp ? "http" : check.kind == HealthKind::kTcp ? "tcp" : "command");
       check.name += "-" + std::to_string(out.size() + 1);

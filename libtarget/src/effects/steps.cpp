@@ -183,11 +183,14 @@ void forget_step(const StepSpec& step, const StepContext& context) {
   if (const auto place = place_of(*path)) static_cast<void>(place->first.remove_file(kept_name(step, context)));
 }
 
-Status probe(const CallContext& call, const HealthCheck& check, const Target& target) {
+namespace {
+
+// `check` with all its texts filled in.
+Status read(const CallContext& call, const HealthCheck& check, std::vector<std::pair<std::string, std::string>> environment) {
   switch (check.kind) {
     case HealthKind::kHttp: {
       HttpOrder order;
-      ST8_ASSIGN(order.url, filled(check.url, target));
+      order.url = check.url;
       ST8_ASSIGN(const HttpAnswer answer, http_request(call, order));
       if (std::find(check.expect_status.begin(), check.expect_status.end(), static_cast<std::uint32_t>(answer.status)) == check.expect_status.end()) {
         return fail(ErrorCode::kUnavailable, order.url + " answered " + std::to_string(answer.status), "");
@@ -195,18 +198,12 @@ Status probe(const CallContext& call, const HealthCheck& check, const Target& ta
       if (!check.contains.empty() && answer.body.find(check.contains) == std::string::npos) return fail(ErrorCode::kUnavailable, order.url + " answered without the expected text", "");
       return {};
     }
-    case HealthKind::kTcp: {
-      ST8_ASSIGN(const std::string host, filled(check.host, target));
-      ST8_ASSIGN(const std::string port, filled(check.port, target));
-      return tcp_connect(call, host, port);
-    }
+    case HealthKind::kTcp:
+      return tcp_connect(call, check.host, check.port);
     case HealthKind::kCommand: {
       ProcessOrder order;
-      for (const std::string& argument : check.argv) {
-        ST8_ASSIGN(std::string text, filled(argument, target));
-        order.argv.push_back(std::move(text));
-      }
-      order.environment = {{"ST8_TARGET", target.name.str()}};
+      order.argv = check.argv;
+      order.environment = std::move(environment);
       ST8_ASSIGN(const ProcessEnd end, run_process(call, order));
       if (end.exit_code != check.expect_exit) {
         return fail(ErrorCode::kUnavailable, check.argv.front() + " ended with " + std::to_string(end.exit_code) + " instead of " + std::to_string(check.expect_exit), "");
@@ -215,6 +212,24 @@ Status probe(const CallContext& call, const HealthCheck& check, const Target& ta
     }
   }
   return fail(ErrorCode::kInternal, "no such health check", "");
+}
+
+}  // namespace
+
+Status probe(const CallContext& call, const HealthCheck& check, const Target& target) {
+  HealthCheck own = check;
+  for (std::string* text : {&own.url, &own.host, &own.port}) {
+    ST8_ASSIGN(*text, filled(*text, target));
+  }
+  for (std::string& argument : own.argv) {
+    ST8_ASSIGN(argument, filled(argument, target));
+  }
+  return read(call, own, {{"ST8_TARGET", target.name.str()}});
+}
+
+Status measure(const CallContext& call, const Analysis& analysis, const Plan& plan) {
+  return read(call, analysis.reading,
+              {{"ST8_NAMESPACE", plan.name_space.str()}, {"ST8_BRANCH", plan.branch.str()}, {"ST8_REVISION", std::to_string(plan.revision.value)}});
 }
 
 }  // namespace st8::target::effects

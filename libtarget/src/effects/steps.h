@@ -29,5 +29,7 @@ StepOutcome undo_step(const CallContext& call, const StepSpec& step, const StepC
 void forget_step(const StepSpec& step, const StepContext& context);
 // One probe.
 Status probe(const CallContext& call, const HealthCheck& check, const Target& target);
+// One reading of an analysis, of the whole: commands are told the namespace, branch and revision in ST8_NAMESPACE, ST8_BRANCH and ST8_REVISION.
+Status measure(const CallContext& call, const Analysis& analysis, const Plan& plan);
 
 }  // namespace st8::target::effects

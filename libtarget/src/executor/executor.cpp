@@ -93,6 +93,10 @@ void Executor::take(const EffectResult& result, Timestamp now) {
     take_probe(result, now);
     return;
   }
+  if (effect.kind == Effect::Kind::kMeasure) {
+    take_reading(result, now);
+    return;
+  }
   if (effect.kind == Effect::Kind::kAppend) {
     RolloutEvent event;
     if (!result.status) {
@@ -234,6 +238,16 @@ void Executor::take_probe(const EffectResult& result, Timestamp now) {
     probes_.erase(found);
     target_failed(index, why, now);
   }
+}
+
+void Executor::take_reading(const EffectResult& result, Timestamp now) {
+  if (!readings_ || state_.phase != RolloutPhase::kRunning || !state_.gate_started) return;
+  ++readings_->taken;
+  if (!result.status) {
+    ++readings_->failed;
+    readings_->last_error = result.status.error().message;
+  }
+  readings_->next_at = later(now, plan_->policy.strategy.analyses[result.effect.check].reading.interval);
 }
 
 // --- Verbs -----------------------------------------------------------------------------------------------------------
@@ -476,6 +490,16 @@ void Executor::run(Timestamp now, const Surroundings& surroundings) {
     failed(why);
     return;
   }
+  if (state_.gate_started && readings_) {
+    const Analysis& analysis = plan_->policy.strategy.analyses[plan_->waves[state_.wave].gates[state_.gate].analysis];
+    if (readings_->failed > analysis.failure_limit) {
+      const std::string why = "analysis \"" + analysis.reading.name + "\": " + std::to_string(readings_->failed) + " of " + std::to_string(readings_->taken) +
+                              " readings failed, where " + std::to_string(analysis.failure_limit) + " may: " + readings_->last_error;
+      readings_.reset();
+      failed(why);
+      return;
+    }
+  }
   if (!state_.gate_started && plan_->policy.progress_deadline.count() > 0 && state_.wave < plan_->waves.size() && state_.wave_started) {
     const Timestamp deadline = later(state_.progress_at, plan_->policy.progress_deadline);
     if (now >= deadline) {
@@ -583,6 +607,7 @@ bool Executor::gates_passed(Timestamp now) {
     const Gate& gate = wave.gates[state_.gate];
     if (!state_.gate_started) {
       probes_.clear();
+      readings_.reset();
       RolloutEvent event;
       event.kind = EventKind::kGateStarted;
       event.wave = state_.wave;
@@ -595,7 +620,10 @@ bool Executor::gates_passed(Timestamp now) {
       return false;
     }
     const Timestamp end = later(state_.gate_since, gate.duration);
-    if (!pass && gate.kind == Gate::Kind::kBake) {
+    if (!pass && gate.kind == Gate::Kind::kAnalysis) {
+      if (!analysis_passed(gate, now)) return false;
+      pass = true;
+    } else if (!pass && gate.kind == Gate::Kind::kBake) {
       bool settled = true;
       for (std::uint32_t i = 0; i < state_.targets.size(); ++i) {
         if (state_.targets[i].stage != TargetStage::kActivated || state_.targets[i].failed) continue;
@@ -617,6 +645,7 @@ bool Executor::gates_passed(Timestamp now) {
       return false;
     }
     probes_.clear();
+    readings_.reset();
     waiting_.clear();
     RolloutEvent event;
     event.kind = EventKind::kGatePassed;
@@ -625,6 +654,22 @@ bool Executor::gates_passed(Timestamp now) {
     if (!emit(std::move(event), now)) return false;
   }
   return true;
+}
+
+bool Executor::analysis_passed(const Gate& gate, Timestamp now) {
+  const Analysis& analysis = plan_->policy.strategy.analyses[gate.analysis];
+  if (!readings_) readings_ = Readings{0, 0, later(state_.gate_since, analysis.initial_delay), ""};
+  if (readings_->taken >= analysis.count) return true;  // One too many failed would have ended the rollout.
+  waiting_ = "analysis \"" + analysis.reading.name + "\", " + std::to_string(readings_->taken) + " of " + std::to_string(analysis.count) + " readings";
+  if (readings_->failed > 0) waiting_ += ", " + std::to_string(readings_->failed) + " failed";
+  const Effect effect{Effect::Kind::kMeasure, RolloutEvent::kNone, RolloutEvent::kNone, gate.analysis, 0};
+  if (in_flight_.contains(effect)) return false;
+  if (readings_->next_at > now) {
+    wake(readings_->next_at);
+  } else {
+    start(effect);
+  }
+  return false;
 }
 
 void Executor::restore_where_due(Timestamp now) {

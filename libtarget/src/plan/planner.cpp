@@ -133,8 +133,13 @@ void make_waves(Plan& plan) {
             done = to;
           }
         } else {
-          // A pause before the first weight holds back the first wave: an empty wave carries it.
+          // What stands before the first weight holds back the first wave: an empty wave carries it.
           if (plan.waves.empty()) plan.waves.push_back({"before the canary", {}, {}, 0});
+          if (step.kind == CanaryStep::Kind::kAnalysis) {
+            const Analysis& analysis = strategy.analyses[step.analysis];
+            plan.waves.back().gates.push_back({Gate::Kind::kAnalysis, analysis.initial_delay + analysis.reading.interval * (analysis.count - 1), step.analysis});
+            continue;
+          }
           plan.waves.back().gates.push_back(step.duration ? Gate{Gate::Kind::kDelay, *step.duration} : Gate{Gate::Kind::kPause, Millis{0}});
         }
       }

@@ -793,7 +793,7 @@ void Coordinator::dispatch(Active& active) {
   if (active.executor->cancels_operations()) active.cancel_operations->store(true);
   for (const Effect& effect : std::exchange(active.effects, {})) {
     EffectOrder order{active.id, effect, plan, active.token, active.restore_point, {}, active.executor->state().reason, nullptr};
-    if (effect.kind == Effect::Kind::kOp || effect.kind == Effect::Kind::kProbe) order.cancelled = active.cancel_operations;
+    if (effect.kind == Effect::Kind::kOp || effect.kind == Effect::Kind::kProbe || effect.kind == Effect::Kind::kMeasure) order.cancelled = active.cancel_operations;
     if (effect.kind == Effect::Kind::kRestore) order.steps_begun = active.executor->state().targets[effect.target].steps_begun;
     runner_.start(std::move(order));
   }

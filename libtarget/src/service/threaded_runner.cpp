@@ -120,6 +120,11 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
     result.output = appended->second;
     return result;
   }
+  if (order.effect.kind == Effect::Kind::kMeasure) {
+    const Analysis& analysis = plan.policy.strategy.analyses[order.effect.check];
+    result.status = effects::measure(call_for(order, analysis.reading.timeout), analysis, plan);
+    return result;
+  }
   const PlannedTarget& target = plan.targets[order.effect.target];
   const effects::StepContext steps{plan, target.target, order.rollout.str(), order.restore_point};
   if (order.effect.kind == Effect::Kind::kProbe) {

@@ -27,11 +27,12 @@ struct Effect {
     kRestore = 2,  // Undo the target's steps, put back what was live, read it back.
     kAppend = 3,   // Append the revision that copies the last promoted one.
     kDiscard = 4,  // Drop versions that are no longer needed. Nobody waits for it.
+    kMeasure = 5,  // One reading of an analysis; of no target. Changes nothing and is not in the events.
   };
   Kind kind = Kind::kOp;
   std::uint32_t target = RolloutEvent::kNone;
   std::uint32_t op = RolloutEvent::kNone;
-  std::uint32_t check = 0;    // Of kProbe: in the policy's list.
+  std::uint32_t check = 0;    // Of kProbe and kMeasure: in the policy's list.
   std::uint32_t attempt = 0;
   friend auto operator<=>(const Effect&, const Effect&) = default;
   friend bool operator==(const Effect&, const Effect&) = default;
@@ -100,6 +101,14 @@ class Executor {
     std::string last_error;
   };
 
+  // Of the analysis at hand. Not durable: a daemon that comes back, or a rollout that was paused, begins it anew.
+  struct Readings {
+    std::uint32_t taken = 0;
+    std::uint32_t failed = 0;
+    Timestamp next_at;
+    std::string last_error;
+  };
+
   bool emit(RolloutEvent event, Timestamp now);
   RolloutEvent about(EventKind kind, std::uint32_t target) const;
   void start(Effect effect);
@@ -109,6 +118,8 @@ class Executor {
   bool gates_passed(Timestamp now);
   void probe(std::uint32_t target, std::uint32_t check, Timestamp now);
   void take_probe(const EffectResult& result, Timestamp now);
+  bool analysis_passed(const Gate& gate, Timestamp now);
+  void take_reading(const EffectResult& result, Timestamp now);
   void op_failed(std::uint32_t target, const Error& error, bool may_retry, const std::string& output, Timestamp now);
   void target_failed(std::uint32_t target, const std::string& why, Timestamp now);
   void begin_rollback(RolloutPhase outcome, const std::string& why, const std::string& actor, Timestamp now);
@@ -122,6 +133,7 @@ class Executor {
   std::vector<Effect> effects_;
   std::set<Effect> in_flight_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, Probe> probes_;  // By target and check.
+  std::optional<Readings> readings_;
   std::optional<Timestamp> wake_at_;
   std::string waiting_;
   std::optional<Error> broken_;

@@ -73,12 +73,14 @@ struct UntouchedTarget {
 
 struct Gate {
   enum class Kind : std::uint8_t {
-    kDelay = 0,  // Wait.
-    kPause = 1,  // Wait for `promote`.
-    kBake = 2,   // Wait, with the health of every activated target watched.
+    kDelay = 0,     // Wait.
+    kPause = 1,     // Wait for `promote`.
+    kBake = 2,      // Wait, with the health of every activated target watched.
+    kAnalysis = 3,  // Take readings, and go on when few enough of them failed.
   };
   Kind kind = Kind::kDelay;
   Millis duration{0};
+  std::uint32_t analysis = 0;  // kAnalysis: in the policy's Strategy::analyses.
   friend bool operator==(const Gate&, const Gate&) = default;
 };
 std::string_view gate_kind_name(Gate::Kind kind);

@@ -51,26 +51,6 @@ struct Amount {
   friend bool operator==(const Amount&, const Amount&) = default;
 };
 
-struct CanaryStep {
-  enum class Kind : std::uint8_t { kSetWeight = 0, kPause = 1 };
-  Kind kind = Kind::kSetWeight;
-  std::uint32_t weight = 0;        // Percent of the targets.
-  std::optional<Millis> duration;  // Of a pause; nullopt: until promoted.
-  friend bool operator==(const CanaryStep&, const CanaryStep&) = default;
-};
-
-struct Strategy {
-  StrategyKind kind = StrategyKind::kParallel;
-  Amount batch;                          // rolling.
-  Millis batch_delay{0};                 // rolling, sequential.
-  std::vector<CanaryStep> steps;         // canary.
-  bool auto_promotion = true;            // blue-green: switch without waiting for `promote`.
-  Millis auto_promotion_delay{0};        // blue-green: wait this long in preview.
-  Millis scale_down_delay{30'000};       // blue-green: how long the old version stays ready to switch back.
-  std::uint32_t parallel_max = 32;       // Targets worked on at once.
-  friend bool operator==(const Strategy&, const Strategy&) = default;
-};
-
 enum class HealthKind : std::uint8_t { kHttp = 0, kTcp = 1, kCommand = 2 };
 struct HealthCheck {
   std::string name;
@@ -91,6 +71,37 @@ struct HealthCheck {
   bool after = true;                       // After the activation.
   bool bake = true;                        // Through the bake.
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
+};
+
+// Readings of the whole, taken from the daemon's side: of an error rate, say, while a part of the targets runs the new revision.
+struct Analysis {
+  HealthCheck reading;             // How one is taken: its name, probe, interval and timeout; its thresholds are not used.
+  Millis initial_delay{0};         // Before the first.
+  std::uint32_t count = 5;         // Readings to take.
+  std::uint32_t failure_limit = 0; // Failed ones that are borne; one more fails the rollout.
+  friend bool operator==(const Analysis&, const Analysis&) = default;
+};
+
+struct CanaryStep {
+  enum class Kind : std::uint8_t { kSetWeight = 0, kPause = 1, kAnalysis = 2 };
+  Kind kind = Kind::kSetWeight;
+  std::uint32_t weight = 0;        // Percent of the targets.
+  std::optional<Millis> duration;  // Of a pause; nullopt: until promoted.
+  std::uint32_t analysis = 0;      // In Strategy::analyses.
+  friend bool operator==(const CanaryStep&, const CanaryStep&) = default;
+};
+
+struct Strategy {
+  StrategyKind kind = StrategyKind::kParallel;
+  Amount batch;                          // rolling.
+  Millis batch_delay{0};                 // rolling, sequential.
+  std::vector<CanaryStep> steps;         // canary.
+  std::vector<Analysis> analyses;        // canary: what its analysis steps measure.
+  bool auto_promotion = true;            // blue-green: switch without waiting for `promote`.
+  Millis auto_promotion_delay{0};        // blue-green: wait this long in preview.
+  Millis scale_down_delay{30'000};       // blue-green: how long the old version stays ready to switch back.
+  std::uint32_t parallel_max = 32;       // Targets worked on at once.
+  friend bool operator==(const Strategy&, const Strategy&) = default;
 };
 
 struct RetryPolicy {
