@@ -17,8 +17,8 @@ constexpr const char* kSystem = "st8/system";
 constexpr Flag kTo{"to", 0, FlagKind::kText, "DIR", "Write DIR/[<name>/].st8/rollout.yaml and DIR/system/targets/<target>.yaml, and print the report", Completes::kDirectories};
 constexpr Flag kApply{"apply", 0, FlagKind::kBool, "", "Apply the targets to st8/system and the policy to the branch, and print the report"};
 constexpr Flag kReplace{"replace", 0, FlagKind::kBool, "", "Also in the place of what is there already and says something else"};
-constexpr Flag kKind{"kind", 0, FlagKind::kChoice, "KIND", "What targets become that the source only names: ssh or file (default ssh)", Completes::kNothing, false, "ssh|file"};
-constexpr Flag kRoot{"root", 0, FlagKind::kText, "DIR", "Where their documents lie (default /srv/st8); of kind file, a directory for each below it"};
+constexpr Flag kKind{"kind", 0, FlagKind::kChoice, "KIND", "What targets become that the source only names: worker, ssh or file (default worker)", Completes::kNothing, false, "worker|ssh|file"};
+constexpr Flag kRoot{"root", 0, FlagKind::kText, "DIR", "Where the documents of ssh and file targets lie (default /srv/st8); of kind file, a directory for each below it"};
 constexpr const Flag* kFlags[] = {&kTo, &kApply, &kReplace, &kKind, &kRoot, &flags::kMessage, &flags::kAuthor};
 constexpr Positional kFiles[] = {{"file", "The document, or - for standard input; with --to more than one", true, true, Completes::kFiles}};
 
@@ -159,7 +159,7 @@ Result<int> run(Context& context, Importer import) {
   if (!to && arguments.positionals.size() > 1) return fail(ErrorCode::kInvalidArgument, "each policy is a namespace's own, so several documents go to a directory", "give --to DIR, or import them one by one");
   ImportOptions options;
   options.branch = context.scope().branch;
-  options.kind = arguments.text_or("kind", "ssh");
+  options.kind = arguments.text_or("kind", options.kind);
   options.root = arguments.text_or("root", options.root);
   while (options.root.size() > 1 && options.root.ends_with('/')) options.root.pop_back();
   if (!options.root.starts_with('/') || options.root == "/") return fail(ErrorCode::kInvalidArgument, "--root must be an absolute directory below /", "");

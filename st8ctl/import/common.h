@@ -28,8 +28,9 @@ inline wire::JsonValue new_target(const std::string& name, const std::string& ho
   wire::JsonValue target = json_object();
   wire::JsonValue spec = json_object();
   put(target, "kind", json_text(options.kind));
+  if (options.kind == "worker") put(spec, "worker", json_text(name));
   if (options.kind == "ssh") put(spec, "host", json_text(host));
-  put(spec, "root", json_text(options.kind == "file" ? options.root + "/" + name : options.root));
+  if (options.kind != "worker") put(spec, "root", json_text(options.kind == "file" ? options.root + "/" + name : options.root));
   put(target, "spec", std::move(spec));
   return target;
 }

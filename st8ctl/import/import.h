@@ -25,8 +25,8 @@ std::string_view import_word(ImportRow::What what);
 
 struct ImportOptions {
   std::string branch = "main";      // The one whose head goes live.
-  std::string kind = "ssh";         // Of targets that the source names and does not describe: file, ssh.
-  std::string root = "/srv/st8";    // Where their documents lie. Of kind file: below it, a directory each.
+  std::string kind = "worker";      // Of targets that the source names and does not describe: worker, ssh, file.
+  std::string root = "/srv/st8";    // Where their documents lie; a worker has its own. Of kind file: below it, a directory each.
 };
 
 struct Imported {

@@ -21,7 +21,7 @@ Status read_servers(const Part& servers, const ImportOptions& options, Imported&
     }
     const std::string plain = target_name(server);
     if (plain.empty()) return item.refuse("has no letter or digit to name a target by");
-    if (options.kind == "ssh" && !is_host(server)) return item.refuse("is no name of a machine that ssh could reach", "import with --kind file, or mend the name");
+    if (options.kind == "ssh" && !is_host(server)) return item.refuse("is no name of a machine that ssh could reach", "import with --kind worker, or mend the name");
     const std::string name = unique_name(plain, names);
     list.items.push_back(json_text(name));
     out.targets.emplace_back(name, new_target(name, server, options));

@@ -48,7 +48,7 @@ TEST(Import, ExamplesBecomeGoodDocumentsWithEveryFieldReported) {
                                                                                                         {"argo_blue_green.yaml", ctl::import_argo}};
   for (const auto& [name, import] : examples) {
     const std::string text = example(name);
-    for (const char* kind : {"ssh", "file"}) {
+    for (const char* kind : {"worker", "ssh", "file"}) {
       ImportOptions options;
       options.kind = kind;
       const auto imported = import(text, options);
@@ -124,7 +124,11 @@ TEST(ImportKitsune, Strategies) {
 }
 
 TEST(ImportKitsune, RefusesWhatMeansNothing) {
-  const auto of = [](const std::string& text) { return error_of(ctl::import_kitsune(text)); };
+  const auto of = [](const std::string& text) {
+    ImportOptions options;
+    options.kind = "ssh";
+    return error_of(ctl::import_kitsune(text, options));
+  };
   EXPECT_EQ(of("[]"), "the document is no map of fields");
   EXPECT_EQ(of("{}"), "line 1: has no `servers`");
   EXPECT_EQ(of("{\"servers\":[]}"), "line 1: servers: names no server");
@@ -245,7 +249,7 @@ TEST(ImportCommand, PrintsDocumentsAndBesideThemTheReport) {
             "targets:\n  names:\n    - a\n"
             "steps:\n  - name: hi\n    type: echo\n    params:\n      message: x\n    required: false\n"
             "---\n# st8/system targets/a.yaml\n"
-            "kind: ssh\nspec:\n  host: a\n  root: /srv/st8\n");
+            "kind: worker\nspec:\n  worker: a\n");
   EXPECT_EQ(result.err,
             "taken   line 1: servers[0] -> targets/a.yaml\n"
             "taken   line 2: steps[0].name -> steps[0].name\n"
