@@ -129,6 +129,7 @@ planExpiry: 1h30m
                            "type: file_write, params: {path: /tmp/x, content: x, mode: 0600}",
                            "type: http, params: {url: \"http://x/\", method: PUT, body: x, contentType: text/plain, expectStatus: 201, rollbackUrl: \"http://x/\", rollbackMethod: POST, rollbackBody: x}",
                            "type: package, params: {package: app, version: 1.10, rollbackVersion: 1.9}",
+                           "type: package, params: {package: lib-x+1.0, version: \"1:2~rc1-3\", file: /srv/x.deb, root: \"/srv/{{ target.name }}\", rollbackFile: /srv/y.deb}",
                            "type: echo, params: {message: x}, when: after, required: false, continueOnFailure: true, idempotent: true, retry: {attempts: 1}, timeout: 5s"}) {
     all.push_back(begin + "steps: [{name: it, " + step + "}]\n");
   }
@@ -237,6 +238,12 @@ TEST(Schema, RefusesWhatTheParserRefuses) {
            "steps: [{}]", "steps: [{name: a, type: echo}]", "steps: [{name: a, params: {message: x}}]", "steps: [{type: echo, params: {message: x}}]", "steps: [{name: a, type: ecko, params: {message: x}}]",
            "steps: [{name: a, type: script, params: {comand: y}}]", "steps: [{name: a, type: script, params: {command: [y]}}]", "steps: [{name: a, type: sleep, params: {duration: 5}}]",
            "steps: [{name: a, type: file_write, params: {path: /x, content: y, mode: \"9\"}}]", "steps: [{name: a, type: http, params: {url: \"http://x\", expectStatus: ok}}]",
+           "steps: [{name: a, type: script, params: {command: \"\"}}]", "steps: [{name: a, type: script, params: {command: x, cwd: tmp}}]", "steps: [{name: a, type: script, params: {command: x, cwd: /a/../b}}]",
+           "steps: [{name: a, type: file_write, params: {path: x, content: y}}]", "steps: [{name: a, type: file_write, params: {path: /x/, content: y}}]", "steps: [{name: a, type: file_write, params: {path: /x/.., content: y}}]",
+           "steps: [{name: a, type: http, params: {url: \"https://x/\"}}]", "steps: [{name: a, type: http, params: {url: \"http://x/\", method: get}}]", "steps: [{name: a, type: http, params: {url: \"http://x/\", rollbackUrl: x}}]",
+           "steps: [{name: a, type: package, params: {package: A}}]", "steps: [{name: a, type: package, params: {package: a}}]", "steps: [{name: a, type: package, params: {package: -ab}}]",
+           "steps: [{name: a, type: package, params: {package: ab, version: newest}}]", "steps: [{name: a, type: package, params: {package: ab, version: \"1;x\"}}]", "steps: [{name: a, type: package, params: {package: ab, file: x.deb}}]",
+           "steps: [{name: a, type: package, params: {package: ab, file: /x.rpm}}]", "steps: [{name: a, type: package, params: {package: ab, root: /x}}]", "steps: [{name: a, type: package, params: {package: ab, file: /x.deb, root: /}}]",
            "steps: [{name: a, type: echo, params: {message: x}, when: later}]", "steps: [{name: a, type: echo, params: {message: x}, required: 1}]", "steps: [{name: a, type: echo, params: {message: x}, retry: {attempts: 0}}]",
            "steps: [{name: a, type: echo, params: {message: x}, retry: {factor: 11}}]", "steps: [{name: a, type: echo, params: {message: x}, timeout: never}]",
            "rollback: {auto: maybe}", "rollback: true", "supersede: never", "windows: [{days: [monday]}]", "windows: [{from: \"9:00\"}]", "windows: [{to: \"24:01\"}]", "schedule: tomorrow",
@@ -283,7 +290,9 @@ TEST(Schema, AgreesOnWhichFieldsBelongToWhichType) {
     if (param == "mode") return "\"0600\"";
     if (param == "expectStatus") return "200";
     if (param == "url" || param == "rollbackUrl") return "\"http://x/\"";
-    if (param == "path" || param == "cwd" || param == "root" || param == "file" || param == "rollbackFile") return "/x";
+    if (param == "path" || param == "cwd" || param == "root") return "/x";
+    if (param == "file" || param == "rollbackFile") return "/x.deb";
+    if (param == "version" || param == "rollbackVersion") return "\"1.0\"";
     if (param == "method" || param == "rollbackMethod") return "PUT";
     return "abc";
   };

@@ -289,6 +289,52 @@ void read_retry(Context& context, const Value& value, RetryPolicy& out) {
   map.finish();
 }
 
+bool is_one_of(char c, std::string_view more) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || more.find(c) != std::string_view::npos; }
+
+// What can be known to be wrong before the step runs is said when the policy is applied.
+void check_params(const StepSpec& step, Map& fields) {
+  const auto each = [&](std::initializer_list<std::string_view> names, const auto& good, const std::string& message, const std::string& suggestion) {
+    for (const std::string_view name : names) {
+      const auto given = step.params.find(std::string(name));
+      if (given == step.params.end() || good(given->second)) continue;
+      if (const auto field = fields.take(name)) field->problem(message, suggestion);
+    }
+  };
+  const auto absolute = [](const std::string& text) { return text.starts_with('/') && text.find("/../") == std::string::npos && !text.ends_with("/.."); };
+  const auto a_file = [&](const std::string& text) { return absolute(text) && !text.ends_with('/'); };
+  const auto http = [](const std::string& text) { return text.starts_with("http://"); };
+  const auto method = [](const std::string& text) { return !text.empty() && text.size() <= 20 && std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; }); };
+  const auto filled = [](const std::string& text) { return !text.empty(); };
+  const auto version = [](const std::string& text) {
+    return !text.empty() && text.size() <= 128 && text.front() >= '0' && text.front() <= '9' && std::all_of(text.begin(), text.end(), [](char c) { return is_one_of(c, ".+:~-") || (c >= 'A' && c <= 'Z'); });
+  };
+  const auto package = [](const std::string& text) {
+    return text.size() >= 2 && text.size() <= 128 && is_one_of(text.front(), "") && std::all_of(text.begin(), text.end(), [](char c) { return is_one_of(c, "+-."); });
+  };
+  switch (step.kind) {
+    case StepKind::kScript:
+      each({"command"}, filled, "names no program", "");
+      each({"cwd"}, absolute, "must be an absolute path", "");
+      break;
+    case StepKind::kFileWrite: each({"path"}, a_file, "must be the absolute path of a file", "it may hold {{ target... }} behind its first '/'"); break;
+    case StepKind::kHttp:
+      each({"url", "rollbackUrl"}, http, "must begin with http://", "");
+      each({"method", "rollbackMethod"}, method, "must be a method", "for example POST");
+      break;
+    case StepKind::kPackage:
+      each({"package"}, package, "must be the name of a Debian package", "lower case letters, digits, '+', '-' and '.'");
+      each({"version", "rollbackVersion"}, version, "must be the version of a Debian package", "it begins with a digit");
+      each({"file", "rollbackFile"}, [&](const std::string& text) { return a_file(text) && text.ends_with(".deb"); }, "must be the absolute path of a .deb file", "");
+      each({"root"}, [&](const std::string& text) { return absolute(text) && text.size() > 1 && !text.ends_with('/'); }, "must be an absolute directory below /", "leave it away for the machine itself");
+      if (step.params.contains("root") && !step.params.contains("file")) {
+        if (const auto field = fields.take("root")) field->problem("goes with `file`: apt installs on the machine itself alone");
+      }
+      break;
+    case StepKind::kEcho:
+    case StepKind::kSleep: break;
+  }
+}
+
 void read_steps(Context& context, const Value& value, std::vector<StepSpec>& out) {
   struct Params {
     std::vector<std::string_view> required, optional;
@@ -300,7 +346,7 @@ void read_steps(Context& context, const Value& value, std::vector<StepSpec>& out
       {{"duration"}, {}},
       {{"path", "content"}, {"mode"}},
       {{"url"}, {"method", "body", "contentType", "expectStatus", "rollbackUrl", "rollbackMethod", "rollbackBody"}},
-      {{"package"}, {"version", "rollbackVersion"}},
+      {{"package"}, {"version", "file", "root", "rollbackVersion", "rollbackFile"}},
   }};
   for (const Value& item : value.items()) {
     Map map(context, item);
@@ -347,6 +393,7 @@ void read_steps(Context& context, const Value& value, std::vector<StepSpec>& out
         if (step.kind == StepKind::kHttp) {
           if (const auto field = fields.take("expectStatus")) (void)field->integer(100, 599);
         }
+        check_params(step, fields);
         fields.finish();
       } else {
         item.problem("params are missing: " + std::string(expected.required.front()));
@@ -354,9 +401,9 @@ void read_steps(Context& context, const Value& value, std::vector<StepSpec>& out
     }
     map.boolean("required", step.required);
     map.boolean("continueOnFailure", step.continue_on_failure);
-    // What writes the same bytes or says the same words may be done again; a program of the user's own may not, unless
-    // the user says so.
-    step.idempotent = step.kind == StepKind::kEcho || step.kind == StepKind::kSleep || step.kind == StepKind::kFileWrite;
+    // What writes the same bytes, says the same words or asks for the same version may be done again; a program or a server of
+    // the user's own may not, unless the user says so.
+    step.idempotent = step.kind != StepKind::kScript && step.kind != StepKind::kHttp;
     map.boolean("idempotent", step.idempotent);
     if (const auto retry = map.take("retry")) read_retry(context, *retry, step.retry);
     map.duration("timeout", step.timeout);

@@ -6,6 +6,8 @@
 
 #include "drivers/file/root.h"
 #include "effects/http_client.h"
+#include "effects/keepsake.h"
+#include "effects/package_step.h"
 #include "effects/process.h"
 #include "st8/target/planner.h"
 
@@ -70,57 +72,60 @@ StepOutcome run_http(const CallContext& call, const StepSpec& step, const StepCo
   return {Status{}, ""};
 }
 
-// The directory and name of an absolute path.
-Result<std::pair<file::Root, std::string>> place_of(const std::string& path) {
+std::string holder_of(const StepSpec& step, const StepContext& context) { return step.name + "\n" + context.target.name.str(); }
+
+// The file's mode and owner in a line of their own, or "absent".
+std::string packed(const std::optional<file::StoredFile>& before) {
+  if (!before) return "absent\n";
+  return std::to_string(before->ownership.mode) + " " + std::to_string(before->ownership.uid) + " " + std::to_string(before->ownership.gid) + "\n" + before->bytes;
+}
+
+struct Place {
+  Keepsake keepsake;
+  std::string name;
+};
+Result<Place> place_of(const CallContext& call, const StepSpec& step, const StepContext& context) {
+  ST8_ASSIGN(const std::string path, filled(param(step, "path"), context.target));
   const std::size_t slash = path.find_last_of('/');
   if (path.empty() || path.front() != '/' || slash + 1 == path.size()) return fail(ErrorCode::kUnprocessable, "\"" + path + "\" is not the absolute path of a file", "");
   ST8_ASSIGN(file::Root root, file::Root::open(slash == 0 ? "/" : path.substr(0, slash)));
-  return std::pair<file::Root, std::string>(std::move(root), path.substr(slash + 1));
-}
-std::string kept_name(const StepSpec& step, const StepContext& context) {
-  return ".st8-" + context.restore_point + "-" + Hash::of_parts({step.name, context.target.name.str()}).hex().substr(0, 12);
+  std::string name = path.substr(slash + 1);
+  ST8_ASSIGN(Keepsake keepsake, Keepsake::open(call, std::move(root), context.restore_point, name));
+  return Place{std::move(keepsake), std::move(name)};
 }
 
-// What was there is kept beside the file, with a first line that tells its mode, or that there was none.
-Status write_file(const StepSpec& step, const StepContext& context) {
-  ST8_ASSIGN(const std::string path, filled(param(step, "path"), context.target));
+Status write_file(const CallContext& call, const StepSpec& step, const StepContext& context) {
   ST8_ASSIGN(const std::string content, filled(param(step, "content"), context.target));
-  ST8_ASSIGN(const auto place, place_of(path));
-  const auto& [root, name] = place;
+  ST8_ASSIGN(Place place, place_of(call, step, context));
+  const file::Root& root = place.keepsake.directory();
   std::uint32_t mode = 0644;
   if (const std::string text = param(step, "mode"); !text.empty()) std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-  ST8_ASSIGN(const auto before, root.read(name));
-  if (!root.exists(kept_name(step, context))) {
-    std::string kept = before ? std::to_string(before->ownership.mode) + " " + std::to_string(before->ownership.uid) + " " + std::to_string(before->ownership.gid) + "\n" + before->bytes : std::string("absent\n");
-    ST8_TRY(root.replace(kept_name(step, context), kept, {0600}));
-  }
+  ST8_ASSIGN(const auto before, root.read(place.name));
+  ST8_TRY(place.keepsake.keep(holder_of(step, context), [&]() -> Result<std::string> { return packed(before); }));
   file::Ownership ownership{mode};
   if (before) ownership = {mode, before->ownership.uid, before->ownership.gid};
-  return root.replace(name, content, ownership);
+  return root.replace(place.name, content, ownership);
 }
 
-Status unwrite_file(const StepSpec& step, const StepContext& context) {
-  ST8_ASSIGN(const std::string path, filled(param(step, "path"), context.target));
-  ST8_ASSIGN(const auto place, place_of(path));
-  const auto& [root, name] = place;
-  ST8_ASSIGN(const auto kept, root.read(kept_name(step, context)));
+Status unwrite_file(const CallContext& call, const StepSpec& step, const StepContext& context) {
+  ST8_ASSIGN(Place place, place_of(call, step, context));
+  const file::Root& root = place.keepsake.directory();
+  ST8_ASSIGN(const auto kept, place.keepsake.leave(holder_of(step, context)));
   if (!kept) return {};
-  const std::size_t line = kept->bytes.find('\n');
-  const std::string head = kept->bytes.substr(0, line);
+  const std::size_t line = kept->find('\n');
+  const std::string head = kept->substr(0, line);
   if (head == "absent") {
-    ST8_TRY(root.remove_file(name));
+    ST8_TRY(root.remove_file(place.name));
   } else {
-    file::Ownership ownership;
     std::uint32_t numbers[3] = {0644, 0, 0};
     const char* at = head.data();
     for (std::uint32_t& number : numbers) {
       at = std::from_chars(at, head.data() + head.size(), number).ptr;
       if (at < head.data() + head.size()) ++at;
     }
-    ownership = {numbers[0], numbers[1], numbers[2]};
-    ST8_TRY(root.replace(name, std::string_view(kept->bytes).substr(line + 1), ownership));
+    ST8_TRY(root.replace(place.name, std::string_view(*kept).substr(line + 1), {numbers[0], numbers[1], numbers[2]}));
   }
-  return root.remove_file(kept_name(step, context));
+  return place.keepsake.drop();
 }
 
 Status wait(const CallContext& call, Millis duration) {
@@ -144,17 +149,15 @@ StepOutcome run_step(const CallContext& call, const StepSpec& step, const StepCo
     }
     case StepKind::kScript: return run_script(call, step, context);
     case StepKind::kSleep: return {wait(call, parse_duration(param(step, "duration")).value_or(Millis{0})), ""};
-    case StepKind::kFileWrite: return {write_file(step, context), ""};
+    case StepKind::kFileWrite: return {write_file(call, step, context), ""};
     case StepKind::kHttp: return run_http(call, step, context, false);
-    case StepKind::kPackage: {
-      const std::string version = param(step, "version");
-      return run_program(call, {"apt-get", "install", "-y", "--allow-downgrades", param(step, "package") + (version.empty() ? "" : "=" + version)}, step, context);
-    }
+    case StepKind::kPackage: return install_package(call, step, context);
   }
   return {fail(ErrorCode::kInternal, "no such step", ""), ""};
 }
 
 StepOutcome undo_step(const CallContext& call, const StepSpec& step, const StepContext& context) {
+  if (auto good = call.check(); !good) return {good, ""};
   switch (step.kind) {
     case StepKind::kEcho:
     case StepKind::kSleep: return {Status{}, ""};
@@ -165,22 +168,20 @@ StepOutcome undo_step(const CallContext& call, const StepSpec& step, const StepC
       if (!text) return {fail(text.error()), ""};
       return run_program(call, {"/bin/sh", "-c", *text}, step, context);
     }
-    case StepKind::kFileWrite: return {unwrite_file(step, context), ""};
+    case StepKind::kFileWrite: return {unwrite_file(call, step, context), ""};
     case StepKind::kHttp: return run_http(call, step, context, true);
-    case StepKind::kPackage: {
-      const std::string version = param(step, "rollbackVersion");
-      if (version.empty()) return {Status{}, ""};
-      return run_program(call, {"apt-get", "install", "-y", "--allow-downgrades", param(step, "package") + "=" + version}, step, context);
-    }
+    case StepKind::kPackage: return uninstall_package(call, step, context);
   }
   return {fail(ErrorCode::kInternal, "no such step", ""), ""};
 }
 
 void forget_step(const StepSpec& step, const StepContext& context) {
-  if (step.kind != StepKind::kFileWrite) return;
-  const auto path = filled(param(step, "path"), context.target);
-  if (!path) return;
-  if (const auto place = place_of(*path)) static_cast<void>(place->first.remove_file(kept_name(step, context)));
+  if (step.kind == StepKind::kPackage) forget_package(step, context);
+  if (step.kind != StepKind::kFileWrite || context.clock == nullptr) return;
+  CallContext call;
+  call.clock = context.clock;
+  call.deadline = context.clock->monotonic() + std::chrono::seconds(10);
+  if (auto place = place_of(call, step, context)) static_cast<void>(place->keepsake.forget(holder_of(step, context)));
 }
 
 namespace {

@@ -20,6 +20,7 @@ struct StepContext {
   const Target& target;
   std::string rollout;
   std::string restore_point;
+  const Clock* clock = nullptr;  // For what may wait although the rollout is over.
 };
 
 StepOutcome run_step(const CallContext& call, const StepSpec& step, const StepContext& context);

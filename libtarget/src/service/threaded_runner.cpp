@@ -126,7 +126,7 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
     return result;
   }
   const PlannedTarget& target = plan.targets[order.effect.target];
-  const effects::StepContext steps{plan, target.target, order.rollout.str(), order.restore_point};
+  const effects::StepContext steps{plan, target.target, order.rollout.str(), order.restore_point, &clock_};
   if (order.effect.kind == Effect::Kind::kProbe) {
     const HealthCheck& check = plan.policy.health[order.effect.check];
     result.status = effects::probe(call_for(order, check.timeout), check, target.target);
