@@ -113,6 +113,10 @@ class Watch {
       for (const std::string& line : rollout_tree(outcome->detail, context_.out(), 0, Screen::size().ws_row - 2u))
         context_.out().line(line);
     }
+    if (outcome && outcome->exit_code == kExitNotOver && !context_.out().broken())
+      context_.notice("rollout " + id_ + " is not over, and goes on: `st8ctl rollout watch " + id_ + "` follows it");
+    if (outcome && outcome->exit_code == kExitIncomplete)
+      context_.notice("a person is to decide: `st8ctl rollout explain " + id_ + "` says what can be done");
     return outcome;
   }
 

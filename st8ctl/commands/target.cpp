@@ -104,14 +104,21 @@ Result<int> list(Context& context) {
 }
 
 Result<int> show(Context& context) {
-  ST8_TRY(check_name(context.arguments().positionals.front()));
+  const std::string& name = context.arguments().positionals.front();
+  ST8_TRY(check_name(name));
   ST8_ASSIGN(Client* const client, context.client());
-  ST8_ASSIGN(const HttpResponse response,
-             client->call(get("/v1/targets/" + percent_encoded(context.arguments().positionals.front(), false))));
+  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/targets/" + percent_encoded(name, false))));
   ST8_ASSIGN(const bool printed, context.print_document(response.body));
   if (printed) return 0;
   ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
   context.out().write(yaml(answer));
+  if (context.format() == OutputFormat::kName) return 0;
+  // And the document itself, the driver's part with it.
+  Call document = get(document_path(document_of(name)), {{"namespace", kSystem}});
+  if (const auto text = client->call(document)) {
+    context.out().write("--- # " + document_of(name) + " in " + kSystem + "\n" + text->body);
+    if (!text->body.ends_with('\n')) context.out().write("\n");
+  }
   return 0;
 }
 
@@ -313,7 +320,8 @@ Result<int> check(Context& context) {
 
 constexpr Command kList{
     "list", "List the targets", "", "st8ctl target list\nst8ctl target list -l role=web", kListFlags, {}, {}, list};
-constexpr Command kShow{"show", "Show one target", "", "st8ctl target show web-1", {}, kOne, {}, show};
+constexpr Command kShow{"show", "Show one target, and its document", "", "st8ctl target show web-1", {}, kOne, {},
+                        show};
 constexpr Command kAdd{"add",
                        "Add a target",
                        "Writes its document, targets/<name>.yaml in namespace st8/system, which is checked there "

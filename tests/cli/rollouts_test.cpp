@@ -121,7 +121,9 @@ TEST_F(Rollouts, AFreezeHoldsUntilItIsLifted) {
             "  st8ctl freeze list\n"
             "  st8ctl rollout watch r-1\n"
             "  st8ctl rollout abort r-1    leaves everything as it is\n");
-  EXPECT_EQ(cli.run({"rollout", "watch", "--deadline", "50ms"}).code, 25);
+  const RunResult late = cli.run({"rollout", "watch", "--deadline", "50ms"});
+  EXPECT_EQ(late.code, 25);
+  EXPECT_THAT(late.err, HasSubstr("rollout r-1 is not over, and goes on: `st8ctl rollout watch r-1` follows it\n"));
   EXPECT_EQ(cli.ok({"unfreeze"}), "Unfroze namespace default.\n");
   const RunResult watched = cli.run({"rollout", "watch"});
   EXPECT_EQ(watched.code, 0) << watched.err;
@@ -594,6 +596,11 @@ TEST_F(Rollouts, TargetsAreAddedCheckedAndRemoved) {
   EXPECT_EQ(checked["targets"].size(), 1u);
   EXPECT_EQ(checked["targets"][0]["check"]["good"], true);
   // What the server's checks say reaches the person, and nothing is changed.
+  EXPECT_EQ(cli.ok({"target", "show", "web-2"}),
+            "name: web-2\nkind: file\nenv: \"\"\ncriticality: medium\nlabels:\n  role: web\nproblems: []\n"
+            "--- # targets/web-2.yaml in st8/system\n"
+            "kind: file\nlabels: {role: web}\nspec: {root: " +
+                root("web-2").string() + "}\n");
   const RunResult driver = cli.run({"target", "add", "web-3", "--kind", "fille", "--spec", "root=/x"});
   EXPECT_EQ(driver.code, 9);
   EXPECT_THAT(driver.err, HasSubstr("did you mean `file`?"));
