@@ -333,6 +333,48 @@ TEST_F(ServiceTest, StepsRunInTheirOrderAndAreTakenBackInReverse) {
   EXPECT_THAT(rollout_of(bad).reason, HasSubstr("exit 7"));
 }
 
+TEST_F(ServiceTest, AStepThatMayFailIsTriedAsOftenAsItSaysAndTheRolloutGoesOn) {
+  add_targets({"web-1"});
+  const std::string log = (directory_.path() / "log").string();
+  const auto done = apply({{".st8/rollout.yaml", kPolicy + "steps:\n" +
+                                                     "  - {name: optional, type: script, required: false, params: {command: 'echo optional >> " + log + "; exit 1'}, retry: {attempts: 3, delay: 1ms}}\n" +
+                                                     "  - {name: lenient, type: script, continueOnFailure: true, params: {command: 'echo lenient >> " + log + "; exit 2'}, retry: {attempts: 2, delay: 1ms}}\n" +
+                                                     "  - {name: stuck, type: script, continueOnFailure: true, timeout: 30ms, params: {command: 'exec sleep 600'}, retry: {attempts: 1}}\n" +
+                                                     "  - {name: late, type: script, params: {command: 'echo late >> " + log + "; test $(grep -c late " + log + ") -ge 3'}, retry: {attempts: 5, delay: 1ms}}\n"},
+                           {"a", "1"}});
+  expect_phase(done, RolloutPhase::kPromoted);
+  EXPECT_EQ(slurp(log), "optional\noptional\noptional\nlenient\nlenient\nlate\nlate\nlate\n");
+  const auto detail = service_->get(rollout_of(done).id);
+  ASSERT_TRUE(detail);
+  std::string failures;
+  for (const RolloutEvent& event : detail->events) {
+    if (event.kind == EventKind::kOpFailed) failures += detail->view.plan->policy.steps[detail->view.plan->ops[event.op].index].name + ": " + event.detail + "\n";
+  }
+  EXPECT_THAT(failures, HasSubstr("optional: exit 1"));
+  EXPECT_THAT(failures, HasSubstr("stuck: /bin/sh: timed out"));
+}
+
+TEST_F(ServiceTest, ARequiredStepThatTakesTooLongTakesTheRolloutBack) {
+  add_targets({"web-1"});
+  expect_phase(apply({{".st8/rollout.yaml", kPolicy}, {"a", "1"}}), RolloutPhase::kPromoted);
+  const auto bad = apply({{".st8/rollout.yaml", kPolicy + "steps: [{name: stuck, type: script, when: after, timeout: 30ms, params: {command: 'exec sleep 600'}, retry: {attempts: 2, delay: 1ms}}]\n"}, {"a", "2"}});
+  expect_phase(bad, RolloutPhase::kRolledBack);
+  EXPECT_THAT(rollout_of(bad).reason, HasSubstr("step \"stuck\": /bin/sh: timed out"));
+  EXPECT_EQ(live("web-1", "a"), "1");
+}
+
+TEST_F(ServiceTest, AFileThatTheStepsOfSeveralTargetsWroteComesBack) {
+  add_targets({"web-1", "web-2", "web-3"});
+  const std::string file = (directory_.path() / "beside").string();
+  std::ofstream(file) << "as it was";
+  const auto bad = apply({{".st8/rollout.yaml", kPolicy + "strategy: {type: rolling, batchSize: 1}\nsteps:\n" +
+                                                    "  - {name: write, type: file_write, params: {path: " + file + ", content: written}}\n" +
+                                                    "  - {name: third, type: script, when: after, params: {command: 'test $ST8_TARGET != web-3', rollback: 'true'}, retry: {attempts: 1}}\n"},
+                          {"a", "1"}});
+  expect_phase(bad, RolloutPhase::kRolledBack);
+  EXPECT_EQ(slurp(file), "as it was");
+}
+
 TEST_F(ServiceTest, ATargetChangedByHandDuringARolloutStillEndsOnThePromotedRevision) {
   add_targets({"web-1"});
   const auto first = apply({{".st8/rollout.yaml", kPolicy}, {"a", "1"}});
