@@ -48,8 +48,9 @@ std::string decimal(const std::string& digits) {
 
 std::string gate_text(const JsonValue& gate) {
   const std::string kind = field(gate, "kind");
+  const std::string name = field(gate, "name");
   if (kind == "pause") return "pause until promoted";
-  return kind + (field(gate, "name").empty() ? "" : " \"" + field(gate, "name") + "\"") + " " + field(gate, "duration");
+  return kind + " " + (name.empty() ? "" : name + ", ") + field(gate, "duration");
 }
 
 void add_changes(const JsonValue& target, const std::string& indent, const Output& output, Lines& lines) {
@@ -409,8 +410,8 @@ std::string rollout_line(const JsonValue& summary) {
   if (number_field(summary, "targets_failed") > 0) line += " failed=" + field(summary, "targets_failed");
   line += " at=" + short_time(field(summary, "created_at"));
   if (const std::string waiting = field(summary, "waiting_for"); !waiting.empty())
-    line += " waits_for=\"" + waiting + "\"";
-  if (const std::string reason = field(summary, "reason"); !reason.empty()) line += " because=\"" + reason + "\"";
+    line += " waits_for=" + quote(waiting);
+  if (const std::string reason = field(summary, "reason"); !reason.empty()) line += " because=" + quote(reason);
   return line;
 }
 

@@ -658,6 +658,19 @@ TEST(RolloutView, CutsLinesByColumnsNotBytes) {
   EXPECT_EQ(ctl::cut_to_width("", 0), "");
 }
 
+TEST(RolloutView, NamesAnalysesAndQuotesWhatIsWaitedFor) {
+  const auto rollout = ctl::parse_answer(
+      R"({"id":"r-1","namespace":"shop","branch":"main","revision":7,"phase":"running","targets_activated":1,"targets_total":4,
+    "created_at":"2026-11-21T10:00:00Z","waiting_for":"analysis \"errors\", 1 of 10 readings","wave":0,"targets":[{"name":"web-1","stage":"activated","failed":false}],
+    "plan":{"strategy":"canary","waves":[{"label":"canary 25%","weight":25,"targets":["web-1"],"gates":[{"kind":"analysis","name":"errors","duration":"9s"}]}]},"events":[]})");
+  ASSERT_TRUE(rollout);
+  EXPECT_EQ(
+      ctl::rollout_line(*rollout),
+      R"(r-1 namespace=shop branch=main revision=7 phase=running targets=1/4 at=2026-11-21T10:00:00Z waits_for="analysis \"errors\", 1 of 10 readings")");
+  const ctl::Lines tree = ctl::rollout_tree(*rollout, ctl::Output(STDOUT_FILENO, ctl::ColorChoice::kNever), 0);
+  EXPECT_EQ(tree.back(), "    · gate: analysis errors, 9s");
+}
+
 TEST(RolloutView, DurationsAreShort) {
   EXPECT_EQ(ctl::short_duration(0), "0.0s");
   EXPECT_EQ(ctl::short_duration(1'460'000), "1.4s");
