@@ -105,6 +105,7 @@ int main(int argc, char** argv) {
   worker->add_option("--root", work.root, "The directory below which everything lands")->type_name("DIR")->required();
   worker->add_option("--token-file", work.token_file, "Holds the worker's token")->type_name("FILE");
   worker->add_option("--ca-cert", work.ca_cert, "What st8d's certificate is verified with; else the system's")->type_name("FILE");
+  worker->add_flag("--allow-steps", work.allow_steps, "Do a policy's steps here too: programs, files anywhere, requests, packages");
   CLI::App* const version = app.add_subcommand("version", "Print the version");
   try {
     app.parse(argc, argv);

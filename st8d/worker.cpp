@@ -156,7 +156,7 @@ Status work(const WorkerConfig& config) {
   std::signal(SIGPIPE, SIG_IGN);
 
   HttpTransport transport(config);
-  target::WorkerAgentOptions options{std::move(name), config.root, std::chrono::milliseconds(2'000), [](const std::string& line) { std::fprintf(stderr, "st8d worker: %s\n", line.c_str()); }};
+  target::WorkerAgentOptions options{std::move(name), config.root, std::chrono::milliseconds(2'000), [](const std::string& line) { std::fprintf(stderr, "st8d worker: %s\n", line.c_str()); }, config.allow_steps};
   ST8_ASSIGN(const auto agent, target::WorkerAgent::open(std::move(options), transport, system_clock()));
   std::printf("working as %s below %s\n", config.name.c_str(), config.root.c_str());
   std::fflush(stdout);

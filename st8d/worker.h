@@ -13,6 +13,7 @@ struct WorkerConfig {
   std::string root;
   std::string token_file;  // Read anew for each attempt to connect; empty: none.
   std::string ca_cert;     // PEM; empty: the system's.
+  bool allow_steps = false;
 };
 
 // Works until SIGTERM or SIGINT. Errors: as WorkerAgent::open and run; kInvalidArgument (the flags).

@@ -29,7 +29,7 @@ class Workers : public testing::Test {
     for (int i = 1; i <= 3; ++i) {
       const std::string name = "w" + std::to_string(i);
       write_file(cli_.work() / (name + ".token"), "worker-" + name + "-token-with-enough-bytes\n");
-      workers_.emplace_back(cli_.url(), name, live(), std::vector<std::string>{"--token-file", (cli_.work() / (name + ".token")).string()});
+      workers_.emplace_back(cli_.url(), name, live(), std::vector<std::string>{"--allow-steps", "--token-file", (cli_.work() / (name + ".token")).string()});
       workers_.back().start();
       cli_.file("system/targets/t" + std::to_string(i) + ".yaml", "kind: worker\nlabels: {role: web}\nspec: {worker: " + name + "}\n");
     }
@@ -168,6 +168,25 @@ TEST_F(Workers, WhatIsPromotedIsConfirmedAndStays) {
   EXPECT_EQ(values(), (Values{{"good 2", 3}}));
   cli_.restart();
   ASSERT_TRUE(eventually([&] { return get("/v1/workers")["workers"].size() == 3; }, kLong));
+}
+
+// A step that must not be done twice: what became of it on a worker that died is for a person to find out.
+TEST_F(Workers, StepsAreDoneThereAndOnceOnly) {
+  const std::string ran = (live() / "ran").string();
+  const std::string steps = "steps: [{name: note, type: script, params: {command: 'echo $ST8_TARGET $ST8_REVISION >>" + ran + "'}}]\n";
+  ASSERT_NO_FATAL_FAILURE(open_shop("strategy: {type: sequential}\n" + steps));
+  EXPECT_EQ(read_file(ran), "t1 1\nt2 1\nt3 1\n");
+  EXPECT_EQ(workers_[1].end(SIGTERM), 0);
+  workers_[1].start({{"ST8_FAILPOINTS", "worker.after_step=crash"}});
+  ok({"apply", "-v", "app/value=good 2"});
+  ASSERT_TRUE(eventually([&] { return workers_[1].ended(); }, kLong)) << workers_[1].log();
+  workers_[1].start();
+  ASSERT_TRUE(eventually([&] { return get("/v1/rollouts/r-2").dump().find("outcome is not known") != std::string::npos; }, kLong)) << get("/v1/rollouts/r-2").dump(1);
+  EXPECT_FALSE(get("/v1/rollouts/r-2").contains("ended_at"));
+  ok({"rollout", "abort", "r-2"});
+  EXPECT_NE(ended("r-2")["phase"], "promoted");
+  EXPECT_EQ(read_file(ran), "t1 1\nt2 1\nt3 1\nt1 2\nt2 2\n");
+  EXPECT_EQ(values(), (Values{{"good 1", 3}}));
 }
 
 TEST_F(Workers, TwoRolloutsDoNotHoldOneTarget) {

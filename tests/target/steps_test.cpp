@@ -57,7 +57,7 @@ class Steps : public testing::Test {
     call.deadline = system_clock().monotonic() + most;
     return call;
   }
-  StepContext context(const Target& target) const { return {plan_, target, "r-1", "r-1-abc", &system_clock()}; }
+  StepContext context(const Target& target) const { return {plan_.name_space.str(), plan_.branch.str(), plan_.revision, target, "r-1", "r-1-abc", &system_clock()}; }
   StepOutcome run(const StepSpec& step, const Target& target) { return run_step(call(), step, context(target)); }
   StepOutcome undo(const StepSpec& step, const Target& target) { return undo_step(call(), step, context(target)); }
   static std::string told(const StepOutcome& outcome) { return outcome.status ? "" : outcome.status.error().message; }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "driver_conformance.h"
+#include "effects/step_host.h"
 #include "st8/state/clock.h"
 #include "st8/state/failpoint.h"
 #include "support/eventually.h"
@@ -326,6 +327,76 @@ TEST_F(WorkerDriver, ARestoreEndsTheWaitAndANewActivationBeginsAnother) {
   EXPECT_FALSE(driver()->confirm(call_of(2, "r-2")));
   ASSERT_TRUE(go_live(two_, 2, "r-2", std::chrono::milliseconds(300)));
   EXPECT_TRUE(eventually([&] { return live() == live_one_; }));
+}
+
+// --- Steps ---
+
+class WorkerSteps : public WorkerDriver {
+ protected:
+  effects::StepOutcome script(const std::string& line, bool idempotent = false, effects::StepAction action = effects::StepAction::kRun) const {
+    StepSpec step;
+    step.name = "it";
+    step.kind = StepKind::kScript;
+    step.params = {{"command", line}, {"rollback", "echo undone for {{ target.labels.zone }}"}};
+    step.idempotent = idempotent;
+    const Target target{*TargetName::parse("t"), "worker", {{"zone", "a"}}, Criticality::kMedium, "prod", ""};
+    const auto driver = this->driver();
+    auto* host = dynamic_cast<effects::StepHost*>(driver.get());
+    EXPECT_NE(host, nullptr);
+    return host->step(call_of(1, "r-1"), action, step, {"shop", "main", {7}, target, "r-1", "r-1", &system_clock()});
+  }
+};
+
+TEST_F(WorkerSteps, AreDoneThereWithTheirEnvironmentAndOutput) {
+  const auto agent = worker();
+  const auto done = script("echo $ST8_TARGET $ST8_NAMESPACE $ST8_BRANCH $ST8_REVISION $ST8_ROLLOUT");
+  ASSERT_TRUE(done.status) << done.status.error().message;
+  EXPECT_EQ(done.output, "t shop main 7 r-1\n");
+  const auto failed = script("echo why; exit 3");
+  ASSERT_FALSE(failed.status);
+  EXPECT_EQ(failed.status.error().code, ErrorCode::kUnprocessable);
+  EXPECT_EQ(failed.status.error().message, "exit 3");
+  EXPECT_EQ(failed.output, "why\n");
+  EXPECT_EQ(script("", false, effects::StepAction::kUndo).output, "undone for a\n");
+}
+
+TEST_F(WorkerSteps, ALongOneKeepsNothingElseWaiting) {
+  const auto agent = worker();
+  const std::string go = (directory_.path() / "go").string();
+  std::optional<effects::StepOutcome> outcome;
+  std::thread caller([&] { outcome = script("while [ ! -e " + go + " ]; do sleep 0.01; done"); });
+  EXPECT_TRUE(go_live(one_, 1, "r-1"));
+  EXPECT_EQ(live(), live_one_);
+  std::ofstream(go).flush();
+  caller.join();
+  EXPECT_TRUE(outcome->status);
+}
+
+TEST_F(WorkerSteps, AWorkerDoesNoneThatItWasNotToldToDo) {
+  const LocalWorker agent(hub_, "w", root(), false);
+  const auto refused = script("true");
+  ASSERT_FALSE(refused.status);
+  EXPECT_EQ(refused.status.error().code, ErrorCode::kUnprocessable);
+  EXPECT_THAT(refused.status.error().hint, HasSubstr("--allow-steps"));
+}
+
+TEST_F(WorkerSteps, OneThatMayBeDoneOnceIsNotDeliveredTwice) {
+  auto one = std::make_shared<test::MemoryStream>(), two = std::make_shared<test::MemoryStream>();
+  hub_.attach(*hub_.admit(name_, poll_body("first-session-0000")), one);
+  std::optional<effects::StepOutcome> once, again;
+  std::thread caller([&] { once = script("true"); });
+  EXPECT_EQ(delivery(*one)["operation"], "step");
+  std::thread other([&] { again = script("true", true); });
+  EXPECT_EQ(delivery(*one)["operation"], "step");
+  hub_.attach(*hub_.admit(name_, poll_body("second-session-000")), two);
+  const Json delivered = delivery(*two);
+  EXPECT_EQ(delivered["once"], false);
+  EXPECT_TRUE(hub_.report(name_, report_body("second-session-000", delivered)));
+  caller.join();
+  other.join();
+  ASSERT_FALSE(once->status);
+  EXPECT_EQ(once->status.error().code, ErrorCode::kOutcomeUnknown);
+  EXPECT_TRUE(again->status);
 }
 
 TEST_F(WorkerDriver, ItsSpecIsReadStrictly) {

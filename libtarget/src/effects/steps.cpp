@@ -22,8 +22,8 @@ std::string param(const StepSpec& step, const std::string& name) {
 }
 
 std::vector<std::pair<std::string, std::string>> environment_of(const StepContext& context) {
-  return {{"ST8_TARGET", context.target.name.str()}, {"ST8_NAMESPACE", context.plan.name_space.str()}, {"ST8_BRANCH", context.plan.branch.str()},
-          {"ST8_REVISION", std::to_string(context.plan.revision.value)}, {"ST8_ROLLOUT", context.rollout}};
+  return {{"ST8_TARGET", context.target.name.str()}, {"ST8_NAMESPACE", context.name_space}, {"ST8_BRANCH", context.branch},
+          {"ST8_REVISION", std::to_string(context.revision.value)}, {"ST8_ROLLOUT", context.rollout}};
 }
 
 StepOutcome run_program(const CallContext& call, std::vector<std::string> argv, const StepSpec& step, const StepContext& context) {

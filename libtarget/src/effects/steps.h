@@ -1,4 +1,4 @@
-// A policy's own steps and health checks, done on the daemon's machine for one target.
+// A policy's own steps and health checks, done on this machine for one target.
 #pragma once
 
 #include <string>
@@ -16,7 +16,8 @@ struct StepOutcome {
 // What a step may know: in {{ }} of its parameters, and in the environment of its programs (ST8_TARGET, ST8_NAMESPACE,
 // ST8_BRANCH, ST8_REVISION, ST8_ROLLOUT).
 struct StepContext {
-  const Plan& plan;
+  std::string name_space, branch;
+  state::RevisionNumber revision;
   const Target& target;
   std::string rollout;
   std::string restore_point;

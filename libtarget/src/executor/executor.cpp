@@ -143,6 +143,16 @@ void Executor::take(const EffectResult& result, Timestamp now) {
   }
   if (!progress.running || progress.next_op != effect.op || progress.attempt != effect.attempt) return;
   if (!result.status) {
+    const PlannedOp& failed = plan_->ops[effect.op];
+    // It ran elsewhere, and nobody knows how it ended: a person decides, as after an end of the daemon.
+    if (state_.phase != RolloutPhase::kRollingBack && result.status.error().code == ErrorCode::kOutcomeUnknown && failed.kind == OpKind::kStep && !plan_->policy.steps[failed.index].idempotent) {
+      RolloutEvent event = about(EventKind::kOpUnknown, index);
+      event.op = effect.op;
+      event.attempt = effect.attempt;
+      event.detail = "step \"" + plan_->policy.steps[failed.index].name + "\" is not idempotent, and its outcome is not known: " + result.status.error().message;
+      emit(std::move(event), now);
+      return;
+    }
     op_failed(index, result.status.error(), true, result.output, now);
     return;
   }

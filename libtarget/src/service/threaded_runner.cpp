@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "effects/steps.h"
+#include "effects/step_host.h"
 #include "st8/state/failpoint.h"
 #include "st8/target/planner.h"
 
@@ -126,7 +126,19 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
     return result;
   }
   const PlannedTarget& target = plan.targets[order.effect.target];
-  const effects::StepContext steps{plan, target.target, order.rollout.str(), order.restore_point, &clock_};
+  const effects::StepContext steps{plan.name_space.str(), plan.branch.str(), plan.revision, target.target, order.rollout.str(), order.restore_point, &clock_};
+  const auto do_step = [&](const CallContext& context, effects::StepAction action, const StepSpec& step) -> effects::StepOutcome {
+    auto driver = drivers_.make(target.target);
+    if (!driver) return {fail(driver.error()), ""};
+    if (auto* host = dynamic_cast<effects::StepHost*>(driver->get())) return host->step(context, action, step, steps);
+    switch (action) {
+      case effects::StepAction::kRun: return effects::run_step(context, step, steps);
+      case effects::StepAction::kUndo: return effects::undo_step(context, step, steps);
+      case effects::StepAction::kForget: break;
+    }
+    effects::forget_step(step, steps);
+    return {Status{}, ""};
+  };
   if (order.effect.kind == Effect::Kind::kProbe) {
     const HealthCheck& check = plan.policy.health[order.effect.check];
     result.status = effects::probe(call_for(order, check.timeout), check, target.target);
@@ -136,7 +148,7 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
   if (order.effect.kind == Effect::Kind::kOp && plan.ops[order.effect.op].kind == OpKind::kStep) {
     const StepSpec& step = plan.policy.steps[plan.ops[order.effect.op].index];
     call = call_for(order, step.timeout);
-    effects::StepOutcome outcome = effects::run_step(call, step, steps);
+    effects::StepOutcome outcome = do_step(call, effects::StepAction::kRun, step);
     result.status = std::move(outcome.status);
     result.output = std::move(outcome.output);
     return result;
@@ -185,7 +197,7 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
     case Effect::Kind::kRestore: {
       for (auto op = order.steps_begun.rbegin(); op != order.steps_begun.rend(); ++op) {
         const StepSpec& step = plan.policy.steps[plan.ops[*op].index];
-        effects::StepOutcome outcome = effects::undo_step(call_for(order, step.timeout), step, steps);
+        effects::StepOutcome outcome = do_step(call_for(order, step.timeout), effects::StepAction::kUndo, step);
         if (!outcome.status) return failed({outcome.status.error().code, "undo step \"" + step.name + "\": " + outcome.status.error().message, ""});
         if (!outcome.output.empty()) result.output += step.name + ": " + outcome.output + "\n";
       }
@@ -211,7 +223,7 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
       return result;
     }
     case Effect::Kind::kDiscard: {
-      for (const std::uint32_t op : order.steps_begun) effects::forget_step(plan.policy.steps[plan.ops[op].index], steps);
+      for (const std::uint32_t op : order.steps_begun) (void)do_step(call, effects::StepAction::kForget, plan.policy.steps[plan.ops[op].index]);
       call.restore_point.clear();
       result.status = driver.discard(call);
       return result;

@@ -21,6 +21,7 @@
 #include "st8/target/worker_agent.h"
 #include "worker/confirmations.h"
 #include "worker/protocol.h"
+#include "worker/step_messages.h"
 
 namespace st8::target {
 namespace {
@@ -36,8 +37,11 @@ constexpr std::chrono::milliseconds kRetryLeast{100};
 constexpr std::chrono::seconds kGoBackTime{60};  // Of one attempt.
 constexpr std::size_t kQueueMax = 512;
 
+enum class Hands : std::uint8_t { kTarget = 0, kSteps = 1 };
+
 // An assignment as it came.
 struct Assignment {
+  Hands hands = Hands::kTarget;
   std::uint64_t number = 0;
   std::uint64_t lease = 0;
   Json order;
@@ -60,11 +64,14 @@ class WorkerAgent::Impl {
         session_(std::move(session)) {}
 
   Status run() {
-    std::thread worker([this] { work(); });
+    // A step may take long: what is read and switched does not wait for it.
+    std::thread worker([this] { work(Hands::kTarget); });
+    std::thread stepper([this] { work(Hands::kSteps); });
     std::thread keeper([this] { keep_deadlines(); });
     Status ended = poll_until_stopped();
     stop();
     worker.join();
+    stepper.join();
     keeper.join();
     return ended;
   }
@@ -73,7 +80,9 @@ class WorkerAgent::Impl {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
-      if (current_) current_->cancelled->store(true);
+      for (const auto& one : current_) {
+        if (one) one->cancelled->store(true);
+      }
       for (const auto& one : queue_) one->cancelled->store(true);
       wake_.notify_all();
     }
@@ -120,7 +129,9 @@ class WorkerAgent::Impl {
   std::string poll_body() const {
     const std::lock_guard lock(mutex_);
     std::vector<std::uint64_t> held;
-    if (current_) held.push_back(current_->number);
+    for (const auto& one : current_) {
+      if (one) held.push_back(one->number);
+    }
     for (const auto& one : queue_) held.push_back(one->number);
     return codec::dump({{"protocol", worker::kProtocol}, {"session", session_}, {"held", held}});
   }
@@ -140,7 +151,9 @@ class WorkerAgent::Impl {
     if (type == "cancel" && read->contains("assignment") && (*read)["assignment"].is_number_unsigned()) {
       const auto number = (*read)["assignment"].get<std::uint64_t>();
       const std::lock_guard lock(mutex_);
-      if (current_ && current_->number == number) current_->cancelled->store(true);
+      for (const auto& one : current_) {
+        if (one && one->number == number) one->cancelled->store(true);
+      }
       for (const auto& one : queue_) {
         if (one->number == number) one->cancelled->store(true);
       }
@@ -154,6 +167,7 @@ class WorkerAgent::Impl {
       assignment->number = order.at("assignment").get<std::uint64_t>();
       assignment->lease = order.at("lease").get<std::uint64_t>();
       assignment->deadline = clock_.monotonic() + std::chrono::milliseconds(std::min<std::int64_t>(order.at("deadline_ms").get<std::int64_t>(), 24 * 3600 * 1000));
+      if (order.at("operation").get<std::string>() == "step") assignment->hands = Hands::kSteps;
       assignment->order = std::move(order);
       return assignment;
     });
@@ -172,16 +186,19 @@ class WorkerAgent::Impl {
 
   // --- Doing ---
 
-  void work() {
+  void work(Hands hands) {
+    auto& current = current_[static_cast<std::size_t>(hands)];
     for (;;) {
       std::shared_ptr<Assignment> assignment;
       {
         std::unique_lock lock(mutex_);
-        current_ = nullptr;
-        wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        current = nullptr;
+        const auto next = [&] { return std::find_if(queue_.begin(), queue_.end(), [&](const auto& one) { return one->hands == hands; }); };
+        wake_.wait(lock, [&] { return stopping_ || next() != queue_.end(); });
         if (stopping_) return;
-        assignment = current_ = queue_.front();
-        queue_.pop_front();
+        const auto found = next();
+        assignment = current = *found;
+        queue_.erase(found);
       }
       if (assignment->cancelled->load()) continue;
       const auto done = worker::look_into<Json>("an assignment", [&] { return perform(*assignment, assignment->order); });
@@ -210,6 +227,7 @@ class WorkerAgent::Impl {
 
   Result<Json> perform(const Assignment& assignment, const Json& order) {
     const std::string operation = order.at("operation").get<std::string>();
+    if (operation == "step") return do_step(assignment, order.at("step"));
     const std::string directory = order.at("directory").get<std::string>();
     if (!directory.empty()) ST8_TRY(check_relative_path(directory));
     file::FileSpec spec{root_.path(), order.at("layout").get<std::string>() == "files" ? file::Layout::kFiles : file::Layout::kDirectory, order.at("keep").get<std::uint32_t>()};
@@ -263,6 +281,28 @@ class WorkerAgent::Impl {
       return done(driver->discard(call));
     }
     return fail(ErrorCode::kUnprocessable, "this worker knows no operation \"" + operation.substr(0, 40) + "\"", "use st8d of the same version on both sides");
+  }
+
+  Result<Json> do_step(const Assignment& assignment, const Json& order) const {
+    ST8_ASSIGN(const worker::StepMessage message, worker::step_from_json(order));
+    const bool harmless = message.step.kind == StepKind::kEcho || message.step.kind == StepKind::kSleep;
+    if (!options_.allow_steps && !harmless) {
+      return fail(ErrorCode::kUnprocessable, "this worker does no steps of type " + std::string(step_kind_name(message.step.kind)), "start it with --allow-steps");
+    }
+    CallContext call;
+    call.clock = &clock_;
+    call.deadline = assignment.deadline;
+    call.cancelled = assignment.cancelled;
+    call.restore_point = message.restore_point;
+    const effects::StepContext context{message.name_space, message.branch, message.revision, message.target, message.rollout, message.restore_point, &clock_};
+    effects::StepOutcome outcome;
+    if (message.action == effects::StepAction::kRun) outcome = effects::run_step(call, message.step, context);
+    if (message.action == effects::StepAction::kUndo) outcome = effects::undo_step(call, message.step, context);
+    if (message.action == effects::StepAction::kForget) effects::forget_step(message.step, context);
+    ST8_FAILPOINT("worker.after_step");
+    Json report = {{"output", outcome.output}};
+    if (!outcome.status) report["failed"] = worker::error_to_json(outcome.status.error());
+    return report;
   }
 
   Status activate(TargetDriver& driver, const file::FileSpec& spec, const CallContext& call, const std::string& directory, const Json& order) {
@@ -419,7 +459,7 @@ class WorkerAgent::Impl {
   mutable std::mutex mutex_;   // Guards what follows.
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Assignment>> queue_;
-  std::shared_ptr<Assignment> current_;
+  std::array<std::shared_ptr<Assignment>, 2> current_;  // By hands.
   bool stopping_ = false;
 };
 

@@ -86,7 +86,13 @@ class WorkerHub::Impl {
     const std::set<std::uint64_t> held(admission.held.begin(), admission.held.end());
     for (const auto& assignment : entry.assignments) {
       const bool has_it = assignment->session == admission.session && held.contains(assignment->number);
-      if (!has_it) deliver(entry, *assignment);
+      if (has_it) continue;
+      if (assignment->once && assignment->lease != 0) {
+        assignment->lost = true;
+        assignment->changed.notify_all();
+      } else {
+        deliver(entry, *assignment);
+      }
     }
   }
 
@@ -137,7 +143,9 @@ class WorkerHub::Impl {
     auto assignment = std::make_shared<Assignment>();
     assignment->text = std::move(text);
     assignment->deadline = call.deadline;
-    if (content != nullptr) {
+    if (content == nullptr) {
+      ST8_ASSIGN(assignment->once, worker::read_message<bool>("the assignment", assignment->text, [](const Json& json) -> Result<bool> { return json.value("once", false); }));
+    } else {
       for (const ContentFile& file : content->files) assignment->bytes[file.entry.hash] = file.bytes;
     }
     std::unique_lock lock(mutex_);
@@ -157,6 +165,7 @@ class WorkerHub::Impl {
         ended = fail(ErrorCode::kUnavailable, "worker " + name.str() + " is not there" + (entry.last_seen.micros == 0 ? "" : ": it was last seen at " + format_rfc3339(entry.last_seen)),
                      "start `st8d worker --name " + name.str() + "` on the target's machine");
       }
+      if (assignment->lost) ended = fail(ErrorCode::kOutcomeUnknown, "the worker ended, or lost it, while it ran", "");
       if (!ended) break;
       // A cancellation tells nobody: it is looked at again and again.
       assignment->changed.wait_for(lock, std::chrono::milliseconds(20));
@@ -165,6 +174,8 @@ class WorkerHub::Impl {
     --entry.waiting;
     if (assignment->done) return std::move(assignment->report);
     if (assignment->lease != 0) (void)send(entry, Json{{"type", "cancel"}, {"assignment", assignment->number}});
+    // Begun there, with no word of how it ended.
+    if (assignment->once && assignment->lease != 0) return fail(ErrorCode::kOutcomeUnknown, ended.error().message, ended.error().hint);
     return fail(ended.error());
   }
 
@@ -176,6 +187,8 @@ class WorkerHub::Impl {
     std::map<Hash, std::shared_ptr<const std::string>> bytes;
     std::uint64_t lease = 0;    // Of the newest delivery; 0: none yet.
     std::string session;        // It was delivered to.
+    bool once = false;          // Never delivered a second time.
+    bool lost = false;          // It would have to be.
     bool done = false;
     std::string report;
     std::condition_variable changed;
@@ -231,7 +244,9 @@ class WorkerHub::Impl {
   }
   void deliver(Entry& entry, Assignment& assignment) {
     if (assignment.done) return;
-    const auto remaining = std::chrono::duration_cast<std::chrono::milliseconds>(assignment.deadline - clock_.monotonic());
+    auto remaining = std::chrono::duration_cast<std::chrono::milliseconds>(assignment.deadline - clock_.monotonic());
+    // There it ends a little sooner, so that its end is told before nobody waits for it any more.
+    if (assignment.once) remaining -= std::min(remaining / 10, std::chrono::milliseconds(1'000));
     assignment.lease = ++numbers_;
     assignment.session = entry.session;
     // The text is an object of our own making: it gets its delivery's fields in front.

@@ -12,7 +12,7 @@ Json error_to_json(const Error& error) {
 }
 
 Error error_from_json(const Json& json) {
-  constexpr std::array kCodes = {ErrorCode::kInvalidArgument, ErrorCode::kNotFound, ErrorCode::kPreconditionFailed, ErrorCode::kUnprocessable, ErrorCode::kUnavailable, ErrorCode::kCorrupt};
+  constexpr std::array kCodes = {ErrorCode::kInvalidArgument, ErrorCode::kNotFound, ErrorCode::kPreconditionFailed, ErrorCode::kUnprocessable, ErrorCode::kUnavailable, ErrorCode::kCorrupt, ErrorCode::kOutcomeUnknown};
   Error error{ErrorCode::kUnavailable, drivers::redacted(json.value("message", "no reason given"), nullptr), drivers::redacted(json.value("hint", ""), nullptr)};
   const std::string name = json.value("code", "");
   for (const ErrorCode code : kCodes) {

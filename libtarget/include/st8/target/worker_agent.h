@@ -35,6 +35,7 @@ struct WorkerAgentOptions {
   std::string root;                                // Absolute; made when its parent is there.
   std::chrono::milliseconds retry_max{5'000};      // Between attempts to reach st8d.
   std::function<void(const std::string&)> log;     // One line for people; never content. May be null.
+  bool allow_steps = false;                        // Does a policy's steps: programs, files anywhere, requests, packages.
 };
 
 class WorkerAgent {

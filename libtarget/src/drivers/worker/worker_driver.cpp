@@ -6,12 +6,15 @@
 #include "drivers/names.h"
 #include "drivers/registry.h"
 #include "worker/protocol.h"
+#include "worker/step_messages.h"
 
 namespace st8::target {
 namespace worker {
 namespace {
 
-class WorkerDriver final : public TargetDriver {
+constexpr std::size_t kStepOutputBytesMax = 64u << 10;
+
+class WorkerDriver final : public TargetDriver, public effects::StepHost {
  public:
   WorkerDriver(WorkerHub& hub, WorkerName name, WorkerSpec spec) : hub_(hub), name_(std::move(name)), spec_(std::move(spec)) {}
 
@@ -76,6 +79,19 @@ class WorkerDriver final : public TargetDriver {
   }
 
   Status discard(const CallContext& call) override { return act(call, "discard", Json::object()); }
+
+  effects::StepOutcome step(const CallContext& call, effects::StepAction action, const StepSpec& step, const effects::StepContext& context) override {
+    // What may be done twice is delivered again to a worker that was started anew; taking back is always that.
+    const bool once = action == effects::StepAction::kRun && !step.idempotent;
+    const auto report = run(call, "step", {{"step", step_to_json(action, step, context)}, {"once", once}}, nullptr);
+    if (!report) return {fail(report.error()), ""};
+    effects::StepOutcome outcome;
+    if (const auto output = report->find("output"); output != report->end() && output->is_string()) outcome.output = output->get<std::string>().substr(0, kStepOutputBytesMax);
+    if (const auto failed = report->find("failed"); failed != report->end() && failed->is_object()) {
+      outcome.status = look_into<void>("the report", [&]() -> Status { return fail(error_from_json(*failed)); });
+    }
+    return outcome;
+  }
 
  private:
   Error misspoken() const { return {ErrorCode::kUnavailable, "worker " + name_.str() + " does not keep to " + std::string(kProtocol), "use st8d of the same version on both sides"}; }
