@@ -93,7 +93,7 @@ Result<int> lint(Context& context) {
     for (const char* of : {"targets", "branches", "documents"}) {
       if (!flag_field(*looked, of)) unseen += (unseen.empty() ? "" : ", ") + std::string(of);
     }
-    if (!unseen.empty()) context.notice("not looked at, for want of permission or of a branch: " + unseen);
+    if (!unseen.empty()) context.notice("not looked at, for want of permission or of a branch, or for their number: " + unseen);
   }
   return code;
 }

@@ -14,6 +14,8 @@ using target::RolloutService;
 using wire::JsonWriter;
 
 constexpr std::size_t kPage = 1000;
+// Beyond so many documents their keys are not looked at: every one would be held in memory for one answer.
+constexpr std::size_t kKeysMax = 100'000;
 
 bool sees_targets(const Call& call) {
   const auto system = where_of(target::kSystemNamespace, "main");
@@ -51,8 +53,9 @@ Outcome<target::LintFacts> facts_for(const Call& call, const Where& where, const
     facts.keys.emplace();
     ST8_API_TRY(view->for_each("", [&](const state::Entry& entry) {
       facts.keys->push_back(entry.key.str());
-      return true;
+      return facts.keys->size() <= kKeysMax;
     }));
+    if (facts.keys->size() > kKeysMax) facts.keys.reset();
   }
   facts.branch_exists = [&call](const target::Dependency& dependency) {
     const auto other = where_of(dependency.name_space, dependency.branch);

@@ -122,5 +122,17 @@ TEST_F(PolicyRoutes, LintTellsWithoutWhatIsHidden) {
   EXPECT_EQ(everything(), before);
 }
 
+TEST_F(PolicyRoutes, LintLooksAtNoMoreDocumentsThanItHolds) {
+  const Json lint = {{"scope", {{"namespace", "large"}}}, {"policy", "branches: [main]\ntargets: {names: [web-1]}\ndocuments: [{match: \"none/*\"}]\n"}};
+  for (const int part : {0, 1}) {
+    Json body = {{"scope", {{"namespace", "large"}}}, {"documents", Json::array()}};
+    for (int n = 0; n < 60'000; ++n) body["documents"].push_back({{"key", std::to_string(part) + "/" + std::to_string(n)}, {"content", ""}});
+    ASSERT_EQ(server_.post("/v1/apply?changes=none", body).status, 200);
+    const Json answer = server_.post("/v1/policy/lint", lint).json;
+    EXPECT_EQ(answer["looked_at"]["documents"], part == 0);
+    EXPECT_EQ(answer["warnings"], part == 0 ? 2 : 0) << "no-document and nothing-lands, or silence";
+  }
+}
+
 }  // namespace
 }  // namespace st8::api::test
