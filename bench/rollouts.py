@@ -5,17 +5,20 @@ import re
 import subprocess
 import time
 
+import servers
+
 SYNCS = ("fsync", "fdatasync", "sync_file_range", "syncfs")
 
 
-class FileFleet:
-    """Targets of kind file under one st8d, each a directory of its own; a value is well when it begins with "good"."""
+class Fleet:
+    """Targets under one st8d, each with a directory of its own below `live`; a value is well when it begins with "good"."""
 
-    def __init__(self, st8, count, policy):
+    def __init__(self, st8, count, policy, document=None):
         self.st8, self.count, self.number = st8, count, 0
         self.root = os.path.join(st8.directory, "live")
         os.makedirs(self.root, exist_ok=True)
-        documents = [{"key": f"targets/t{i}.yaml", "content": f"kind: file\nlabels: {{role: web}}\nspec: {{root: {self.root}/t{i}}}\n"} for i in range(count)]
+        document = document or (lambda i: f"kind: file\nlabels: {{role: web}}\nspec: {{root: {self.root}/t{i}}}\n")
+        documents = [{"key": f"targets/t{i}.yaml", "content": document(i)} for i in range(count)]
         st8.call("POST", "/v1/apply?changes=none", {"scope": {"namespace": "st8/system", "branch": "main"}, "documents": documents, "message": "targets"})
         self.policy = "branches: [main]\ntargets: {labels: {role: web}}\ndocuments: [{match: 'app/**', to: app/}]\n" + policy
         self.change("good", {".st8/rollout.yaml": self.policy})
@@ -85,7 +88,7 @@ def micros(text):
 def waves(bench):
     count = 100 if bench.quick else 500
     with bench.st8d() as st8:
-        fleet = FileFleet(st8, count, "strategy: {type: rolling, batchSize: 10%}\n"
+        fleet = Fleet(st8, count, "strategy: {type: rolling, batchSize: 10%}\n"
                           "health:\n  - name: there\n    command: {argv: [/bin/true]}\n    interval: 10ms\n    successes: 1\n    deadline: 10s\n")
         syncs, size = counted(st8, fleet.promoted)
 
@@ -104,7 +107,7 @@ def rollback(bench):
     count = 100
     with bench.st8d() as st8:
         # A target fails when the check's deadline has passed; what is counted begins with the first that did.
-        fleet = FileFleet(st8, count, "strategy: {type: parallel}\nmaxFailures: 99\n"
+        fleet = Fleet(st8, count, "strategy: {type: parallel}\nmaxFailures: 99\n"
                           "health:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q ^good " + os.path.join(st8.directory, "live")
                           + "/$ST8_TARGET/current/app/value']}\n    interval: 10ms\n    successes: 1\n    failures: 1\n    deadline: 300ms\n")
         good = fleet.promoted()
@@ -146,7 +149,117 @@ def plan(bench):
         bench.add(f"plan for {count:,} targets, over HTTP", "one second", [(once(), goal) for _ in range(bench.rounds)], 1.0, 0.5, "ms", "ms", lower_is_better=True)
 
 
+class Workers:
+    """COUNT `st8d worker` processes beside one st8d, each with the directory that a fleet's target of its number reads."""
+
+    def __init__(self, bench, st8, count):
+        token = os.path.join(st8.directory, "worker.token")
+        with open(token, "w") as out:
+            out.write(st8.token + "\n")
+        self.processes = []
+        for i in range(count):
+            root = os.path.join(st8.directory, "live", f"t{i}")
+            os.makedirs(root, exist_ok=True)
+            with open(os.path.join(st8.directory, f"worker-{i}.log"), "ab") as log:
+                self.processes.append(subprocess.Popen(
+                    [os.path.join(bench.bin, "st8d"), "worker", "--server", f"http://127.0.0.1:{st8.port}", "--name", f"t{i}", "--root", root, "--token-file", token],
+                    stdout=log, stderr=log))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait()
+
+
+def ansible(bench, name, hosts, forks, settings):
+    """A 1 KiB file to every host with ansible's copy module, which compares checksums: the run's time in ms."""
+    directory = bench.directory(name)
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, "inventory"), "w") as out:
+        out.write("\n".join(hosts) + "\n")
+    with open(os.path.join(directory, "ansible.cfg"), "w") as out:
+        out.write("[defaults]\nhost_key_checking = False\ngathering = explicit\n" + settings)
+    number = iter(range(1_000_000))
+
+    def once():
+        source = os.path.join(directory, "value")
+        with open(source, "w") as out:
+            out.write((f"good {next(number)} {time.time_ns()} " + "x" * 1024)[:1024])
+        began = time.perf_counter()
+        done = subprocess.run(["ansible", "all", "-i", os.path.join(directory, "inventory"), "-f", str(forks), "-m", "copy", "-a", f"src={source} dest={{{{ place }}}}/value"],
+                              capture_output=True, text=True, env={**os.environ, "ANSIBLE_CONFIG": os.path.join(directory, "ansible.cfg"), "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3"})
+        taken = (time.perf_counter() - began) * 1000
+        changed = done.stdout.count("CHANGED")
+        if changed != len(hosts):
+            raise RuntimeError(f"ansible changed {changed} of {len(hosts)}: {done.stdout[-500:]} {done.stderr[-500:]}")
+        return {"ms": taken}
+
+    return once
+
+
+def places(bench, name, count):
+    made = [os.path.join(bench.directory(name), f"h{i}") for i in range(count)]
+    for place in made:
+        os.makedirs(place, exist_ok=True)
+    return made
+
+
+def workers(bench):
+    count = 20 if bench.quick else 100
+    with bench.st8d() as st8, Workers(bench, st8, count):
+        fleet = Fleet(st8, count, "strategy: {type: parallel, maxParallel: 100}\n", lambda i: f"kind: worker\nlabels: {{role: web}}\nspec: {{worker: t{i}}}\n")
+        fleet.promoted()
+        hosts = [f"h{i} ansible_connection=local place={place}" for i, place in enumerate(places(bench, "ansible-local", count))]
+        # The best of the numbers of forks, found on this machine first.
+        peers = {forks: ansible(bench, f"ansible-{forks}", hosts, forks, "") for forks in (4, 8, 25)}
+        times = {forks: once()["ms"] for forks, once in peers.items()}
+        best = min(times, key=times.get)
+        bench.add(f"a 1 KiB revision to {count} workers, parallel, read back", f"ansible, local connections, {best} forks",
+                  bench.interleave(fleet.promoted, peers[best], 2 if bench.quick else 3), 100, 600, "ms", "ms", invert=True)
+
+
+def ssh(bench):
+    count = 20 if bench.quick else 100
+    with bench.st8d() as st8, servers.Sshd(bench.directory("sshd")) as sshd:
+        fleet = Fleet(st8, count, "strategy: {type: parallel, maxParallel: 32}\n",
+                      lambda i: f"kind: ssh\nlabels: {{role: web}}\nspec: {{host: 127.0.0.1, port: {sshd.port}, user: {sshd.user}, root: {st8.directory}/live/t{i}, identityFile: {sshd.key}, "
+                                f"knownHosts: {sshd.known_hosts}, config: /dev/null}}\n")
+        fleet.promoted()
+        options = ["-F", "/dev/null", "-i", sshd.key, "-o", f"UserKnownHostsFile={sshd.known_hosts}", "-o", "BatchMode=yes"]
+        hosts = [f"h{i} ansible_host=127.0.0.1 ansible_port={sshd.port} ansible_user={sshd.user} place={place}" for i, place in enumerate(places(bench, "ansible-ssh", count))]
+        settings = f"[ssh_connection]\npipelining = True\nssh_args = {' '.join(options)} -o ControlMaster=auto -o ControlPersist=60s\ncontrol_path_dir = {bench.directory('cp')}\n"
+        peers = {forks: ansible(bench, f"ansible-ssh-{forks}", hosts, forks, settings) for forks in (4, 8, 25)}
+        times = {forks: once()["ms"] for forks, once in peers.items()}
+        best = min(times, key=times.get)
+        bench.add(f"a 1 KiB revision to {count} ssh targets, parallel, read back", f"ansible over ssh, pipelining, a shared connection, {best} forks",
+                  bench.interleave(fleet.promoted, peers[best], 2 if bench.quick else 3), 10, 30, "ms", "ms", invert=True)
+        master = os.path.join(sshd.directory, "master")
+        subprocess.run(["ssh", *options, "-p", str(sshd.port), "-o", "ControlMaster=yes", "-o", f"ControlPath={master}", "-o", "ControlPersist=600s", f"{sshd.user}@127.0.0.1", "true"],
+                       check=True, capture_output=True)
+        warm = places(bench, "scp", count)
+        source = os.path.join(sshd.directory, "value")
+        with open(source, "w") as out:
+            out.write("x" * 1024)
+
+        def scp():
+            began = time.perf_counter()
+            jobs = "\n".join(f"{sshd.user}@127.0.0.1:{place}/value" for place in warm)
+            subprocess.run(["xargs", "-P", "32", "-I", "{}", "scp", "-q", *options, "-P", str(sshd.port), "-o", f"ControlPath={master}", source, "{}"], input=jobs, text=True, check=True,
+                           capture_output=True)
+            return {"ms": (time.perf_counter() - began) * 1000}
+
+        bench.add(f"a 1 KiB revision to {count} ssh targets, parallel, read back", "scp over a warm connection, 32 at once, neither atomic nor synced nor read back",
+                  bench.interleave(fleet.promoted, scp), 0.5, 1, "ms", "ms", invert=True)
+        subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={master}", "127.0.0.1"], capture_output=True)
+
+
 def run(bench):
     waves(bench)
     rollback(bench)
     plan(bench)
+    workers(bench)
+    ssh(bench)

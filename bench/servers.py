@@ -230,3 +230,34 @@ class Postgres(Server):
 
     def stop(self, how=signal.SIGINT):
         super().stop(how)
+
+
+class Sshd(Server):
+    """OpenSSH's server for one key, on loopback, as the user who runs the benchmark; whose .bashrc is not part of it."""
+
+    def __init__(self, directory):
+        super().__init__("sshd", directory)
+        self.user = pwd.getpwuid(os.geteuid()).pw_name
+        self.key = os.path.join(directory, "key")
+        self.known_hosts = os.path.join(directory, "known_hosts")
+
+    def start(self):
+        self.port = free_ports(1)[0]
+        os.makedirs(self.directory, exist_ok=True)
+        os.chmod(self.directory, 0o700)
+        host = os.path.join(self.directory, "host")
+        for key in (self.key, host):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        authorized = os.path.join(self.directory, "authorized_keys")
+        shutil.copy(self.key + ".pub", authorized)
+        with open(host + ".pub") as public, open(self.known_hosts, "w") as out:
+            out.write(f"[127.0.0.1]:{self.port} {public.read()}")
+        if os.geteuid() == 0:
+            os.makedirs("/run/sshd", exist_ok=True)
+        settings = os.path.join(self.directory, "sshd_config")
+        with open(settings, "w") as out:
+            out.write(f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {authorized}\nPidFile none\nUsePAM no\nStrictModes no\n"
+                      f"SetEnv HOME={self.directory}\nPasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 1000\nMaxSessions 1000\nSubsystem sftp internal-sftp\n")
+        self.spawn(["/usr/sbin/sshd", "-D", "-e", "-f", settings])
+        wait_for("sshd", lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) == 0)
+        return self
