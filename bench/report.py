@@ -16,7 +16,7 @@ def verdict(row):
 
 
 def number(value):
-    if value is None:
+    if value is None or math.isnan(value):
         return "—"
     if value == 0:
         return "0"
@@ -89,12 +89,13 @@ def markdown(rows, machine, commands):
         def latency(side):
             if side is None or side.get("p50_us") is None:
                 return "—"
-            return f"{side['p50_us'] / 1000:.2f} / {side['p99_us'] / 1000:.2f}"
+            return f"{number(side['p50_us'] / 1000)} / {number(side['p99_us'] / 1000)}"
 
         goal = "—" if row.get("must") is None else ("≤" if row.get("lower_is_better") else "≥") + f"{row['must']:g} · {row['reach']:g}"
         spread = f" ({number(row['spread'][0])}–{number(row['spread'][1])})" if row.get("spread") else ""
         lines.append(
-            f"| {row['workload']} | {row['against']} | {number(row['ours'])} {row['unit']} | {number(row['theirs'])} {row['unit']} | "
+            f"| {row['workload']} | {row['against']} | {number(row['ours'])} {row['unit']} | "
+            f"{'—' if row['theirs'] is None else number(row['theirs']) + ' ' + row['unit']} | "
             f"{latency(row.get('ours_run'))} | {latency(row.get('theirs_run'))} | {number(row['ratio'])}{spread} | {goal} | {verdict(row)} |")
     lines += ["", "![Ratios against their goals](benchmarks.svg)", "", "![Latencies](benchmarks-latency.svg)", ""]
     lines += measured_when(rows)

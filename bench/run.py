@@ -398,6 +398,7 @@ class Bench:
         failed = []
         for name in names:
             print(name, flush=True)
+            sync = self.tool("sync_probe", self.scratch)  # Of this group: a disk changes within minutes where it is shared.
             began = time.monotonic()
             try:
                 getattr(self, name)()
@@ -577,7 +578,7 @@ def machine(bench, sync):
 
     cpu = next((line.split(":")[1].strip() for line in read("/proc/cpuinfo").splitlines() if line.startswith("model name")), "unknown CPU")
     memory = int(read("/proc/meminfo", "MemTotal: 0 kB").split()[1]) // (1 << 20)
-    filesystem = subprocess.run(["stat", "-f", "-c", "%T", bench.options.scratch], capture_output=True, text=True).stdout.strip()
+    filesystem = subprocess.run(["findmnt", "-n", "-o", "FSTYPE", "-T", bench.options.scratch], capture_output=True, text=True).stdout.strip()
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip() or "unknown"
     return {"cpu": cpu, "cores": os.cpu_count(), "memory": memory, "filesystem": filesystem, "date": datetime.date.today().isoformat(),
             "mode": "quick" if bench.quick else "full", "commit": commit, "load": os.getloadavg()[0], **sync}
