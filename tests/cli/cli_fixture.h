@@ -25,6 +25,8 @@ inline std::string mode_name(const testing::TestParamInfo<Mode>& info) {
   return info.param == Mode::kServer ? "Server" : "Local";
 }
 
+inline void PrintTo(Mode mode, std::ostream* out) { *out << (mode == Mode::kServer ? "Server" : "Local"); }
+
 inline void write_file(const std::filesystem::path& path, std::string_view content) {
   std::filesystem::create_directories(path.parent_path());
   std::ofstream stream(path, std::ios::binary);

@@ -34,19 +34,25 @@ TEST(Simulation, InvariantsHoldOverManySeeds) {
   }
 }
 
-class Broken : public ::testing::TestWithParam<std::pair<Mutation, const char*>> {};
+struct Named {
+  Mutation mutation;
+  const char* name;
+};
+void PrintTo(const Named& named, std::ostream* out) { *out << named.name; }
+
+class Broken : public ::testing::TestWithParam<Named> {};
 
 TEST_P(Broken, OnPurposeIsFound) {
   std::string violation;
-  for (std::uint64_t seed = 1; seed <= 400 && violation.empty(); ++seed) violation = Simulation({seed, GetParam().first, false}).run();
+  for (std::uint64_t seed = 1; seed <= 400 && violation.empty(); ++seed) violation = Simulation({seed, GetParam().mutation, false}).run();
   EXPECT_NE(violation, "") << "no seed noticed it";
-  std::printf("%s: %s\n", GetParam().second, violation.c_str());
+  std::printf("%s: %s\n", GetParam().name, violation.c_str());
 }
 
 INSTANTIATE_TEST_SUITE_P(Mutations, Broken,
-                         ::testing::Values(std::pair{Mutation::kNoFence, "NoFence"}, std::pair{Mutation::kEchoObserve, "EchoObserve"}, std::pair{Mutation::kEchoRestore, "EchoRestore"},
-                                           std::pair{Mutation::kLoseIntents, "LoseIntents"}, std::pair{Mutation::kSkipValidate, "SkipValidate"}),
-                         [](const auto& instance) { return instance.param.second; });
+                         ::testing::Values(Named{Mutation::kNoFence, "NoFence"}, Named{Mutation::kEchoObserve, "EchoObserve"}, Named{Mutation::kEchoRestore, "EchoRestore"},
+                                           Named{Mutation::kLoseIntents, "LoseIntents"}, Named{Mutation::kSkipValidate, "SkipValidate"}),
+                         [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
 }  // namespace st8::target::sim

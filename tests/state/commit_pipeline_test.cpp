@@ -433,6 +433,10 @@ struct Shape {
   std::size_t group_max;
   int fails_in_hundred;
 };
+void PrintTo(const Shape& shape, std::ostream* out) {
+  PrintTo(shape.engine, out);
+  *out << ", " << shape.threads << " threads, " << shape.spaces << " namespaces, " << shape.steps << " steps, groups of " << shape.group_max << ", " << shape.fails_in_hundred << "% fail";
+}
 
 class CommitPipelineStress : public testing::TestWithParam<Shape> {};
 INSTANTIATE_TEST_SUITE_P(Shapes, CommitPipelineStress,

@@ -23,6 +23,8 @@ inline std::string engine_kind_name(const testing::TestParamInfo<EngineKind>& in
   return info.param == EngineKind::kMemory ? "Memory" : "RocksDb";
 }
 
+inline void PrintTo(EngineKind kind, std::ostream* out) { *out << (kind == EngineKind::kMemory ? "Memory" : "RocksDb"); }
+
 template <class Name>
 Name named(std::string_view text) {
   auto name = Name::parse(text);

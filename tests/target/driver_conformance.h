@@ -38,6 +38,7 @@ struct Named {
   std::string name;
   Factory make;
 };
+inline void PrintTo(const Named& named, std::ostream* out) { *out << named.name; }
 
 // Every regular file below a directory, links to it followed; what begins with '.' at the top is a driver's own.
 std::map<std::string, FileOnTarget> files_below(const std::filesystem::path& directory);
