@@ -78,6 +78,15 @@ TEST(PolicyLint, KnowsTheDocuments) {
   EXPECT_THAT(said(policy("documents:\n  - {match: \"apps/**\"}\n")), Contains("warning nothing-lands 8: documents: no document of the revision lands on a target"));
 }
 
+TEST(PolicyLint, KnowsWhatConfirmWaitsFor) {
+  const std::string begin = "branches: [main]\ntargets: {names: [web-1]}\n";
+  EXPECT_THAT(said(begin + "confirm: 1m\n"), ElementsAre(StartsWith("warning confirm-nobody 3: confirm: no target is one of a worker")));
+  EXPECT_THAT(said(begin + "confirm: 1m\nbake: 1m\n"), Contains("warning confirm-first 3: confirm: is over before the rollout can be: bake and pauses alone take 1m (make it longer than all that the rollout takes)"));
+  EXPECT_THAT(said(begin + "confirm: 3m\nbake: 1m\nstrategy: {type: canary, steps: [{pause: {duration: 1h}}, {setWeight: 50}, {pause: {duration: 1m}}, {setWeight: 100}]}\n"), testing::Not(Contains(testing::HasSubstr("confirm-first"))))
+      << "a pause before the first target keeps nobody waiting";
+  EXPECT_THAT(said(begin + "confirm: 3m\nstrategy: {type: canary, steps: [{setWeight: 50}, {pause: {}}, {setWeight: 100}]}\n"), Contains(StartsWith("warning confirm-first 3: confirm: does not wait for the person")));
+}
+
 TEST(PolicyLint, LooksForGatesBetweenWaves) {
   EXPECT_THAT(said(policy("", "labels: {role: web}", "{type: parallel}")),
               ElementsAre("warning all-at-once 4: strategy: a bad revision reaches all 2 targets at once (rolling or canary reaches a few first: strategy: {type: rolling, batchSize: 10%})"));

@@ -227,8 +227,31 @@ class Linter {
         break;
       }
     }
+    if (policy_.confirm.count() > 0) confirmation();
     if (policy_.schedule && facts_.now.micros != 0 && *policy_.schedule <= facts_.now) {
       warn("schedule-past", at({"schedule"}), "schedule", "is in the past, and holds nothing back", "remove it, or name a later time");
+    }
+  }
+
+  // The first targets wait to be confirmed from their activation to the end of the last gate.
+  void confirmation() {
+    Millis least = policy_.bake;
+    bool person = false, begun = false;
+    if (policy_.strategy.kind == StrategyKind::kCanary) {
+      for (const CanaryStep& step : policy_.strategy.steps) {
+        if (step.kind == CanaryStep::Kind::kSetWeight) begun = true;
+        else if (begun && step.duration) least += *step.duration;
+        else if (begun) person = true;
+      }
+    }
+    const auto place = at({"confirm"});
+    if (person) {
+      warn("confirm-first", place, "confirm", "does not wait for the person that a pause waits for: the targets go back by themselves meanwhile", "give the pause a duration, or leave `confirm` away");
+    } else if (policy_.confirm <= least) {
+      warn("confirm-first", place, "confirm", "is over before the rollout can be: bake and pauses alone take " + format_duration(least), "make it longer than all that the rollout takes");
+    }
+    if (chosen_ && !chosen_->empty() && std::none_of(chosen_->begin(), chosen_->end(), [](const Target* target) { return target->kind == "worker"; })) {
+      warn("confirm-nobody", place, "confirm", "no target is one of a worker, and others do not go back by themselves", "leave it away");
     }
   }
 
