@@ -395,7 +395,8 @@ tokens:
 
   send("POST", "/v1/seal", {{"namespace", "shop"}, {"value", "s3cret"}});
   send("POST", "/v1/seal", {{"namespace", "shop"}}, 400);
-  for (const Json& schema : get("/v1/schema").json["schemas"]) get("/v1/schema/" + schema["name"].get<std::string>());
+  const Answer schemas = get("/v1/schema");
+  for (const Json& schema : schemas.json["schemas"]) get("/v1/schema/" + schema["name"].get<std::string>());
   get("/v1/schema/none", 404);
 
   check(server, server.request("POST", "/v1/apply", "{}", {{"content-type", "text/plain"}}), 415);

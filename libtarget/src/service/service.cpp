@@ -645,7 +645,8 @@ Result<Simulation> RolloutService::simulate(const state::NamespaceName& name_spa
 
 std::vector<RolloutService::BranchEntry> RolloutService::branches() const {
   std::vector<BranchEntry> entries;
-  for (const auto& [branch, status] : impl_->coordinator_.published()->branches) entries.push_back({branch.first, branch.second, status});
+  const auto published = impl_->coordinator_.published();  // Held: another may take its place meanwhile.
+  for (const auto& [branch, status] : published->branches) entries.push_back({branch.first, branch.second, status});
   return entries;
 }
 
