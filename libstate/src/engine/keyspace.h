@@ -13,7 +13,7 @@
 namespace st8::state::keyspace {
 
 enum class Table : char {
-  kMeta = 'M',               // name → value: "format", "store_id", "next_namespace"
+  kMeta = 'M',               // name → value: "format", "next_namespace", "!restoring"
   kNamespace = 'N',          // namespace name → NamespaceRecord
   kCounters = 'C',           // ns → Counters (last revision, last operation)
   kBranch = 'B',             // ns, branch name → BranchRecord

@@ -644,10 +644,7 @@ Result<Simulation> RolloutService::simulate(const state::NamespaceName& name_spa
 }
 
 std::vector<RolloutService::BranchEntry> RolloutService::branches() const {
-  std::vector<BranchEntry> entries;
-  const auto published = impl_->coordinator_.published();  // Held: another may take its place meanwhile.
-  for (const auto& [branch, status] : published->branches) entries.push_back({branch.first, branch.second, status});
-  return entries;
+  return live_now({}).branches;
 }
 
 std::string_view health_state_name(TargetHealth::State state) {
