@@ -43,24 +43,36 @@ Settings parse(int count, char** arguments) {
   for (int i = 1; i + 1 < count; i += 2) {
     const std::string name = arguments[i];
     const std::string value = arguments[i + 1];
-    if (name == "--threads") settings.threads = std::atoi(value.c_str());
-    else if (name == "--seconds") settings.seconds = std::atof(value.c_str());
-    else if (name == "--bytes") settings.bytes = std::strtoull(value.c_str(), nullptr, 10);
-    else if (name == "--keys") settings.keys = std::strtoull(value.c_str(), nullptr, 10);
-    else if (name == "--namespaces") settings.namespaces = std::atoi(value.c_str());
-    else if (name == "--engine") settings.engine = value;
-    else if (name == "--dir") settings.directory = value;
-    else die("unknown option " + name);
+    if (name == "--threads")
+      settings.threads = std::atoi(value.c_str());
+    else if (name == "--seconds")
+      settings.seconds = std::atof(value.c_str());
+    else if (name == "--bytes")
+      settings.bytes = std::strtoull(value.c_str(), nullptr, 10);
+    else if (name == "--keys")
+      settings.keys = std::strtoull(value.c_str(), nullptr, 10);
+    else if (name == "--namespaces")
+      settings.namespaces = std::atoi(value.c_str());
+    else if (name == "--engine")
+      settings.engine = value;
+    else if (name == "--dir")
+      settings.directory = value;
+    else
+      die("unknown option " + name);
   }
   return settings;
 }
 
-DocumentKey key_of(std::size_t number) { return *DocumentKey::parse("services/svc-" + std::to_string(number % 50) + "/config-" + std::to_string(number) + ".json"); }
+DocumentKey key_of(std::size_t number) {
+  return *DocumentKey::parse("services/svc-" + std::to_string(number % 50) + "/config-" + std::to_string(number) +
+                             ".json");
+}
 
 // A document like configuration: text that a random field makes different from all others.
 std::string document(std::size_t bytes, std::uint64_t salt) {
   std::string text = "{\"revision\": " + std::to_string(salt) + ", \"settings\": {";
-  for (int field = 0; text.size() + 32 < bytes; ++field) text += "\"option_" + std::to_string(field) + "\": \"value\", ";
+  for (int field = 0; text.size() + 32 < bytes; ++field)
+    text += "\"option_" + std::to_string(field) + "\": \"value\", ";
   text.resize(bytes, ' ');
   return text;
 }
@@ -100,7 +112,8 @@ int main(int count, char** arguments) {
   for (int ns = 0; ns < settings.namespaces; ++ns) {
     for (std::size_t at = 0; at < settings.keys;) {
       ApplyRequest fill = request_for(ns);
-      for (std::size_t i = 0; i < 1000 && at < settings.keys; ++i, ++at) fill.documents.push_back({key_of(at), document(settings.bytes, at)});
+      for (std::size_t i = 0; i < 1000 && at < settings.keys; ++i, ++at)
+        fill.documents.push_back({key_of(at), document(settings.bytes, at)});
       if (auto result = store.apply(std::move(fill)); !result) die(result.error().message);
     }
   }
@@ -143,13 +156,15 @@ int main(int count, char** arguments) {
   std::sort(all.begin(), all.end());
   const auto commits = static_cast<double>(after.commits - before.commits);
   const auto groups = static_cast<double>(after.commit_groups - before.commit_groups);
-  std::printf("%.0f commits/s  p50 %.0f us  p99 %.0f us  %.1f commits/group  %.0f bytes/commit  %.2f nodes/commit (%.0f B)  %.2f gets/commit  %.2f syncs/group\n",
-              commits / elapsed, static_cast<double>(all[all.size() / 2]), static_cast<double>(all[all.size() * 99 / 100]), commits / groups,
-              static_cast<double>(after.engine.bytes_written - before.engine.bytes_written) / commits,
-              static_cast<double>(after.nodes_written - before.nodes_written) / commits,
-              static_cast<double>(after.node_bytes_written - before.node_bytes_written) / commits,
-              static_cast<double>(after.engine.gets - before.engine.gets) / commits,
-              static_cast<double>(after.engine.syncs - before.engine.syncs) / groups);
+  std::printf(
+      "%.0f commits/s  p50 %.0f us  p99 %.0f us  %.1f commits/group  %.0f bytes/commit  %.2f nodes/commit (%.0f B)  "
+      "%.2f gets/commit  %.2f syncs/group\n",
+      commits / elapsed, static_cast<double>(all[all.size() / 2]), static_cast<double>(all[all.size() * 99 / 100]),
+      commits / groups, static_cast<double>(after.engine.bytes_written - before.engine.bytes_written) / commits,
+      static_cast<double>(after.nodes_written - before.nodes_written) / commits,
+      static_cast<double>(after.node_bytes_written - before.node_bytes_written) / commits,
+      static_cast<double>(after.engine.gets - before.engine.gets) / commits,
+      static_cast<double>(after.engine.syncs - before.engine.syncs) / groups);
   opened->reset();
   if (own_directory && !directory.empty()) std::filesystem::remove_all(directory);
   return 0;

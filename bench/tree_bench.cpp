@@ -67,7 +67,8 @@ void run(std::size_t keys) {
   const auto begin = Clock::now();
   for (std::size_t at = 0; at < keys; at += 100'000) {
     std::vector<Edit> edits;
-    for (std::size_t i = at; i < std::min(keys, at + 100'000); ++i) edits.push_back({names[i], DocumentRef{Hash::of(names[i]), 1000, {number + 1}}});
+    for (std::size_t i = at; i < std::min(keys, at + 100'000); ++i)
+      edits.push_back({names[i], DocumentRef{Hash::of(names[i]), 1000, {number + 1}}});
     UncommittedNodes nodes(stored, ns);
     root = must(edit(nodes, root, edits, {++number}, nodes)).root;
     commit(nodes);
@@ -75,17 +76,19 @@ void run(std::size_t keys) {
   const double load = std::chrono::duration<double>(Clock::now() - begin).count();
 
   std::size_t counts[16] = {}, entries[16] = {}, squares[16] = {};
-  auto status = walk(stored, root, [&](const NodeLocation& location, const Hash& name) {
-    const auto node = must(stored.node(location, name));
-    ++counts[location.level];
-    entries[location.level] += node->count();
-    squares[location.level] += node->count() * node->count();
-    return true;
-  }, {}, {});
+  auto status = walk(stored, root,
+                     [&](const NodeLocation& location, const Hash& name) {
+                       const auto node = must(stored.node(location, name));
+                       ++counts[location.level];
+                       entries[location.level] += node->count();
+                       squares[location.level] += node->count() * node->count();
+                       return true;
+                     },
+                     {}, {});
   if (!status) die(status.error());
   const auto stats = cache.stats();
-  std::printf("%zu keys: load %.2f s (%.0f keys/s), %llu nodes, %.1f B/key in memory\n", keys, load, double(keys) / load,
-              static_cast<unsigned long long>(stats.nodes), double(stats.bytes) / double(keys));
+  std::printf("%zu keys: load %.2f s (%.0f keys/s), %llu nodes, %.1f B/key in memory\n", keys, load,
+              double(keys) / load, static_cast<unsigned long long>(stats.nodes), double(stats.bytes) / double(keys));
   for (int level = 0; level <= root.level; ++level) {
     std::printf("  level %d: %zu nodes, mean %.1f entries, met by an edit %.1f\n", level, counts[level],
                 double(entries[level]) / double(counts[level]), double(squares[level]) / double(entries[level]));
@@ -115,14 +118,15 @@ void run(std::size_t keys) {
       if (kind[0] == 'u') commit(nodes);
     }
     std::printf("  %s: %.2f us, %.2f nodes (%.2f whole), %.0f B of bodies, %.0f B of keys\n", kind,
-                double(spent.count()) / 1000 / double(rounds), double(puts) / double(rounds), double(whole) / double(rounds),
-                double(bytes) / double(rounds), double(key_bytes) / double(rounds));
+                double(spent.count()) / 1000 / double(rounds), double(puts) / double(rounds),
+                double(whole) / double(rounds), double(bytes) / double(rounds), double(key_bytes) / double(rounds));
   }
   {
     const std::size_t rounds = 500'000;
     std::size_t found = 0;
     const auto start = Clock::now();
-    for (std::size_t i = 0; i < rounds; ++i) found += must(find(stored, root, names[random() % names.size()])).has_value();
+    for (std::size_t i = 0; i < rounds; ++i)
+      found += must(find(stored, root, names[random() % names.size()])).has_value();
     const double ns_each = double((Clock::now() - start).count()) / double(rounds);
     std::printf("  find: %.0f ns (%zu found)\n", ns_each, found);
   }
@@ -133,7 +137,8 @@ void run(std::size_t keys) {
     const auto before = engine->stats().gets;
     const auto start = Clock::now();
     for (std::size_t i = 0; i < rounds; ++i) must(find(cold, root, names[random() % names.size()]));
-    std::printf("  find, cache of 64 KiB: %.0f ns, %.2f engine reads\n", double((Clock::now() - start).count()) / double(rounds),
+    std::printf("  find, cache of 64 KiB: %.0f ns, %.2f engine reads\n",
+                double((Clock::now() - start).count()) / double(rounds),
                 double(engine->stats().gets - before) / double(rounds));
   }
 }

@@ -55,8 +55,8 @@ const std::vector<Setting>& settings();
 
 // Puts together what was given: `flags` by setting name. `environment` answers a variable, or null. An empty `file` means none.
 // Errors: kInvalidArgument, naming the flag, variable, or the file's line; kNotFound and kUnavailable (reading the file).
-Result<Config> load_config(const std::map<std::string, std::string>& flags, const std::function<const char*(const char*)>& environment,
-                           const std::string& file);
+Result<Config> load_config(const std::map<std::string, std::string>& flags,
+                           const std::function<const char*(const char*)>& environment, const std::string& file);
 
 // "30s", "1m30s", "500ms", "2h", "0". Errors: kInvalidArgument.
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);

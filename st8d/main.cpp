@@ -1,6 +1,4 @@
 // st8d: reads its flags, and serves, or looks after a state directory.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 #include <vector>
 
 #include "auth/authenticator.h"
@@ -67,8 +66,9 @@ std::string suggestion(const std::vector<std::string>& unknown) {
 
 int main(int argc, char** argv) {
   CLI::App app{"st8d stores versioned configuration and takes it live", "st8d"};
-  app.footer("Every flag can be given as an environment variable (ST8D_LISTEN) and in the file of --config (listen: ...).\n"
-             "Exit codes stand in docs/errors.md.");
+  app.footer(
+      "Every flag can be given as an environment variable (ST8D_LISTEN) and in the file of --config (listen: ...).\n"
+      "Exit codes stand in docs/errors.md.");
   app.set_version_flag("--version", "st8d " ST8_VERSION);
   app.require_subcommand(0, 1);
   app.fallthrough();
@@ -79,14 +79,17 @@ int main(int argc, char** argv) {
   std::map<std::string, bool> switches;
   std::map<std::string, CLI::Option*> options;
   for (const auto& setting : st8::daemon::settings()) {
-    options[setting.name] = setting.placeholder.empty()
-                                ? app.add_flag("--" + setting.name, switches[setting.name], setting.help)
-                                : app.add_option("--" + setting.name, texts[setting.name], setting.help)->type_name(setting.placeholder);
+    options[setting.name] =
+        setting.placeholder.empty()
+            ? app.add_flag("--" + setting.name, switches[setting.name], setting.help)
+            : app.add_option("--" + setting.name, texts[setting.name], setting.help)->type_name(setting.placeholder);
     options[setting.name]->take_last();  // As shells and wrapper scripts expect: what is said last holds.
   }
   app.add_subcommand("serve", "Serve the state directory (what st8d does without a command)");
-  CLI::App* const fsck = app.add_subcommand("fsck", "Prove that a state directory is whole; st8d must not be running over it");
-  CLI::App* const backup = app.add_subcommand("backup", "Copy a state directory into one file; while st8d runs: st8ctl backup");
+  CLI::App* const fsck =
+      app.add_subcommand("fsck", "Prove that a state directory is whole; st8d must not be running over it");
+  CLI::App* const backup =
+      app.add_subcommand("backup", "Copy a state directory into one file; while st8d runs: st8ctl backup");
   CLI::App* const restore = app.add_subcommand("restore", "Make a new state directory of a backup, and prove it");
   std::string file;
   backup->add_option("file", file, "The file to write; must not exist yet")->required();
@@ -97,15 +100,19 @@ int main(int argc, char** argv) {
   CLI::App* const generate = token->add_subcommand("generate", "Print a new random token");
   CLI::App* const sealing_key = app.add_subcommand("sealing-key", "Make keys for --sealing-keys");
   sealing_key->require_subcommand(1);
-  CLI::App* const generate_key = sealing_key->add_subcommand("generate", "Print a new random key, as a line of a key file");
-  CLI::App* const worker = app.add_subcommand("worker", "Work on a target's machine: fetch assignments from st8d, apply them below --root, report");
+  CLI::App* const generate_key =
+      sealing_key->add_subcommand("generate", "Print a new random key, as a line of a key file");
+  CLI::App* const worker = app.add_subcommand(
+      "worker", "Work on a target's machine: fetch assignments from st8d, apply them below --root, report");
   st8::daemon::WorkerConfig work;
   worker->add_option("--server", work.server, "st8d's address")->type_name("URL")->required();
   worker->add_option("--name", work.name, "What targets of kind worker call it")->type_name("NAME")->required();
   worker->add_option("--root", work.root, "The directory below which everything lands")->type_name("DIR")->required();
   worker->add_option("--token-file", work.token_file, "Holds the worker's token")->type_name("FILE");
-  worker->add_option("--ca-cert", work.ca_cert, "What st8d's certificate is verified with; else the system's")->type_name("FILE");
-  worker->add_flag("--allow-steps", work.allow_steps, "Do a policy's steps here too: programs, files anywhere, requests, packages");
+  worker->add_option("--ca-cert", work.ca_cert, "What st8d's certificate is verified with; else the system's")
+      ->type_name("FILE");
+  worker->add_flag("--allow-steps", work.allow_steps,
+                   "Do a policy's steps here too: programs, files anywhere, requests, packages");
   CLI::App* const version = app.add_subcommand("version", "Print the version");
   try {
     app.parse(argc, argv);
@@ -134,7 +141,8 @@ int main(int argc, char** argv) {
   if (config_file.empty()) {
     if (const char* named = std::getenv("ST8D_CONFIG"); named != nullptr) config_file = named;
   }
-  const auto config = st8::daemon::load_config(flags, [](const char* name) -> const char* { return std::getenv(name); }, config_file);
+  const auto config = st8::daemon::load_config(
+      flags, [](const char* name) -> const char* { return std::getenv(name); }, config_file);
   if (!config) return report(st8::fail(config.error()));
   if (fsck->parsed()) return report(st8::daemon::fsck(config->state_dir));
   if (backup->parsed()) return report(st8::daemon::backup(config->state_dir, file));

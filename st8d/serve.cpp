@@ -1,16 +1,15 @@
 #include "serve.h"
 
-#include <malloc.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <malloc.h>
 #include <memory>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
+#include <unistd.h>
 
 #include "api/instance.h"
 #include "http/server.h"
@@ -36,7 +35,8 @@ void raise_open_files() {
 Status check_anonymous(const Config& config, const http::ListenAddress& address) {
   if (!config.token.empty() || !config.auth_config.empty() || config.allow_anonymous || address.loopback()) return {};
   return fail(ErrorCode::kInvalidArgument,
-              "there is no token, and " + config.listen + " can be reached from other machines: anyone there could change everything",
+              "there is no token, and " + config.listen +
+                  " can be reached from other machines: anyone there could change everything",
               "set ST8D_TOKEN or --auth-config, listen on 127.0.0.1:8748, or say --allow-anonymous");
 }
 
@@ -46,7 +46,8 @@ Status write_ready_file(const std::string& path, const std::string& url) {
   std::FILE* file = std::fopen(partial.c_str(), "w");
   const bool written = file != nullptr && std::fprintf(file, "%s\n", url.c_str()) > 0;
   if ((file != nullptr && std::fclose(file) != 0) || !written || std::rename(partial.c_str(), path.c_str()) != 0) {
-    return fail(ErrorCode::kUnavailable, "cannot write " + path + ": " + std::strerror(errno), "--ready-file names a file in a directory that can be written");
+    return fail(ErrorCode::kUnavailable, "cannot write " + path + ": " + std::strerror(errno),
+                "--ready-file names a file in a directory that can be written");
   }
   return {};
 }
@@ -65,8 +66,7 @@ void reload(const Journal& journal, api::Instance& instance, http::Server& serve
 void end_at_the_second_signal(const Journal& journal, const sigset_t& awaited) {
   std::thread([journal, awaited] {
     int number = 0;
-    while (::sigwait(&awaited, &number) != 0 || number == SIGHUP) {
-    }
+    while (::sigwait(&awaited, &number) != 0 || number == SIGHUP) {}
     journal.warning("signalled again: ending without waiting for what runs");
     ::_exit(128 + number);
   }).detach();
@@ -109,14 +109,17 @@ Status serve(const Config& config) {
   http::AccessLog log(config.log_format, STDERR_FILENO, clock);
   http::ServerOptions front;
   front.listen = address;
-  if (!config.tls_cert.empty()) front.tls = http::TlsOptions{config.tls_cert, config.tls_key, config.tls_client_ca, true};
+  if (!config.tls_cert.empty())
+    front.tls = http::TlsOptions{config.tls_cert, config.tls_key, config.tls_client_ca, true};
   front.limits.body_bytes = config.max_body_bytes;
   front.read_timeout = config.read_timeout;
-  front.header_timeout = config.read_timeout.count() == 0 ? std::chrono::milliseconds(0) : std::min(front.header_timeout, config.read_timeout);
+  front.header_timeout = config.read_timeout.count() == 0 ? std::chrono::milliseconds(0)
+                                                          : std::min(front.header_timeout, config.read_timeout);
   front.write_timeout = config.write_timeout;
   front.idle_timeout = config.idle_timeout;
   front.workers_max = config.workers;
-  ST8_ASSIGN(const std::unique_ptr<http::Server> server, http::Server::start(front, instance->handler(), instance->metrics(), log));
+  ST8_ASSIGN(const std::unique_ptr<http::Server> server,
+             http::Server::start(front, instance->handler(), instance->metrics(), log));
   ST8_TRY(write_ready_file(config.ready_file, server->url()));
   // For people and programs that start it with port 0; the only line on standard output.
   std::printf("listening on %s\n", server->url().c_str());

@@ -1,13 +1,12 @@
 #include "upkeep.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <memory>
+#include <unistd.h>
 
 #include "st8/state/clock.h"
 #include "st8/state/engine.h"
@@ -17,7 +16,8 @@ namespace st8::daemon {
 namespace {
 
 Error system_error(const std::string& what, const std::string& path) {
-  return Error{errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kUnavailable, "cannot " + what + " " + path + ": " + std::strerror(errno), ""};
+  return Error{errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kUnavailable,
+               "cannot " + what + " " + path + ": " + std::strerror(errno), ""};
 }
 
 class File {
@@ -51,13 +51,15 @@ Status fsck(const std::string& state_dir) {
   ST8_ASSIGN(const std::unique_ptr<state::Store> store, open_existing(state_dir));
   ST8_ASSIGN(const state::FsckReport report, store->fsck({}));
   for (const state::FsckProblem& problem : report.problems) {
-    std::printf("%s: %s: %s%s%s%s\n", problem.name_space.c_str(), problem.object.c_str(), problem.problem.c_str(), problem.affects.empty() ? "" : " (",
-                problem.affects.c_str(), problem.affects.empty() ? "" : ")");
+    std::printf("%s: %s: %s%s%s%s\n", problem.name_space.c_str(), problem.object.c_str(), problem.problem.c_str(),
+                problem.affects.empty() ? "" : " (", problem.affects.c_str(), problem.affects.empty() ? "" : ")");
   }
-  const std::string checked = std::to_string(report.namespaces) + " namespace(s), " + std::to_string(report.revisions) + " revision(s), " +
-                              std::to_string(report.nodes) + " node(s), " + std::to_string(report.blobs) + " document(s) checked";
+  const std::string checked = std::to_string(report.namespaces) + " namespace(s), " + std::to_string(report.revisions) +
+                              " revision(s), " + std::to_string(report.nodes) + " node(s), " +
+                              std::to_string(report.blobs) + " document(s) checked";
   if (!report.clean()) {
-    return fail(ErrorCode::kCorrupt, std::to_string(report.problem_count) + " problem(s): " + checked, "restore a backup with `st8d restore`, or keep what still reads");
+    return fail(ErrorCode::kCorrupt, std::to_string(report.problem_count) + " problem(s): " + checked,
+                "restore a backup with `st8d restore`, or keep what still reads");
   }
   std::printf("clean: %s\n", checked.c_str());
   return {};
@@ -65,20 +67,21 @@ Status fsck(const std::string& state_dir) {
 
 Status backup(const std::string& state_dir, const std::string& file) {
   ST8_ASSIGN(const std::unique_ptr<state::Store> store, open_existing(state_dir));
-  if (std::filesystem::exists(file)) return fail(ErrorCode::kConflict, file + " exists", "name a file that does not, or remove it first");
+  if (std::filesystem::exists(file))
+    return fail(ErrorCode::kConflict, file + " exists", "name a file that does not, or remove it first");
   const std::string partial = file + ".partial";
   const auto written = [&]() -> Result<state::BackupReport> {
     const File out(partial, O_WRONLY | O_CREAT | O_TRUNC);
     if (out.get() < 0) return fail(system_error("create", partial));
     ST8_ASSIGN(state::BackupReport report, store->backup([&](std::string_view piece) -> Status {
-                 while (!piece.empty()) {
-                   const ssize_t done = ::write(out.get(), piece.data(), piece.size());
-                   if (done < 0 && errno == EINTR) continue;
-                   if (done < 0) return fail(system_error("write", partial));
-                   piece.remove_prefix(static_cast<std::size_t>(done));
-                 }
-                 return {};
-               }));
+      while (!piece.empty()) {
+        const ssize_t done = ::write(out.get(), piece.data(), piece.size());
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return fail(system_error("write", partial));
+        piece.remove_prefix(static_cast<std::size_t>(done));
+      }
+      return {};
+    }));
     if (::fsync(out.get()) != 0) return fail(system_error("sync", partial));
     if (::rename(partial.c_str(), file.c_str()) != 0) return fail(system_error("rename", partial));
     return report;
@@ -94,13 +97,15 @@ Status backup(const std::string& state_dir, const std::string& file) {
 
 Status restore(const std::string& state_dir, const std::string& file) {
   if (std::filesystem::exists(state_dir)) {
-    return fail(ErrorCode::kConflict, state_dir + " exists", "restore into a directory that does not exist yet, look at it, then move it");
+    return fail(ErrorCode::kConflict, state_dir + " exists",
+                "restore into a directory that does not exist yet, look at it, then move it");
   }
   const File in(file, O_RDONLY);
   if (in.get() < 0) return fail(system_error("read", file));
   // Built beside, so that a restore that failed leaves nothing that looks like a store.
   const std::string partial = state_dir + ".partial";
-  if (std::filesystem::exists(partial)) return fail(ErrorCode::kConflict, partial + " is left of an earlier restore", "remove it and try again");
+  if (std::filesystem::exists(partial))
+    return fail(ErrorCode::kConflict, partial + " is left of an earlier restore", "remove it and try again");
   const auto filled = [&]() -> Result<state::BackupReport> {
     state::RocksDbOptions options;
     options.directory = partial;
@@ -119,12 +124,15 @@ Status restore(const std::string& state_dir, const std::string& file) {
   std::error_code error;
   if (filled) std::filesystem::rename(partial, state_dir, error);
   if (!filled || error) {
-    const Error reason = filled ? Error{ErrorCode::kUnavailable, "cannot rename " + partial + ": " + error.message(), ""} : filled.error();
+    const Error reason = filled
+                             ? Error{ErrorCode::kUnavailable, "cannot rename " + partial + ": " + error.message(), ""}
+                             : filled.error();
     std::error_code ignored;
     std::filesystem::remove_all(partial, ignored);
     return fail(reason);
   }
-  std::printf("restored %llu record(s) into %s; the backup's sha256 is %s\n", static_cast<unsigned long long>(filled->records), state_dir.c_str(), filled->sha256.c_str());
+  std::printf("restored %llu record(s) into %s; the backup's sha256 is %s\n",
+              static_cast<unsigned long long>(filled->records), state_dir.c_str(), filled->sha256.c_str());
   return {};
 }
 

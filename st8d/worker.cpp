@@ -1,10 +1,9 @@
 #include "worker.h"
 
-#include <httplib.h>
-
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <httplib.h>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -83,7 +82,9 @@ class HttpTransport final : public target::WorkerTransport {
   Result<std::shared_ptr<httplib::Client>> connect() const {
     try {
       auto client = std::make_shared<httplib::Client>(config_.server);
-      if (!client->is_valid()) return fail(ErrorCode::kInvalidArgument, "\"" + config_.server + "\" is no address of a server", "write it as https://host:8748");
+      if (!client->is_valid())
+        return fail(ErrorCode::kInvalidArgument, "\"" + config_.server + "\" is no address of a server",
+                    "write it as https://host:8748");
       client->set_connection_timeout(kConnectSeconds);
       client->set_read_timeout(kSilenceSeconds);
       client->set_write_timeout(kSilenceSeconds);
@@ -93,7 +94,8 @@ class HttpTransport final : public target::WorkerTransport {
       client->enable_server_certificate_verification(true);
       return client;
     } catch (const std::exception& error) {
-      return fail(ErrorCode::kInvalidArgument, "\"" + config_.server + "\" is no address of a server: " + error.what(), "write it as https://host:8748");
+      return fail(ErrorCode::kInvalidArgument, "\"" + config_.server + "\" is no address of a server: " + error.what(),
+                  "write it as https://host:8748");
     }
   }
 
@@ -106,7 +108,9 @@ class HttpTransport final : public target::WorkerTransport {
     if (!config_.token_file.empty()) {
       std::ifstream in(config_.token_file);
       std::string token;
-      if (!std::getline(in, token)) return fail(ErrorCode::kUnavailable, "cannot read a token in " + config_.token_file, "--token-file names a file that holds the worker's token");
+      if (!std::getline(in, token))
+        return fail(ErrorCode::kUnavailable, "cannot read a token in " + config_.token_file,
+                    "--token-file names a file that holds the worker's token");
       while (!token.empty() && (token.back() == '\r' || token.back() == ' ')) token.pop_back();
       request.set_header("Authorization", "Bearer " + token);
     }
@@ -130,7 +134,9 @@ class HttpTransport final : public target::WorkerTransport {
     return result->body;
   }
 
-  Error unreachable(httplib::Error error) const { return {ErrorCode::kUnavailable, "cannot reach " + config_.server + ": " + httplib::to_string(error), ""}; }
+  Error unreachable(httplib::Error error) const {
+    return {ErrorCode::kUnavailable, "cannot reach " + config_.server + ": " + httplib::to_string(error), ""};
+  }
   static Error refused(int status, const std::string& body) { return wire::parse_problem(status, body).error; }
 
   const WorkerConfig config_;
@@ -147,7 +153,8 @@ class HttpTransport final : public target::WorkerTransport {
 Status work(const WorkerConfig& config) {
   ST8_ASSIGN(target::WorkerName name, target::WorkerName::parse(config.name));
   if (!config.server.starts_with("http://") && !config.server.starts_with("https://")) {
-    return fail(ErrorCode::kInvalidArgument, "\"" + config.server + "\" is no address of a server", "write it as https://host:8748");
+    return fail(ErrorCode::kInvalidArgument, "\"" + config.server + "\" is no address of a server",
+                "write it as https://host:8748");
   }
   sigset_t awaited;
   sigemptyset(&awaited);
@@ -156,15 +163,16 @@ Status work(const WorkerConfig& config) {
   std::signal(SIGPIPE, SIG_IGN);
 
   HttpTransport transport(config);
-  target::WorkerAgentOptions options{std::move(name), config.root, std::chrono::milliseconds(2'000), [](const std::string& line) { std::fprintf(stderr, "st8d worker: %s\n", line.c_str()); }, config.allow_steps};
+  target::WorkerAgentOptions options{
+      std::move(name), config.root, std::chrono::milliseconds(2'000),
+      [](const std::string& line) { std::fprintf(stderr, "st8d worker: %s\n", line.c_str()); }, config.allow_steps};
   ST8_ASSIGN(const auto agent, target::WorkerAgent::open(std::move(options), transport, system_clock()));
   std::printf("working as %s below %s\n", config.name.c_str(), config.root.c_str());
   std::fflush(stdout);
   // Ended by a signal, or by the agent's own end, which sends one.
   std::thread watcher([&] {
     int number = 0;
-    while (::sigwait(&awaited, &number) != 0) {
-    }
+    while (::sigwait(&awaited, &number) != 0) {}
     agent->stop();
   });
   const Status ended = agent->run();

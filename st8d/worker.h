@@ -8,7 +8,7 @@
 namespace st8::daemon {
 
 struct WorkerConfig {
-  std::string server;      // "https://st8.example:8748"
+  std::string server;  // "https://st8.example:8748"
   std::string name;
   std::string root;
   std::string token_file;  // Read anew for each attempt to connect; empty: none.

@@ -1,24 +1,23 @@
 // A closed-loop HTTP/1.1 load client: N keep-alive connections over a few threads, each with one request under way.
 // It counts answers per connection and keeps every latency. Used against st8d; see bench/README.md.
+#include <CLI/CLI.hpp>
 #include <arpa/inet.h>
+#include <atomic>
+#include <chrono>
+#include <cstring>
 #include <fcntl.h>
+#include <iostream>
+#include <memory>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
-#include <atomic>
-#include <chrono>
-#include <cstring>
-#include <iostream>
-#include <memory>
 #include <random>
 #include <string>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "load/histogram.h"
@@ -43,7 +42,7 @@ struct Options {
   std::size_t revisions = 1;
   std::string name_space = "bench";
   std::string branch = "main";
-  std::string path;     // For workload "path": GET of this target.
+  std::string path;  // For workload "path": GET of this target.
   bool tls = false;
   std::uint64_t seed = 1;
   std::uint64_t operations = 0;  // Stop after so many; 0: by time alone.
@@ -58,7 +57,8 @@ std::string document(std::size_t bytes, std::mt19937_64& random) {
   std::string text = "{\n  \"revision_tag\": " + std::to_string(random() % 1'000'000'007) + ",\n  \"settings\": {\n";
   std::size_t line = 0;
   while (text.size() + 60 < bytes) {
-    text += "    \"option_" + std::to_string(line++) + "\": {\"enabled\": true, \"value\": " + std::to_string(random() % 1000) + "},\n";
+    text += "    \"option_" + std::to_string(line++) +
+            "\": {\"enabled\": true, \"value\": " + std::to_string(random() % 1000) + "},\n";
   }
   text += "    \"last\": null\n  }\n}\n";
   return text;
@@ -177,9 +177,11 @@ class Connection {
         body += "}";
       }
       body += "],\"message\":\"bench\"}";
-      head = "POST /v1/apply HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+      head = "POST /v1/apply HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: " +
+             std::to_string(body.size()) + "\r\n";
     } else if (options_.workload == "get" || options_.workload == "get-at") {
-      head = "GET /v1/documents/" + key_name(random_() % options_.keys) + "?namespace=" + name_space + "&branch=" + options_.branch;
+      head = "GET /v1/documents/" + key_name(random_() % options_.keys) + "?namespace=" + name_space +
+             "&branch=" + options_.branch;
       if (options_.workload == "get-at") head += "&at=" + std::to_string(1 + random_() % options_.revisions);
       head += " HTTP/1.1\r\n";
     } else {
@@ -227,8 +229,10 @@ int run(const Options& options) {
   std::vector<RunReport> reports(threads);
   std::vector<std::uint64_t> at_warm(options.connections, 0);
   std::atomic<std::uint64_t> left{options.operations == 0 ? UINT64_MAX : options.operations};
-  const auto warm = SteadyClock::now() + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.warmup));
-  const auto end = warm + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.seconds));
+  const auto warm = SteadyClock::now() +
+                    std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.warmup));
+  const auto end =
+      warm + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.seconds));
   std::vector<std::thread> pool;
   for (std::size_t t = 0; t < threads; ++t) {
     pool.emplace_back([&, t] {

@@ -7,10 +7,6 @@
 //   get    each thread reads a random document at head. RocksDB: one Get.
 //   scan   each thread walks all documents, of which the store gives key, hash and size. RocksDB: an iterator over keys and values.
 //          Counted in documents.
-#include <rocksdb/db.h>
-#include <rocksdb/options.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
@@ -19,8 +15,11 @@
 #include <functional>
 #include <memory>
 #include <random>
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "load/histogram.h"
@@ -43,7 +42,8 @@ std::string key_name(std::size_t number) {
 
 std::string document(std::size_t bytes, std::uint64_t salt) {
   std::string text = "{\"revision\": " + std::to_string(salt) + ", \"settings\": {";
-  for (int field = 0; text.size() + 32 < bytes; ++field) text += "\"option_" + std::to_string(field) + "\": \"value\", ";
+  for (int field = 0; text.size() + 32 < bytes; ++field)
+    text += "\"option_" + std::to_string(field) + "\": \"value\", ";
   text.resize(bytes, ' ');
   return text;
 }
@@ -70,7 +70,8 @@ class StoreSide final : public Side {
   void put_all(std::size_t keys, std::size_t bytes) override {
     for (std::size_t at = 0; at < keys;) {
       ApplyRequest request = make();
-      for (; at < keys && request.documents.size() < 10'000; ++at) request.documents.push_back({*DocumentKey::parse(key_name(at)), document(bytes, at)});
+      for (; at < keys && request.documents.size() < 10'000; ++at)
+        request.documents.push_back({*DocumentKey::parse(key_name(at)), document(bytes, at)});
       apply(std::move(request));
     }
     for (std::size_t i = 0; i < keys; ++i) keys_.push_back(*DocumentKey::parse(key_name(i)));
@@ -178,8 +179,10 @@ int main(int argc, char** argv) {
 
   const std::string data = directory + "/store_tax." + std::to_string(::getpid());
   std::unique_ptr<Side> side;
-  if (side_name == "store") side = std::make_unique<StoreSide>(data);
-  else side = std::make_unique<RocksSide>(data);
+  if (side_name == "store")
+    side = std::make_unique<StoreSide>(data);
+  else
+    side = std::make_unique<RocksSide>(data);
   side->put_all(keys, bytes);
 
   struct Worker {
@@ -210,7 +213,8 @@ int main(int argc, char** argv) {
           done = side->scan();
           if (done != keys) die("a walk met " + std::to_string(done) + " documents of " + std::to_string(keys));
         }
-        mine.latency.add(static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(SteadyClock::now() - start).count()));
+        mine.latency.add(static_cast<std::uint64_t>(
+            std::chrono::duration_cast<std::chrono::nanoseconds>(SteadyClock::now() - start).count()));
         mine.answers += done;
       }
     });

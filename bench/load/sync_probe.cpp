@@ -1,10 +1,9 @@
 // The disk's own latency: 4 KiB appended and fdatasynced, and 4 KiB overwritten and fdatasynced, printed beside every result.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
+#include <fcntl.h>
 #include <string>
+#include <unistd.h>
 
 #include "load/histogram.h"
 

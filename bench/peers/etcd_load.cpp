@@ -1,9 +1,8 @@
 // Closed-loop load on etcd over gRPC: N clients over M connections, asynchronous, one request a client under way.
-#include <grpcpp/grpcpp.h>
-
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
+#include <grpcpp/grpcpp.h>
 #include <memory>
 #include <random>
 #include <thread>
@@ -36,7 +35,8 @@ std::shared_ptr<grpc::Channel> channel_to(int port) {
 
 class Client {
  public:
-  Client(const Options& options, std::size_t index, std::shared_ptr<grpc::Channel> channel, grpc::CompletionQueue* queue)
+  Client(const Options& options, std::size_t index, std::shared_ptr<grpc::Channel> channel,
+         grpc::CompletionQueue* queue)
       : options_(options), stub_(etcdserverpb::KV::NewStub(channel)), queue_(queue), random_(index + 7), index_(index) {
     value_.assign(options.bytes, 'x');
   }
@@ -63,7 +63,9 @@ class Client {
       compare->set_mod_revision(-1);
       for (int i = 0; i < 3; ++i) {
         auto* put = request.add_success()->mutable_request_put();
-        put->set_key(i == 0 ? key + "/" + std::to_string(index_) : i == 1 ? "history/" + std::to_string(index_) + "/" + std::to_string(count_) : head);
+        put->set_key(i == 0   ? key + "/" + std::to_string(index_)
+                     : i == 1 ? "history/" + std::to_string(index_) + "/" + std::to_string(count_)
+                              : head);
         put->set_value(i == 0 ? value_ : i == 1 ? value_.substr(0, 200) : std::to_string(count_));
       }
       txn_ = stub_->AsyncTxn(context_.get(), request, queue_);
@@ -110,17 +112,21 @@ class Client {
 
 int run(const Options& options) {
   std::vector<std::shared_ptr<grpc::Channel>> channels;
-  for (std::size_t i = 0; i < std::min(options.connections, options.clients); ++i) channels.push_back(channel_to(options.port));
+  for (std::size_t i = 0; i < std::min(options.connections, options.clients); ++i)
+    channels.push_back(channel_to(options.port));
   std::vector<std::unique_ptr<grpc::CompletionQueue>> queues;
   for (std::size_t t = 0; t < options.threads; ++t) queues.push_back(std::make_unique<grpc::CompletionQueue>());
   std::vector<std::unique_ptr<Client>> clients;
   for (std::size_t i = 0; i < options.clients; ++i) {
-    clients.push_back(std::make_unique<Client>(options, i, channels[i % channels.size()], queues[i % queues.size()].get()));
+    clients.push_back(
+        std::make_unique<Client>(options, i, channels[i % channels.size()], queues[i % queues.size()].get()));
   }
   std::vector<RunReport> reports(options.threads);
   std::vector<std::uint64_t> at_warm(options.clients, 0);
-  const auto warm = SteadyClock::now() + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.warmup));
-  const auto end = warm + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.seconds));
+  const auto warm = SteadyClock::now() +
+                    std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.warmup));
+  const auto end =
+      warm + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.seconds));
   std::vector<std::thread> pool;
   for (std::size_t t = 0; t < options.threads; ++t) {
     pool.emplace_back([&, t] {
@@ -162,7 +168,8 @@ int run(const Options& options) {
     total.errors += report.errors;
     if (total.first_error.empty()) total.first_error = report.first_error;
   }
-  for (std::size_t i = 0; i < clients.size(); ++i) total.answers_per_connection.push_back(clients[i]->answers() - at_warm[i]);
+  for (std::size_t i = 0; i < clients.size(); ++i)
+    total.answers_per_connection.push_back(clients[i]->answers() - at_warm[i]);
   total.print();
   for (auto& queue : queues) queue->Shutdown();
   return total.errors == 0 ? 0 : 1;

@@ -1,9 +1,8 @@
 // libgit2 as a peer: commits of N changed files in a repository of M files (nested 100 a folder), objects and refs synced.
-#include <git2.h>
-
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <git2.h>
 #include <string>
 #include <vector>
 
@@ -30,7 +29,8 @@ std::string content(std::size_t bytes, std::uint64_t salt) {
 
 // The tree is three levels: folder / folder / file, 100 entries each, edited by git_tree_create_updated.
 std::string path_of(std::size_t index) {
-  return "d" + std::to_string(index / 10000) + "/e" + std::to_string(index / 100 % 100) + "/f" + std::to_string(index) + ".json";
+  return "d" + std::to_string(index / 10000) + "/e" + std::to_string(index / 100 % 100) + "/f" + std::to_string(index) +
+         ".json";
 }
 
 // A new repository with the files in one pack, as after `git gc`: a million loose objects would slow down git, and the machine.
@@ -43,7 +43,8 @@ void fill(const std::string& directory, std::size_t files) {
     std::perror("git2_bench: git fast-import");
     std::exit(1);
   }
-  std::fprintf(import, "commit refs/heads/main\ncommitter bench <bench@example.invalid> 1700000000 +0000\ndata 4\nfill\n");
+  std::fprintf(import,
+               "commit refs/heads/main\ncommitter bench <bench@example.invalid> 1700000000 +0000\ndata 4\nfill\n");
   for (std::size_t i = 0; i < files; ++i) {
     const std::string text = "{\"index\": " + std::to_string(i) + ", \"value\": " + std::to_string(i * 7) + "}\n";
     std::fprintf(import, "M 644 inline %s\ndata %zu\n%s\n", path_of(i).c_str(), text.size(), text.c_str());
@@ -79,7 +80,9 @@ int main(int argc, char** argv) {
   git_oid parent{};
   bool has_parent = git_reference_name_to_id(&parent, repository, "refs/heads/main") == 0;
   // Of this run alone: a commit that writes what is there already would change nothing.
-  auto salt = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+  auto salt = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
   const auto commit = [&](const std::vector<std::size_t>& indexes) {
     std::vector<std::string> paths;
     paths.reserve(indexes.size());
@@ -108,7 +111,9 @@ int main(int argc, char** argv) {
     check(git_tree_lookup(&tree, repository, &tree_id), "new tree");
     const git_commit* parents[] = {parent_commit};
     git_oid id;
-    check(git_commit_create(&id, repository, "refs/heads/main", signature, signature, nullptr, "bench", tree, has_parent ? 1 : 0, parents), "commit");
+    check(git_commit_create(&id, repository, "refs/heads/main", signature, signature, nullptr, "bench", tree,
+                            has_parent ? 1 : 0, parents),
+          "commit");
     parent = id;
     has_parent = true;
     git_tree_free(tree);
@@ -120,7 +125,8 @@ int main(int argc, char** argv) {
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t c = 0; c < commits; ++c) {
     std::vector<std::size_t> indexes;
-    for (std::size_t i = 0; i < changed; ++i) indexes.push_back((c * 7919 + i * 97) % files);  // Spread over the folders.
+    for (std::size_t i = 0; i < changed; ++i)
+      indexes.push_back((c * 7919 + i * 97) % files);  // Spread over the folders.
     const auto began = std::chrono::steady_clock::now();
     commit(indexes);
     report.latency.add(static_cast<std::uint64_t>(

@@ -11,13 +11,15 @@ bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <
 
 Result<TargetName> TargetName::parse(std::string_view text) {
   const auto refuse = [&](std::string why) {
-    return fail(ErrorCode::kInvalidArgument, "target name \"" + std::string(text.substr(0, 80)) + "\" " + std::move(why),
+    return fail(ErrorCode::kInvalidArgument,
+                "target name \"" + std::string(text.substr(0, 80)) + "\" " + std::move(why),
                 "use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or a digit");
   };
   if (text.empty()) return refuse("is empty");
   if (text.size() > 63) return refuse("is longer than 63 bytes");
   for (const char c : text) {
-    if (!is_alphanumeric(c) && c != '.' && c != '_' && c != '-') return refuse("has a character that names may not have");
+    if (!is_alphanumeric(c) && c != '.' && c != '_' && c != '-')
+      return refuse("has a character that names may not have");
   }
   if (!is_alphanumeric(text.front()) || !is_alphanumeric(text.back())) {
     return refuse("does not begin and end with a letter or a digit");

@@ -104,7 +104,8 @@ Status read_canary(const Part& canary, JsonValue& policy) {
       std::string_view digits = text;
       const bool percent = digits.ends_with('%');
       if (percent) digits.remove_suffix(1);
-      const bool whole = !digits.empty() && digits.size() <= 6 && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+      const bool whole = !digits.empty() && digits.size() <= 6 &&
+                         std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
       const int number = whole ? std::stoi(std::string(digits)) : 0;
       if (!whole || (percent && number > 100)) return amount->refuse("is no number, and no part from 0% to 100%");
       if (number == 0) {
@@ -120,11 +121,15 @@ Status read_canary(const Part& canary, JsonValue& policy) {
     put(strategy, "batchSize", std::move(size));
   }
   put(policy, "strategy", std::move(strategy));
-  static constexpr std::array<std::string_view, 6> kOfTraffic = {"canaryService", "stableService", "trafficRouting", "pingPong", "canaryMetadata", "stableMetadata"};
+  static constexpr std::array<std::string_view, 6> kOfTraffic = {"canaryService", "stableService",  "trafficRouting",
+                                                                 "pingPong",      "canaryMetadata", "stableMetadata"};
   for (const std::string_view name : kOfTraffic) {
     if (const auto part = canary.take(name)) part->left(kTraffic);
   }
-  static constexpr std::array<std::string_view, 6> kOfPods = {"dynamicStableScale", "antiAffinity", "minPodsPerReplicaSet", "scaleDownDelaySeconds", "scaleDownDelayRevisionLimit", "abortScaleDownDelaySeconds"};
+  static constexpr std::array<std::string_view, 6> kOfPods = {
+      "dynamicStableScale",          "antiAffinity",
+      "minPodsPerReplicaSet",        "scaleDownDelaySeconds",
+      "scaleDownDelayRevisionLimit", "abortScaleDownDelaySeconds"};
   for (const std::string_view name : kOfPods) {
     if (const auto part = canary.take(name)) part->left(kPods);
   }
@@ -162,7 +167,8 @@ Status read_blue_green(const Part& source, JsonValue& policy) {
   for (const char* name : {"prePromotionAnalysis", "postPromotionAnalysis"}) {
     if (const auto part = source.take(name)) part->left(kAnalysis);
   }
-  for (const char* name : {"previewReplicaCount", "antiAffinity", "scaleDownDelayRevisionLimit", "abortScaleDownDelaySeconds", "maxUnavailable"}) {
+  for (const char* name : {"previewReplicaCount", "antiAffinity", "scaleDownDelayRevisionLimit",
+                           "abortScaleDownDelaySeconds", "maxUnavailable"}) {
     if (const auto part = source.take(name)) part->left(kPods);
   }
   put(policy, "strategy", std::move(strategy));
@@ -192,7 +198,8 @@ Result<Imported> import_argo(std::string_view text, const ImportOptions& options
         if (!out.name.empty()) app = out.name;
         name->changed("targets.labels.app", "the targets that have this label; a Rollout names none");
       }
-      if (const auto name_space = metadata->take("namespace")) name_space->left("st8's namespaces are not Kubernetes'; --namespace says where the policy goes");
+      if (const auto name_space = metadata->take("namespace"))
+        name_space->left("st8's namespaces are not Kubernetes'; --namespace says where the policy goes");
       metadata->rest("a policy has none");
     } else if (metadata) {
       metadata->left("it is empty");
@@ -206,7 +213,8 @@ Result<Imported> import_argo(std::string_view text, const ImportOptions& options
     ST8_ASSIGN(const Part strategy, spec.require("strategy"));
     ST8_TRY(strategy.expect_map());
     const auto canary = strategy.take("canary"), blue_green = strategy.take("blueGreen");
-    if (canary.has_value() == blue_green.has_value()) return strategy.refuse("is not exactly one of canary and blueGreen");
+    if (canary.has_value() == blue_green.has_value())
+      return strategy.refuse("is not exactly one of canary and blueGreen");
     if (canary) {
       ST8_TRY(read_canary(*canary, out.policy));
     } else {
@@ -228,7 +236,8 @@ Result<Imported> import_argo(std::string_view text, const ImportOptions& options
       JsonValue rollback = json_object();
       put(rollback, "auto", json_bool(on));
       put(out.policy, "rollback", std::move(rollback));
-      abort->changed("rollback.auto", on ? "a rollout that makes no progress is taken back" : "a failed rollout waits for a person");
+      abort->changed("rollback.auto",
+                     on ? "a rollout that makes no progress is taken back" : "a failed rollout waits for a person");
     }
     static constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kLeft = {{
         {"replicas", kPods},

@@ -30,7 +30,8 @@ inline wire::JsonValue new_target(const std::string& name, const std::string& ho
   put(target, "kind", json_text(options.kind));
   if (options.kind == "worker") put(spec, "worker", json_text(name));
   if (options.kind == "ssh") put(spec, "host", json_text(host));
-  if (options.kind != "worker") put(spec, "root", json_text(options.kind == "file" ? options.root + "/" + name : options.root));
+  if (options.kind != "worker")
+    put(spec, "root", json_text(options.kind == "file" ? options.root + "/" + name : options.root));
   put(target, "spec", std::move(spec));
   return target;
 }
@@ -39,7 +40,8 @@ inline wire::JsonValue new_target(const std::string& name, const std::string& ho
 inline bool is_host(std::string_view text) {
   if (text.empty() || text.size() > 255 || text.front() == '-') return false;
   for (const char c : text) {
-    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == ':' || c == '-';
+    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                      c == '_' || c == ':' || c == '-';
     if (!good) return false;
   }
   return true;

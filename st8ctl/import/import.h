@@ -18,22 +18,23 @@ struct ImportRow {
   int line = 0;      // Of the source, from 1.
   std::string from;  // "spec.strategy.steps[0].weight"; a whole subtree is named by its root.
   What what = What::kTaken;
-  std::string to;    // Where it went; empty when it was left out.
-  std::string why;   // What was changed, or why it was left out.
+  std::string to;   // Where it went; empty when it was left out.
+  std::string why;  // What was changed, or why it was left out.
 };
 std::string_view import_word(ImportRow::What what);
 
 struct ImportOptions {
-  std::string branch = "main";      // The one whose head goes live.
-  std::string kind = "worker";      // Of targets that the source names and does not describe: worker, ssh, file.
-  std::string root = "/srv/st8";    // Where their documents lie; a worker has its own. Of kind file: below it, a directory each.
+  std::string branch = "main";  // The one whose head goes live.
+  std::string kind = "worker";  // Of targets that the source names and does not describe: worker, ssh, file.
+  std::string root =
+      "/srv/st8";  // Where their documents lie; a worker has its own. Of kind file: below it, a directory each.
 };
 
 struct Imported {
-  std::string name;                 // What the source calls itself; may be empty.
-  wire::JsonValue policy;           // .st8/rollout.yaml
+  std::string name;                                              // What the source calls itself; may be empty.
+  wire::JsonValue policy;                                        // .st8/rollout.yaml
   std::vector<std::pair<std::string, wire::JsonValue>> targets;  // Name, and targets/<name>.yaml; by name.
-  std::vector<ImportRow> report;    // In the order of the source.
+  std::vector<ImportRow> report;                                 // In the order of the source.
 };
 
 inline constexpr std::size_t kImportBytesMax = 256u << 10;

@@ -21,7 +21,8 @@ Status read_servers(const Part& servers, const ImportOptions& options, Imported&
     }
     const std::string plain = target_name(server);
     if (plain.empty()) return item.refuse("has no letter or digit to name a target by");
-    if (options.kind == "ssh" && !is_host(server)) return item.refuse("is no name of a machine that ssh could reach", "import with --kind worker, or mend the name");
+    if (options.kind == "ssh" && !is_host(server))
+      return item.refuse("is no name of a machine that ssh could reach", "import with --kind worker, or mend the name");
     const std::string name = unique_name(plain, names);
     list.items.push_back(json_text(name));
     out.targets.emplace_back(name, new_target(name, server, options));
@@ -38,7 +39,9 @@ Status read_servers(const Part& servers, const ImportOptions& options, Imported&
   return {};
 }
 
-std::string list_path(std::size_t index, std::string_view field) { return "steps[" + std::to_string(index) + "]." + std::string(field); }
+std::string list_path(std::size_t index, std::string_view field) {
+  return "steps[" + std::to_string(index) + "]." + std::string(field);
+}
 
 // `params` in either dialect, by the step's type.
 Status read_params(const std::string& type, const Part& step, std::size_t index, JsonValue& out) {
@@ -106,25 +109,34 @@ Status read_params(const std::string& type, const Part& step, std::size_t index,
   } else if (type == "file_write") {
     ST8_ASSIGN(const Part path, params.require("path"));
     ST8_ASSIGN(const std::string place, path.text());
-    if (!place.starts_with('/') || place.ends_with('/')) return path.refuse("is not the absolute path of a file", "a relative one would depend on where the program was started");
+    if (!place.starts_with('/') || place.ends_with('/'))
+      return path.refuse("is not the absolute path of a file",
+                         "a relative one would depend on where the program was started");
     ST8_TRY(put_unrendered(made, "path", path, to("path")));
     ST8_ASSIGN(const Part content, params.require("content"));
     ST8_TRY(put_unrendered(made, "content", content, to("content")));
   } else {
     ST8_ASSIGN(const Part package, params.require("package"));
     ST8_ASSIGN(const std::string name, package.text());
-    const auto good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'; };
-    if (name.size() < 2 || name.size() > 128 || !std::all_of(name.begin(), name.end(), good) || name.front() == '-' || name.front() == '+' || name.front() == '.') {
+    const auto good = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+    };
+    if (name.size() < 2 || name.size() > 128 || !std::all_of(name.begin(), name.end(), good) || name.front() == '-' ||
+        name.front() == '+' || name.front() == '.') {
       return package.refuse("is no name of a Debian package", "lower case letters, digits, '+', '-' and '.'");
     }
     put(made, "package", json_text(name));
     package.changed(to("package"), "installed with the machine's apt, whose packages may have other names than yum's");
     if (const auto version = params.take("version"); version && !version->is_null()) {
       ST8_ASSIGN(const std::string text, version->text());
-      const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == ':' || c == '~'; };
+      const auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-' ||
+               c == '.' || c == ':' || c == '~';
+      };
       if (text == "latest" || text.empty()) {
         version->left("without a version the newest one is installed");
-      } else if (text.size() > 128 || !(text.front() >= '0' && text.front() <= '9') || !std::all_of(text.begin(), text.end(), allowed)) {
+      } else if (text.size() > 128 || !(text.front() >= '0' && text.front() <= '9') ||
+                 !std::all_of(text.begin(), text.end(), allowed)) {
         return version->refuse("is no version of a Debian package");
       } else {
         put(made, "version", json_text(text));
@@ -141,8 +153,11 @@ Status read_params(const std::string& type, const Part& step, std::size_t index,
 
 Status read_steps(const Part& steps, JsonValue& policy) {
   ST8_TRY(steps.expect_list());
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kTypes = {
-      {{"echo", "echo"}, {"script", "script"}, {"sleep", "sleep"}, {"file_write", "file_write"}, {"yum_upgrade", "package"}}};
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kTypes = {{{"echo", "echo"},
+                                                                                           {"script", "script"},
+                                                                                           {"sleep", "sleep"},
+                                                                                           {"file_write", "file_write"},
+                                                                                           {"yum_upgrade", "package"}}};
   JsonValue list = json_list();
   std::set<std::string> names;
   for (const Part& item : steps.items()) {
@@ -151,7 +166,8 @@ Status read_steps(const Part& steps, JsonValue& policy) {
     JsonValue step = json_object();
     ST8_ASSIGN(const Part type, item.require("type"));
     ST8_ASSIGN(const std::string kind, type.text());
-    const auto* const known = std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& one) { return one.first == kind; });
+    const auto* const known =
+        std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& one) { return one.first == kind; });
     if (known == kTypes.end()) return type.refuse("is not one of echo, script, sleep, file_write and yum_upgrade");
     const std::optional<Part> name = item.take("name");
     std::string called = kind;
@@ -231,7 +247,8 @@ Status read_strategy(const Part& source, Imported& out) {
   if (const auto part = source.take("type"); part && !part->is_null()) {
     ST8_ASSIGN(type, part->text());
     if (type.empty()) type = "Parallel";
-    if (type != "Parallel" && type != "Sequential" && type != "Rolling") return part->refuse("is not one of Parallel, Sequential and Rolling");
+    if (type != "Parallel" && type != "Sequential" && type != "Rolling")
+      return part->refuse("is not one of Parallel, Sequential and Rolling");
     part->taken("strategy.type");
   } else if (part) {
     part->left("it is empty: Parallel");
@@ -252,12 +269,17 @@ Status read_strategy(const Part& source, Imported& out) {
     delay *= 1000;
   }
   const bool with_canary = rolling && percent > 0 && percent < 100;
-  put(strategy, "type", json_text(with_canary ? "canary" : rolling ? "rolling" : type == "Sequential" ? "sequential" : "parallel"));
+  put(strategy, "type",
+      json_text(with_canary            ? "canary"
+                : rolling              ? "rolling"
+                : type == "Sequential" ? "sequential"
+                                       : "parallel"));
   if (size) {
     if (!rolling) {
       size->left("the strategy " + type + " does not read it");
     } else if (with_canary) {
-      size->changed("strategy.steps", "the batches behind the canary, as parts of " + std::to_string(servers) + " servers");
+      size->changed("strategy.steps",
+                    "the batches behind the canary, as parts of " + std::to_string(servers) + " servers");
     } else if (batch == 0) {
       size->changed("strategy.batchSize", "0 means 1");
     } else {
@@ -284,7 +306,9 @@ Status read_strategy(const Part& source, Imported& out) {
     if (with_canary) {
       canary->changed("strategy.steps", "the first step of a canary");
     } else {
-      canary->left(!rolling ? "the strategy " + type + " does not read it" : percent == 0 ? "0 means no canary" : "100 means no canary");
+      canary->left(!rolling       ? "the strategy " + type + " does not read it"
+                   : percent == 0 ? "0 means no canary"
+                                  : "100 means no canary");
     }
   }
   put(out.policy, "strategy", std::move(strategy));

@@ -10,7 +10,8 @@ namespace {
 
 using wire::JsonValue;
 
-constexpr const char* kExpressions = "expressions are not evaluated by st8; a health check of kind command can ask what they ask";
+constexpr const char* kExpressions =
+    "expressions are not evaluated by st8; a health check of kind command can ask what they ask";
 
 Result<std::string> word(const Part& part, std::initializer_list<std::string_view> words) {
   ST8_ASSIGN(std::string text, part.text());
@@ -41,9 +42,11 @@ Status read_ssh(const Part& spec, const std::string& ref, const ImportOptions& o
   put(out, "root", json_text(options.root));
   if (const auto user = spec.take("user")) {
     ST8_ASSIGN(const std::string who, user->text());
-    const bool good = !who.empty() && who.size() <= 64 && who.front() != '-' && std::all_of(who.begin(), who.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '@' || c == '-';
-    });
+    const bool good =
+        !who.empty() && who.size() <= 64 && who.front() != '-' && std::all_of(who.begin(), who.end(), [](char c) {
+          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+                 c == '@' || c == '-';
+        });
     if (is_secret(*user)) {
       user->left(kSecret);
     } else if (!good) {
@@ -61,8 +64,9 @@ Status read_ssh(const Part& spec, const std::string& ref, const ImportOptions& o
   if (const auto key = spec.take("key")) {
     ST8_ASSIGN(const std::string path, key->text());
     const bool plain = path.size() > 1 && path.front() == '/' && std::all_of(path.begin(), path.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("/._+@=,:-").find(c) != std::string_view::npos;
-    });
+                         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                std::string_view("/._+@=,:-").find(c) != std::string_view::npos;
+                       });
     if (plain) {
       put(out, "identityFile", json_text(path));
       key->changed("spec.identityFile", "a file on the machine of st8d");
@@ -70,7 +74,8 @@ Status read_ssh(const Part& spec, const std::string& ref, const ImportOptions& o
       key->left(is_secret(*key) ? kSecret : "a key lies in a file of st8d's machine; name it in spec.identityFile");
     }
   }
-  if (const auto key = spec.take("hostKey")) key->left("the client's list of known hosts holds it: add it there, or name a list in spec.knownHosts");
+  if (const auto key = spec.take("hostKey"))
+    key->left("the client's list of known hosts holds it: add it there, or name a list in spec.knownHosts");
   spec.rest("the ssh driver has no such field");
   return {};
 }
@@ -81,10 +86,14 @@ Status read_plugin(const Part& spec, JsonValue& out) {
   ST8_ASSIGN(const std::string path, binary->text());
   if (!path.starts_with('/')) return binary->refuse("is no absolute path");
   put(out, "program", json_text(path));
-  binary->changed("spec.program", "st8 speaks JSON on standard input (docs/drivers.md), not the plugin's handshake: the program needs a new front");
+  binary->changed(
+      "spec.program",
+      "st8 speaks JSON on standard input (docs/drivers.md), not the plugin's handshake: the program needs a new front");
   if (const auto pin = spec.take("sha256")) {
     ST8_ASSIGN(const std::string hash, pin->text());
-    const bool good = hash.size() == 64 && std::all_of(hash.begin(), hash.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); });
+    const bool good = hash.size() == 64 && std::all_of(hash.begin(), hash.end(), [](char c) {
+                        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+                      });
     if (!good) return pin->refuse("is not 64 hexadecimal digits");
     put(out, "sha256", json_text(hash));
     pin->taken("spec.sha256");
@@ -147,8 +156,10 @@ Status read_target(const Part& target, const ImportOptions& options, const JsonV
     if (!given || !given->is_map()) return target.refuse("has no spec with a `binary`");
     ST8_TRY(read_plugin(*given, spec));
   } else {
-    kind.left(what == "ftp" ? "there is no driver for ftp; ssh and exec reach other machines" : "there is no driver for Kubernetes; exec can run a program that applies there");
-    if (given) given->left("it belongs to a kind without a driver; apply a document targets/" + name + ".yaml of your own");
+    kind.left(what == "ftp" ? "there is no driver for ftp; ssh and exec reach other machines"
+                            : "there is no driver for Kubernetes; exec can run a program that applies there");
+    if (given)
+      given->left("it belongs to a kind without a driver; apply a document targets/" + name + ".yaml of your own");
   }
   if (!labels.members.empty()) put(document, "labels", labels);
   if (const auto criticality = target.take("criticality")) {
@@ -273,7 +284,8 @@ Status read_rollback(const Part& source, JsonValue& policy) {
     const auto http = check->take("http"), tcp = check->take("tcp"), command = check->take("command");
     const auto timeout = check->take("timeout");
     JsonValue made = json_object();
-    if ((http.has_value() ? 1 : 0) + (tcp.has_value() ? 1 : 0) + (command.has_value() ? 1 : 0) != 1) return check->refuse("is not exactly one of http, tcp and command");
+    if ((http.has_value() ? 1 : 0) + (tcp.has_value() ? 1 : 0) + (command.has_value() ? 1 : 0) != 1)
+      return check->refuse("is not exactly one of http, tcp and command");
     bool kept = true;
     if (http) {
       ST8_ASSIGN(const std::string url, http->text());
@@ -290,8 +302,11 @@ Status read_rollback(const Part& source, JsonValue& policy) {
     } else if (tcp) {
       ST8_ASSIGN(const std::string address, tcp->text());
       const std::size_t colon = address.rfind(':');
-      const std::string host = address.substr(0, colon), port = colon == std::string::npos ? "" : address.substr(colon + 1);
-      const bool number = !port.empty() && port.size() <= 5 && std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; }) && std::stoi(port) >= 1 && std::stoi(port) <= 65'535;
+      const std::string host = address.substr(0, colon),
+                        port = colon == std::string::npos ? "" : address.substr(colon + 1);
+      const bool number = !port.empty() && port.size() <= 5 &&
+                          std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
+                          std::stoi(port) >= 1 && std::stoi(port) <= 65'535;
       if (host.empty() || !number) return tcp->refuse("is no host:port");
       put(made, "name", json_text("health"));
       JsonValue body = json_object();
@@ -392,7 +407,10 @@ Status read_database(const Part& source, JsonValue& policy) {
   }
   if (const auto compatible = source.take("backwardCompatible")) {
     ST8_ASSIGN(const bool yes, compatible->boolean());
-    compatible->left(yes || reversible ? "st8 takes steps back in any case" : "st8 does not hold a rollback up for it; give the step a rollback, or set rollback.auto to false");
+    compatible->left(
+        yes || reversible
+            ? "st8 takes steps back in any case"
+            : "st8 does not hold a rollback up for it; give the step a rollback, or set rollback.auto to false");
   }
   // A migration that ran and may run a second time is not for a program to decide.
   JsonValue retry = json_object();
@@ -416,7 +434,9 @@ Result<Imported> import_rollops(std::string_view text, const ImportOptions& opti
     version.left("it says what the document is");
     ST8_ASSIGN(const Part kind, root.require("kind"));
     ST8_ASSIGN(const std::string what, kind.text());
-    if (what != "RolloutConfig") return kind.refuse("is not RolloutConfig", what == "RolloutSet" ? "expand the set first, and import each config" : "");
+    if (what != "RolloutConfig")
+      return kind.refuse("is not RolloutConfig",
+                         what == "RolloutSet" ? "expand the set first, and import each config" : "");
     kind.left("it says what the document is");
     JsonValue labels = json_object();
     if (const auto metadata = root.take("metadata"); metadata && !metadata->is_null()) {
@@ -475,7 +495,8 @@ Result<Imported> import_rollops(std::string_view text, const ImportOptions& opti
         threshold->taken("approval.riskThreshold");
       }
       if (const auto sensitive = risk->take("sensitive")) sensitive->left(kExpressions);
-      if (const auto history = risk->take("history")) history->left("st8 weighs the branch's last ten rollouts, with a weight of 0.10");
+      if (const auto history = risk->take("history"))
+        history->left("st8 weighs the branch's last ten rollouts, with a weight of 0.10");
       risk->rest();
     } else if (risk) {
       risk->left("it is empty");
@@ -493,7 +514,10 @@ Result<Imported> import_rollops(std::string_view text, const ImportOptions& opti
       JsonValue drift = json_object();
       put(drift, "action", json_text(depth == "full" ? "repair" : "alert"));
       put(policy, "drift", std::move(drift));
-      verification->changed("drift.action", depth == "full" ? "repair" : depth == "detect" ? "alert" : "alert, by reading back what is there and not a stamp");
+      verification->changed("drift.action", depth == "full" ? "repair"
+                                            : depth == "detect"
+                                                ? "alert"
+                                                : "alert, by reading back what is there and not a stamp");
     } else if (verification) {
       verification->left("it is empty");
     }

@@ -15,7 +15,9 @@ constexpr std::int64_t kDurationMillisMax = 366 * kDayMillis;
 // A document of a person's has a few hundred fields; aliases of aliases could make any number.
 constexpr std::size_t kRowsMax = 10'000;
 
-int line_of(const YAML::Node& node, int otherwise) { return node.IsDefined() && !node.Mark().is_null() ? node.Mark().line + 1 : otherwise; }
+int line_of(const YAML::Node& node, int otherwise) {
+  return node.IsDefined() && !node.Mark().is_null() ? node.Mark().line + 1 : otherwise;
+}
 
 std::string shown(std::string_view text) {
   std::string result;
@@ -39,9 +41,12 @@ Error refusal(int line, const std::string& path, std::string message, std::strin
 
 std::string_view import_word(ImportRow::What what) {
   switch (what) {
-    case ImportRow::What::kTaken: return "taken";
-    case ImportRow::What::kChanged: return "changed";
-    case ImportRow::What::kLeft: return "left";
+    case ImportRow::What::kTaken:
+      return "taken";
+    case ImportRow::What::kChanged:
+      return "changed";
+    case ImportRow::What::kLeft:
+      return "left";
   }
   return "left";
 }
@@ -51,7 +56,8 @@ std::optional<Part> Part::take(std::string_view name) const {
   for (const auto& field : node_) {
     if (!field.first.IsScalar() || field.first.Scalar() != name) continue;
     taken_->insert(std::string(name));
-    return std::optional<Part>(std::in_place, *report_, field.second, path_of(path_, name), line_of(field.first, line_));
+    return std::optional<Part>(std::in_place, *report_, field.second, path_of(path_, name),
+                               line_of(field.first, line_));
   }
   return std::nullopt;
 }
@@ -83,7 +89,9 @@ std::vector<std::pair<std::string, Part>> Part::fields() const {
   return parts;
 }
 
-tl::unexpected<Error> Part::refuse(std::string message, std::string hint) const { return fail(refusal(line_, path_, std::move(message), std::move(hint))); }
+tl::unexpected<Error> Part::refuse(std::string message, std::string hint) const {
+  return fail(refusal(line_, path_, std::move(message), std::move(hint)));
+}
 
 Status Part::expect_map() const {
   if (node_.IsMap()) return {};
@@ -98,7 +106,8 @@ Result<std::string> Part::text() const {
   if (!node_.IsScalar()) return refuse("must be text");
   if (node_.Scalar().find('\0') != std::string::npos) return refuse("holds a NUL, which no file or program takes");
   // The reader takes the two escapes of a character beyond U+FFFF for two characters.
-  if (!is_valid_utf8(node_.Scalar())) return refuse("holds an escaped half of a character", "write the character itself instead of \\uXXXX\\uXXXX");
+  if (!is_valid_utf8(node_.Scalar()))
+    return refuse("holds an escaped half of a character", "write the character itself instead of \\uXXXX\\uXXXX");
   return node_.Scalar();
 }
 
@@ -106,8 +115,10 @@ Result<std::int64_t> Part::integer(std::int64_t least, std::int64_t most) const 
   ST8_ASSIGN(const std::string text, this->text());
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return refuse(shown(text) + " is no whole number");
-  if (number < least || number > most) return refuse("must be from " + std::to_string(least) + " to " + std::to_string(most) + ", not " + text);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size())
+    return refuse(shown(text) + " is no whole number");
+  if (number < least || number > most)
+    return refuse("must be from " + std::to_string(least) + " to " + std::to_string(most) + ", not " + text);
   return number;
 }
 
@@ -115,7 +126,8 @@ Result<double> Part::number(double least, double most) const {
   ST8_ASSIGN(const std::string text, this->text());
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) return refuse(shown(text) + " is no number");
+  if (text.empty() || error != std::errc() || end != text.data() + text.size() || !std::isfinite(number))
+    return refuse(shown(text) + " is no number");
   if (number < least || number > most) return refuse("is out of range: " + text);
   return number;
 }
@@ -135,7 +147,8 @@ Result<std::int64_t> Part::duration(bool seconds) const {
   while (!text.empty()) {
     double number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-    if (error != std::errc() || !std::isfinite(number) || number < 0 || text.front() == '-') return refuse(shown(whole) + " is no duration", "durations look like 30s, 5m, 1h30m");
+    if (error != std::errc() || !std::isfinite(number) || number < 0 || text.front() == '-')
+      return refuse(shown(whole) + " is no duration", "durations look like 30s, 5m, 1h30m");
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     double unit = 0;
     std::size_t used = 1;
@@ -180,7 +193,9 @@ void Part::row(ImportRow::What what, std::string to, std::string why) const {
   if (report_->size() < kRowsMax) report_->push_back({line_, path_, what, std::move(to), std::move(why)});
 }
 void Part::taken(std::string to) const { row(ImportRow::What::kTaken, std::move(to), ""); }
-void Part::changed(std::string to, std::string why) const { row(ImportRow::What::kChanged, std::move(to), std::move(why)); }
+void Part::changed(std::string to, std::string why) const {
+  row(ImportRow::What::kChanged, std::move(to), std::move(why));
+}
 void Part::left(std::string why) const { row(ImportRow::What::kLeft, "", std::move(why)); }
 
 void Part::rest(const std::string& why) const {
@@ -190,14 +205,20 @@ void Part::rest(const std::string& why) const {
     const std::string name = field.first.IsScalar() ? field.first.Scalar() : std::string("?");
     const bool again = !seen.insert(name).second;
     if (!again && taken_->contains(name)) continue;
-    Part(*report_, field.second, path_of(path_, name), line_of(field.first, line_)).left(again ? "it stands twice; the first one counts" : why);
+    Part(*report_, field.second, path_of(path_, name), line_of(field.first, line_))
+        .left(again ? "it stands twice; the first one counts" : why);
   }
 }
 
 Result<Imported> read_source(std::string_view text, const std::function<Result<Imported>(const Part&)>& read) {
   const auto refuse = [](int line, std::string message) { return fail(refusal(line, "", std::move(message), "")); };
-  if (text.size() > kImportBytesMax) return fail(ErrorCode::kTooLarge, "the document has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(kImportBytesMax) + " are read", "");
-  if (!is_valid_utf8(text) || text.find('\0') != std::string_view::npos) return refuse(0, "the document is no UTF-8 text");
+  if (text.size() > kImportBytesMax)
+    return fail(ErrorCode::kTooLarge,
+                "the document has " + std::to_string(text.size()) + " bytes; at most " +
+                    std::to_string(kImportBytesMax) + " are read",
+                "");
+  if (!is_valid_utf8(text) || text.find('\0') != std::string_view::npos)
+    return refuse(0, "the document is no UTF-8 text");
   // The parser is someone else's and throws; what it throws ends here.
   try {
     const YAML::Node document = YAML::Load(std::string(text));
@@ -206,10 +227,13 @@ Result<Imported> read_source(std::string_view text, const std::function<Result<I
     if (!document.IsMap()) return refuse(0, "the document is no map of fields");
     std::vector<ImportRow> report;
     ST8_ASSIGN(Imported imported, read(Part(report, document, "", 1)));
-    if (report.size() >= kRowsMax) return fail(ErrorCode::kTooLarge, "the document has more than " + std::to_string(kRowsMax) + " fields", "");
-    std::stable_sort(report.begin(), report.end(), [](const ImportRow& a, const ImportRow& b) { return a.line < b.line; });
+    if (report.size() >= kRowsMax)
+      return fail(ErrorCode::kTooLarge, "the document has more than " + std::to_string(kRowsMax) + " fields", "");
+    std::stable_sort(report.begin(), report.end(),
+                     [](const ImportRow& a, const ImportRow& b) { return a.line < b.line; });
     imported.report = std::move(report);
-    std::sort(imported.targets.begin(), imported.targets.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::sort(imported.targets.begin(), imported.targets.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
     return imported;
   } catch (const YAML::Exception& error) {
     return refuse(error.mark.is_null() ? 0 : error.mark.line + 1, "not YAML or JSON: " + error.msg);
@@ -265,7 +289,11 @@ void put(wire::JsonValue& object, std::string_view name, wire::JsonValue value) 
 std::string duration_text(std::int64_t milliseconds) {
   if (milliseconds <= 0) return "0s";
   std::string text;
-  for (const auto& [unit, name] : {std::pair{kDayMillis, "d"}, {std::int64_t{3'600'000}, "h"}, {std::int64_t{60'000}, "m"}, {std::int64_t{1000}, "s"}, {std::int64_t{1}, "ms"}}) {
+  for (const auto& [unit, name] : {std::pair{kDayMillis, "d"},
+                                   {std::int64_t{3'600'000}, "h"},
+                                   {std::int64_t{60'000}, "m"},
+                                   {std::int64_t{1000}, "s"},
+                                   {std::int64_t{1}, "ms"}}) {
     if (milliseconds >= unit) {
       text += std::to_string(milliseconds / unit) + name;
       milliseconds %= unit;
@@ -278,7 +306,8 @@ std::string target_name(std::string_view text) {
   std::string name;
   for (const char c : text) {
     const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    const bool good = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9') || lower == '.' || lower == '_' || lower == '-';
+    const bool good = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9') || lower == '.' ||
+                      lower == '_' || lower == '-';
     name += good ? lower : '-';
   }
   const auto bare = [](char c) { return c == '.' || c == '_' || c == '-'; };
@@ -306,7 +335,8 @@ std::string shell_line(const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     if (!line.empty()) line += ' ';
     const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '.' || c == '_' || c == '-' || c == ':' || c == '=' || c == ',' || c == '@' || c == '+';
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '.' ||
+             c == '_' || c == '-' || c == ':' || c == '=' || c == ',' || c == '@' || c == '+';
     });
     if (plain) {
       line += word;

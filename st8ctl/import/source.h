@@ -1,8 +1,6 @@
 // A document of another tool's, read so that each of its fields ends up in a report.
 #pragma once
 
-#include <yaml-cpp/yaml.h>
-
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <vector>
+#include <yaml-cpp/yaml.h>
 
 #include "import/import.h"
 
@@ -19,7 +18,12 @@ namespace st8::ctl {
 // change the document.
 class Part {
  public:
-  Part(std::vector<ImportRow>& report, YAML::Node node, std::string path, int line) : report_(&report), node_(std::move(node)), path_(std::move(path)), line_(line), taken_(std::make_shared<std::set<std::string>>()) {}
+  Part(std::vector<ImportRow>& report, YAML::Node node, std::string path, int line)
+      : report_(&report),
+        node_(std::move(node)),
+        path_(std::move(path)),
+        line_(line),
+        taken_(std::make_shared<std::set<std::string>>()) {}
   Part(const Part&) = default;
   Part& operator=(const Part&) = delete;
 

@@ -28,7 +28,8 @@ std::string_view named_branch(const state::Selector& selector) {
 }  // namespace
 
 wire::Problem problem_of(const auth::Denial& denial) {
-  wire::Problem problem(Error{ErrorCode::kPermissionDenied, denial.reason, "Ask whoever keeps the server's tokens for the permission."});
+  wire::Problem problem(
+      Error{ErrorCode::kPermissionDenied, denial.reason, "Ask whoever keeps the server's tokens for the permission."});
   problem.verb = std::string(auth::verb_name(denial.verb));
   problem.name_space = denial.name_space;
   problem.branch = denial.branch;
@@ -48,10 +49,13 @@ Checked allow(const Call& call, auth::Verb verb, const Where& where, const state
   return check(call, verb, {where.name_space.view(), where.branch.view(), key.view()});
 }
 
-Checked allow_all_branches(const Call& call, auth::Verb verb, const state::NamespaceName& name_space, std::string_view what) {
+Checked allow_all_branches(const Call& call, auth::Verb verb, const state::NamespaceName& name_space,
+                           std::string_view what) {
   ST8_API_TRY(allow(call, verb, name_space));
   if (call.principal->all_branches()) return {};
-  auth::Denial denial{verb, name_space.str(), "", "", "the token of \"" + call.principal->name + "\" is limited to some branches, and " + std::string(what) + " touches all"};
+  auth::Denial denial{verb, name_space.str(), "", "",
+                      "the token of \"" + call.principal->name + "\" is limited to some branches, and " +
+                          std::string(what) + " touches all"};
   return tl::unexpected<wire::Problem>(problem_of(denial));
 }
 
@@ -64,11 +68,13 @@ Checked allow_all_keys(const Call& call, auth::Verb verb, const Where& where, st
   return tl::unexpected<wire::Problem>(problem_of(denial));
 }
 
-Result<bool> sees_revision(const Call& call, auth::Verb verb, const state::NamespaceName& name_space, const state::Revision& revision) {
+Result<bool> sees_revision(const Call& call, auth::Verb verb, const state::NamespaceName& name_space,
+                           const state::Revision& revision) {
   return sees_revision(*call.principal, verb, call.store(), name_space, revision);
 }
 
-Outcome<state::Revision> resolve_allowed(const Call& call, auth::Verb verb, const Where& where, const state::Selector& selector) {
+Outcome<state::Revision> resolve_allowed(const Call& call, auth::Verb verb, const Where& where,
+                                         const state::Selector& selector) {
   ST8_API_TRY(allow(call, verb, where));
   if (!call.principal->all_branches()) {
     std::string_view named = named_branch(selector);
@@ -86,22 +92,24 @@ Outcome<state::Revision> resolve_allowed(const Call& call, auth::Verb verb, cons
     ST8_API_ASSIGN(const bool sees, sees_revision(call, verb, where.name_space, revision));
     if (!sees) {
       auth::Denial denial{verb, where.name_space.str(), where.branch.str(), "",
-                          "revision " + std::to_string(revision.number.value) + " is on no branch that the token of \"" +
-                              call.principal->name + "\" covers"};
+                          "revision " + std::to_string(revision.number.value) +
+                              " is on no branch that the token of \"" + call.principal->name + "\" covers"};
       return tl::unexpected<wire::Problem>(problem_of(denial));
     }
   }
   return revision;
 }
 
-Outcome<state::View> view_allowed(const Call& call, auth::Verb verb, const Where& where, const state::Selector& selector) {
+Outcome<state::View> view_allowed(const Call& call, auth::Verb verb, const Where& where,
+                                  const state::Selector& selector) {
   if (call.principal->all_branches() || std::holds_alternative<state::Selector::Head>(selector.base)) {
     ST8_API_TRY(allow(call, verb, where));
     ST8_API_ASSIGN(state::View view, call.store().view(where.name_space, where.branch, selector));
     return view;
   }
   ST8_API_ASSIGN(const state::Revision revision, resolve_allowed(call, verb, where, selector));
-  ST8_API_ASSIGN(state::View view, call.store().view(where.name_space, where.branch, state::Selector::of(revision.number)));
+  ST8_API_ASSIGN(state::View view,
+                 call.store().view(where.name_space, where.branch, state::Selector::of(revision.number)));
   return view;
 }
 
@@ -113,14 +121,16 @@ bool branch_protected(const Call& call, const Where& where) {
 Checked allow_changed_key(const Call& call, const Where& where, bool is_protected, const state::DocumentKey& key) {
   ST8_API_TRY(allow(call, auth::Verb::kWrite, where, key));
   if (is_protected && is_policy_key(key) && !call.principal->has(auth::Verb::kAdmin)) {
-    auth::Denial denial{auth::Verb::kAdmin, where.name_space.str(), where.branch.str(), key.str(),
-                        "the branch \"" + where.branch.str() + "\" is protected: its policy is changed by an admin alone"};
+    auth::Denial denial{
+        auth::Verb::kAdmin, where.name_space.str(), where.branch.str(), key.str(),
+        "the branch \"" + where.branch.str() + "\" is protected: its policy is changed by an admin alone"};
     return tl::unexpected<wire::Problem>(problem_of(denial));
   }
   return {};
 }
 
-Outcome<state::CommitResult> guarded_write(const Call& call, const Where& where, state::WriteContext context, const Write& write) {
+Outcome<state::CommitResult> guarded_write(const Call& call, const Where& where, state::WriteContext context,
+                                           const Write& write) {
   const auth::Principal& principal = *call.principal;
   const bool free = principal.all_keys() && (principal.has(auth::Verb::kAdmin) || !branch_protected(call, where));
   if (free) {
@@ -133,16 +143,19 @@ Outcome<state::CommitResult> guarded_write(const Call& call, const Where& where,
     trial.idempotency.reset();
     ST8_API_ASSIGN(state::CommitResult seen, write(trial));
     const bool is_protected = branch_protected(call, where);
-    for (const state::Change& change : seen.changes) ST8_API_TRY(allow_changed_key(call, where, is_protected, change.key));
+    for (const state::Change& change : seen.changes)
+      ST8_API_TRY(allow_changed_key(call, where, is_protected, change.key));
     // A conflict shows all sides of a document.
-    for (const state::MergeConflict& conflict : seen.conflicts) ST8_API_TRY(allow_changed_key(call, where, is_protected, conflict.key));
+    for (const state::MergeConflict& conflict : seen.conflicts)
+      ST8_API_TRY(allow_changed_key(call, where, is_protected, conflict.key));
     if (context.dry_run || !seen.conflicts.empty()) return seen;
     state::WriteContext real = context;
     if (!real.expected_revision) real.expected_revision = seen.noop ? seen.revision : seen.parent;
     Result<state::CommitResult> result = write(real);
     if (result) return std::move(*result);
     const bool moved = result.error().code == ErrorCode::kPreconditionFailed && !context.expected_revision;
-    if (!moved || attempt == kAttemptsMax) return tl::unexpected<wire::Problem>(wire::Problem(std::move(result).error()));
+    if (!moved || attempt == kAttemptsMax)
+      return tl::unexpected<wire::Problem>(wire::Problem(std::move(result).error()));
   }
 }
 

@@ -15,9 +15,12 @@ namespace {
 
 auth::Verb verb_of(Access access) {
   switch (access) {
-    case Access::kWrite: return auth::Verb::kWrite;
-    case Access::kAdmin: return auth::Verb::kAdmin;
-    default: return auth::Verb::kRead;
+    case Access::kWrite:
+      return auth::Verb::kWrite;
+    case Access::kAdmin:
+      return auth::Verb::kAdmin;
+    default:
+      return auth::Verb::kRead;
   }
 }
 
@@ -40,7 +43,8 @@ http::Response problem_response(wire::Problem problem, const http::Request& requ
   response.status = traits_of(problem.error.code).http_status;
   response.set_header("Content-Type", std::string(wire::kProblemContentType));
   if (problem.error.code == ErrorCode::kUnauthenticated) response.set_header("WWW-Authenticate", "Bearer");
-  if (problem.error.code == ErrorCode::kRateLimited || problem.error.code == ErrorCode::kUnavailable) response.set_header("Retry-After", "1");
+  if (problem.error.code == ErrorCode::kRateLimited || problem.error.code == ErrorCode::kUnavailable)
+    response.set_header("Retry-After", "1");
   if (!problem.allow.empty()) {
     std::string allow;
     for (const std::string& method : problem.allow) allow += (allow.empty() ? "" : ", ") + method;
@@ -71,14 +75,15 @@ void finish_read(const http::Request& request, http::Response& response) {
   if (!known.empty() && etag_listed(known, etag)) {
     response.status = 304;
     response.body.clear();
-    std::erase_if(response.headers, [](const auto& header) { return same_ignoring_case(header.first, "Content-Type"); });
+    std::erase_if(response.headers,
+                  [](const auto& header) { return same_ignoring_case(header.first, "Content-Type"); });
   }
 }
 
 }  // namespace
 
-Api::Api(state::Store& store, WatchHub& hub, const auth::Authenticator& authenticator, http::Metrics& metrics, const Clock& clock,
-         ApiOptions options)
+Api::Api(state::Store& store, WatchHub& hub, const auth::Authenticator& authenticator, http::Metrics& metrics,
+         const Clock& clock, ApiOptions options)
     : context_{store,
                hub,
                authenticator,
@@ -126,9 +131,10 @@ http::Response Api::handle(const http::Request& request) {
         problem = wire::Problem(Error{ErrorCode::kNotFound, "there is nothing at " + wire::printable(request.path),
                                       "The routes are in docs/api/openapi.yaml."});
       } else {
-        problem = wire::Problem(Error{ErrorCode::kMethodNotAllowed, "the method " + wire::printable(request.method, 20) +
-                                                                        " does not go with " + wire::printable(request.path),
-                                      "The header Allow names those that do."});
+        problem = wire::Problem(Error{
+            ErrorCode::kMethodNotAllowed,
+            "the method " + wire::printable(request.method, 20) + " does not go with " + wire::printable(request.path),
+            "The header Allow names those that do."});
         problem.allow = std::move(match.allow);
       }
       response = problem_response(std::move(problem), request);
@@ -137,9 +143,10 @@ http::Response Api::handle(const http::Request& request) {
       if (call.principal != nullptr) principal = call.principal->name;
     }
   } catch (const std::exception& failure) {
-    response = problem_response(wire::Problem(Error{ErrorCode::kInternal, std::string("a fault in the server: ") + failure.what(),
-                                                    "Report it with the request id."}),
-                                request);
+    response = problem_response(
+        wire::Problem(Error{ErrorCode::kInternal, std::string("a fault in the server: ") + failure.what(),
+                            "Report it with the request id."}),
+        request);
   }
   response.principal = std::move(principal);
   if (!has_header(response, "X-Request-Id") && !request.id.empty()) response.set_header("X-Request-Id", request.id);
@@ -168,14 +175,16 @@ http::Response Api::answer(Call& call, const Route& route) {
       }
     }
     if (request.body.size() > kBodyBytesMax) {
-      return problem(ErrorCode::kTooLarge, "the body has " + std::to_string(request.body.size()) + " bytes; at most " +
-                                               std::to_string(kBodyBytesMax) + " (20 MiB) are taken",
+      return problem(ErrorCode::kTooLarge,
+                     "the body has " + std::to_string(request.body.size()) + " bytes; at most " +
+                         std::to_string(kBodyBytesMax) + " (20 MiB) are taken",
                      "Send it in several requests.");
     }
     if (route.body == BodyKind::kJson) {
       const std::string_view type = request.header("content-type");
       if (!type.empty() && !is_json_type(type)) {
-        return problem(ErrorCode::kUnsupportedMediaType, "the body is " + wire::printable(type, 60) + ", and this route takes JSON",
+        return problem(ErrorCode::kUnsupportedMediaType,
+                       "the body is " + wire::printable(type, 60) + ", and this route takes JSON",
                        "Send the header \"Content-Type: application/json\".");
       }
     }
@@ -193,13 +202,18 @@ http::Response Api::answer(Call& call, const Route& route) {
     const bool failed = response.status >= 400;
     const std::string result = failed ? "error" : call.noop ? "noop" : "success";
     context_.metrics
-        .counter("st8_operations_total", "Operations on the store by their result.", {{"operation", route.operation}, {"result", result}})
+        .counter("st8_operations_total", "Operations on the store by their result.",
+                 {{"operation", route.operation}, {"result", result}})
         .add();
     const std::chrono::nanoseconds took = context_.clock.monotonic() - begun;
-    context_.metrics.histogram("st8_operation_duration_seconds", "How long operations on the store took.", {{"operation", route.operation}})
+    context_.metrics
+        .histogram("st8_operation_duration_seconds", "How long operations on the store took.",
+                   {{"operation", route.operation}})
         .observe_nanoseconds(static_cast<std::uint64_t>(std::max<std::int64_t>(0, took.count())));
     if (!failed && call.changed_documents > 0) {
-      context_.metrics.counter("st8_changed_documents_total", "Documents that operations changed.", {{"operation", route.operation}})
+      context_.metrics
+          .counter("st8_changed_documents_total", "Documents that operations changed.",
+                   {{"operation", route.operation}})
           .add(call.changed_documents);
     }
   }

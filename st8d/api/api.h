@@ -29,8 +29,8 @@ class Api : public http::Handler {
  public:
   // Everything is borrowed and outlives the Api. The hub is made before the store and destroyed after it, as it is the store's
   // listener (the Api registers it).
-  Api(state::Store& store, WatchHub& hub, const auth::Authenticator& authenticator, http::Metrics& metrics, const Clock& clock,
-      ApiOptions options = {});
+  Api(state::Store& store, WatchHub& hub, const auth::Authenticator& authenticator, http::Metrics& metrics,
+      const Clock& clock, ApiOptions options = {});
   ~Api() override;  // Ends all streams.
 
   // Thread-safe; may block for the store. Never throws.

@@ -37,8 +37,8 @@ std::optional<std::uint64_t> Query::number(std::string_view name, std::uint64_t 
   const char* const end = given->data() + given->size();
   const auto parsed = std::from_chars(given->data(), end, value);
   if (parsed.ec != std::errc() || parsed.ptr != end || value > max) {
-    refuse("the parameter \"" + std::string(name) + "\" must be an integer from 0 to " + std::to_string(max) + ", not \"" +
-           wire::printable(*given, 60) + "\"");
+    refuse("the parameter \"" + std::string(name) + "\" must be an integer from 0 to " + std::to_string(max) +
+           ", not \"" + wire::printable(*given, 60) + "\"");
     return std::nullopt;
   }
   return value;
@@ -49,7 +49,8 @@ std::optional<bool> Query::flag(std::string_view name) {
   if (!given) return std::nullopt;
   if (*given == "true" || *given == "1") return true;
   if (*given == "false" || *given == "0") return false;
-  refuse("the parameter \"" + std::string(name) + "\" must be true or false, not \"" + wire::printable(*given, 60) + "\"");
+  refuse("the parameter \"" + std::string(name) + "\" must be true or false, not \"" + wire::printable(*given, 60) +
+         "\"");
   return std::nullopt;
 }
 
@@ -60,7 +61,8 @@ std::size_t Query::word(std::string_view name, std::initializer_list<std::string
   if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
   std::string choice;
   for (const std::string_view word : words) choice += (choice.empty() ? "" : ", ") + std::string(word);
-  refuse("the parameter \"" + std::string(name) + "\" must be one of " + choice + ", not \"" + wire::printable(*given, 60) + "\"");
+  refuse("the parameter \"" + std::string(name) + "\" must be one of " + choice + ", not \"" +
+         wire::printable(*given, 60) + "\"");
   return 0;
 }
 
@@ -94,7 +96,9 @@ Status Query::finish() {
 
 // ---- Names and selectors ------------------------------------------------------------------------------------------------
 
-Result<state::NamespaceName> namespace_of(std::string_view text) { return state::NamespaceName::parse(text.empty() ? "default" : text); }
+Result<state::NamespaceName> namespace_of(std::string_view text) {
+  return state::NamespaceName::parse(text.empty() ? "default" : text);
+}
 
 Result<Where> where_of(std::string_view name_space, std::string_view branch) {
   ST8_ASSIGN(state::NamespaceName ns, namespace_of(name_space));
@@ -123,9 +127,12 @@ Result<state::Selector> selector_of(const Call& call, const SelectorFields& fiel
 
 ChangesMode changes_mode(Query& query) {
   switch (query.word("changes", {"full", "keys", "none"})) {
-    case 1: return ChangesMode::kKeys;
-    case 2: return ChangesMode::kNone;
-    default: return ChangesMode::kFull;
+    case 1:
+      return ChangesMode::kKeys;
+    case 2:
+      return ChangesMode::kNone;
+    default:
+      return ChangesMode::kFull;
   }
 }
 
@@ -159,7 +166,8 @@ bool etag_listed(std::string_view header, std::string_view etag) {
 
 // ---- Writes ------------------------------------------------------------------------------------------------------------
 
-Result<state::WriteContext> write_context(const Call& call, const wire::WriteFields& fields, std::string_view default_message) {
+Result<state::WriteContext> write_context(const Call& call, const wire::WriteFields& fields,
+                                          std::string_view default_message) {
   state::WriteContext context;
   context.actor = call.principal->name;
   context.author = fields.author;
@@ -170,8 +178,8 @@ Result<state::WriteContext> write_context(const Call& call, const wire::WriteFie
   const std::string_view key = call.request.header("idempotency-key");
   if (!key.empty() && !fields.dry_run) {
     if (key.size() > state::Limits::kIdempotencyKeyBytesMax || !wire::is_utf8(key)) {
-      return fail(ErrorCode::kInvalidArgument,
-                  "the Idempotency-Key must be text of at most " + std::to_string(state::Limits::kIdempotencyKeyBytesMax) + " bytes");
+      return fail(ErrorCode::kInvalidArgument, "the Idempotency-Key must be text of at most " +
+                                                   std::to_string(state::Limits::kIdempotencyKeyBytesMax) + " bytes");
     }
     // Everything that decides what the request does; lengths keep the parts apart.
     std::string head = call.principal->name;

@@ -61,18 +61,18 @@ using Outcome = tl::expected<T, wire::Problem>;
 using Checked = Outcome<void>;
 
 // Like ST8_TRY and ST8_ASSIGN, for what carries an Error or a Problem.
-#define ST8_API_TRY(expr)                                                                        \
-  do {                                                                                           \
-    if (auto st8_checked = (expr); !st8_checked) {                                               \
+#define ST8_API_TRY(expr)                                                                                \
+  do {                                                                                                   \
+    if (auto st8_checked = (expr); !st8_checked) {                                                       \
       return tl::unexpected<::st8::wire::Problem>(::st8::wire::Problem(std::move(st8_checked).error())); \
-    }                                                                                            \
+    }                                                                                                    \
   } while (false)
 #define ST8_API_ASSIGN(decl, expr) ST8_API_ASSIGN_INNER(ST8_CONCAT(st8_outcome_, __LINE__), decl, expr)
-#define ST8_API_ASSIGN_INNER(tmp, decl, expr)                                                    \
-  auto tmp = (expr);                                                                             \
-  if (!tmp) {                                                                                    \
-    return tl::unexpected<::st8::wire::Problem>(::st8::wire::Problem(std::move(tmp).error()));   \
-  }                                                                                              \
+#define ST8_API_ASSIGN_INNER(tmp, decl, expr)                                                  \
+  auto tmp = (expr);                                                                           \
+  if (!tmp) {                                                                                  \
+    return tl::unexpected<::st8::wire::Problem>(::st8::wire::Problem(std::move(tmp).error())); \
+  }                                                                                            \
   decl = std::move(*tmp)
 
 inline tl::unexpected<wire::Problem> problem(ErrorCode code, std::string message, std::string hint = {}) {
@@ -139,6 +139,7 @@ bool etag_listed(std::string_view header, std::string_view etag);
 
 // Who, why, on what condition and under which idempotency key. `default_message` is for a request that says nothing, as the
 // reference's clients expect.
-Result<state::WriteContext> write_context(const Call& call, const wire::WriteFields& fields, std::string_view default_message);
+Result<state::WriteContext> write_context(const Call& call, const wire::WriteFields& fields,
+                                          std::string_view default_message);
 
 }  // namespace st8::api

@@ -6,12 +6,14 @@ namespace st8::api {
 
 void ContentReader::know(const std::vector<state::Document>& documents) {
   for (const state::Document& document : documents) known_.push_back(&document);
-  std::sort(known_.begin(), known_.end(), [](const state::Document* a, const state::Document* b) { return a->key < b->key; });
+  std::sort(known_.begin(), known_.end(),
+            [](const state::Document* a, const state::Document* b) { return a->key < b->key; });
 }
 
 const state::Document* ContentReader::at_hand(const state::DocumentKey& key) const {
-  const auto known = std::lower_bound(known_.begin(), known_.end(), key,
-                                      [](const state::Document* document, const state::DocumentKey& wanted) { return document->key < wanted; });
+  const auto known = std::lower_bound(
+      known_.begin(), known_.end(), key,
+      [](const state::Document* document, const state::DocumentKey& wanted) { return document->key < wanted; });
   return known != known_.end() && (*known)->key == key ? *known : nullptr;
 }
 
@@ -58,7 +60,8 @@ Result<wire::ChangeBody> ContentReader::change(const state::Change& change, Chan
   return body;
 }
 
-Result<std::vector<wire::ChangeBody>> ContentReader::changes(const std::vector<state::Change>& changes, ChangesMode mode) {
+Result<std::vector<wire::ChangeBody>> ContentReader::changes(const std::vector<state::Change>& changes,
+                                                             ChangesMode mode) {
   std::vector<wire::ChangeBody> bodies;
   if (mode == ChangesMode::kNone) return bodies;
   bodies.reserve(changes.size());
@@ -69,7 +72,8 @@ Result<std::vector<wire::ChangeBody>> ContentReader::changes(const std::vector<s
   return bodies;
 }
 
-Result<wire::WriteResultBody> write_result_body(ContentReader& reader, const state::CommitResult& result, ChangesMode mode) {
+Result<wire::WriteResultBody> write_result_body(ContentReader& reader, const state::CommitResult& result,
+                                                ChangesMode mode) {
   wire::WriteResultBody body;
   body.revision = result.revision.value;
   body.parent = result.parent.value;
@@ -148,7 +152,8 @@ wire::OperationBody operation_body(const state::Operation& operation) {
   body.after = operation.after.value;
   body.actor = operation.actor;
   body.detail = operation.detail;
-  body.cause = operation.kind == state::OperationKind::kCommit ? std::string(state::cause_name(operation.cause)) : std::string();
+  body.cause =
+      operation.kind == state::OperationKind::kCommit ? std::string(state::cause_name(operation.cause)) : std::string();
   body.request_id = operation.request_id;
   body.at = format_rfc3339(operation.at);
   return body;
@@ -171,7 +176,8 @@ Reply write_reply(Call& call, const Where& where, const Outcome<state::CommitRes
   call.changed_documents = result->dry_run ? 0 : result->changes.size();
   if (!result->conflicts.empty()) {
     wire::Problem problem(Error{ErrorCode::kConflict,
-                                std::to_string(result->conflicts.size()) + (result->conflicts.size() == 1 ? " conflict" : " conflicts") +
+                                std::to_string(result->conflicts.size()) +
+                                    (result->conflicts.size() == 1 ? " conflict" : " conflicts") +
                                     ": both sides changed the same thing differently; nothing was written",
                                 "Choose a side with `prefer`, or for each key with `resolve`."});
     for (const state::MergeConflict& conflict : result->conflicts) {

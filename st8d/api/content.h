@@ -18,7 +18,8 @@ inline constexpr std::size_t kChangesPerLogEntryMax = 1'000;
 // Reads the contents of changes. Keeps count of what it has read over one answer.
 class ContentReader {
  public:
-  ContentReader(const state::Store& store, state::NamespaceName name_space) : store_(store), name_space_(std::move(name_space)) {}
+  ContentReader(const state::Store& store, state::NamespaceName name_space)
+      : store_(store), name_space_(std::move(name_space)) {}
 
   // What the changes wrote (their `after`), where the caller has it at hand; the documents outlive the reader.
   void know(const std::vector<state::Document>& documents);
@@ -37,13 +38,14 @@ class ContentReader {
 
   const state::Store& store_;
   state::NamespaceName name_space_;
-  std::optional<state::View> view_;  // Any view of the namespace reads any body of it.
+  std::optional<state::View> view_;            // Any view of the namespace reads any body of it.
   std::vector<const state::Document*> known_;  // In key order.
   std::size_t bytes_ = 0;
   bool left_out_ = false;
 };
 
-Result<wire::WriteResultBody> write_result_body(ContentReader& reader, const state::CommitResult& result, ChangesMode mode);
+Result<wire::WriteResultBody> write_result_body(ContentReader& reader, const state::CommitResult& result,
+                                                ChangesMode mode);
 
 // A log entry without its changes.
 wire::LogEntryBody log_entry_body(const state::Revision& revision);

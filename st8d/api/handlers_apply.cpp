@@ -21,9 +21,11 @@ Result<std::vector<state::DocumentKey>> parse_keys(const std::vector<std::string
 
 Reply run(Call& call, const Where& where, state::ApplyRequest request, ChangesMode mode) {
   const bool is_protected = !call.principal->has(auth::Verb::kAdmin) && branch_protected(call, where);
-  for (const state::Document& document : request.documents) ST8_API_TRY(allow_changed_key(call, where, is_protected, document.key));
+  for (const state::Document& document : request.documents)
+    ST8_API_TRY(allow_changed_key(call, where, is_protected, document.key));
   for (const state::DocumentKey& key : request.unset) ST8_API_TRY(allow_changed_key(call, where, is_protected, key));
-  if (request.prune_prefix && !call.principal->all_keys() && !request.prune_prefix->starts_with(call.principal->allow.key_prefix)) {
+  if (request.prune_prefix && !call.principal->all_keys() &&
+      !request.prune_prefix->starts_with(call.principal->allow.key_prefix)) {
     return tl::unexpected<wire::Problem>(
         problem_of({auth::Verb::kWrite, where.name_space.str(), where.branch.str(), *request.prune_prefix,
                     "the token of \"" + call.principal->name + "\" covers only keys that begin with \"" +
@@ -63,13 +65,16 @@ Reply apply(Call& call) {
   ST8_API_ASSIGN(Where where, where_of(body.scope));
   ST8_API_TRY(allow(call, auth::Verb::kWrite, where));
   if (body.documents.empty() && body.unset.empty() && !body.prune) {
-    return problem(ErrorCode::kInvalidArgument, "an apply needs at least one document", "Give `documents`, `unset` or `prune`.");
+    return problem(ErrorCode::kInvalidArgument, "an apply needs at least one document",
+                   "Give `documents`, `unset` or `prune`.");
   }
   if (body.documents.size() + body.unset.size() > state::Limits::kDocumentsPerApplyMax) {
-    return problem(ErrorCode::kTooLarge, "one apply changes at most " + std::to_string(state::Limits::kDocumentsPerApplyMax) + " documents",
+    return problem(ErrorCode::kTooLarge,
+                   "one apply changes at most " + std::to_string(state::Limits::kDocumentsPerApplyMax) + " documents",
                    "Send it in several requests.");
   }
-  state::ApplyRequest request{where.name_space, where.branch, {}, {}, body.unset_missing_ok, body.prune, {}, state::Cause::kApply, "", {}};
+  state::ApplyRequest request{where.name_space,     where.branch, {}, {}, body.unset_missing_ok, body.prune, {},
+                              state::Cause::kApply, "",           {}};
   request.documents.reserve(body.documents.size());
   for (wire::DocumentBody& document : body.documents) {
     ST8_API_ASSIGN(state::DocumentKey key, state::DocumentKey::parse(document.key));
@@ -89,10 +94,12 @@ Reply unset(Call& call) {
   ST8_API_TRY(allow(call, auth::Verb::kWrite, where));
   if (body.keys.empty()) return problem(ErrorCode::kInvalidArgument, "an unset needs at least one key", "Give `keys`.");
   if (body.keys.size() > state::Limits::kDocumentsPerApplyMax) {
-    return problem(ErrorCode::kTooLarge, "one unset deletes at most " + std::to_string(state::Limits::kDocumentsPerApplyMax) + " documents",
+    return problem(ErrorCode::kTooLarge,
+                   "one unset deletes at most " + std::to_string(state::Limits::kDocumentsPerApplyMax) + " documents",
                    "Send it in several requests.");
   }
-  state::ApplyRequest request{where.name_space, where.branch, {}, {}, body.missing_ok, std::nullopt, {}, state::Cause::kApply, "", {}};
+  state::ApplyRequest request{where.name_space,     where.branch, {}, {}, body.missing_ok, std::nullopt, {},
+                              state::Cause::kApply, "",           {}};
   ST8_API_ASSIGN(request.unset, parse_keys(body.keys));
   ST8_API_ASSIGN(request.context, write_context(call, body.write, "unset"));
   return run(call, where, std::move(request), mode);

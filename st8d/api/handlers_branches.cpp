@@ -19,9 +19,12 @@ Reply list(Call& call) {
   ST8_API_ASSIGN(const ListPage<state::BranchInfo> page,
                  visible_page<state::BranchInfo>(
                      after, limit,
-                     [&](std::string_view behind, std::size_t count) { return call.store().branches(where.name_space, behind, count); },
+                     [&](std::string_view behind, std::size_t count) {
+                       return call.store().branches(where.name_space, behind, count);
+                     },
                      [&](const state::BranchInfo& info) -> Result<bool> {
-                       return auth::sees_branch(*call.principal, auth::Verb::kRead, where.name_space.view(), info.name.view());
+                       return auth::sees_branch(*call.principal, auth::Verb::kRead, where.name_space.view(),
+                                                info.name.view());
                      }));
   wire::BranchPageBody body;
   for (const state::BranchInfo& info : page.items) body.branches.push_back(branch_body(info, &where.branch));
@@ -69,7 +72,8 @@ Reply remove(Call& call) {
   ST8_API_ASSIGN(request.context, write_context(call, fields, ""));
   const std::optional<state::RevisionNumber> expected = request.context.expected_revision;
   Result<state::BranchInfo> was = call.store().delete_branch(std::move(request));
-  if (!was) return tl::unexpected<wire::Problem>(write_problem(call, where, wire::Problem(std::move(was).error()), expected));
+  if (!was)
+    return tl::unexpected<wire::Problem>(write_problem(call, where, wire::Problem(std::move(was).error()), expected));
   return branch_response(*was);
 }
 

@@ -13,14 +13,16 @@ Checked may_change(Call& call, const Where& where, const state::CheckpointInfo& 
   ST8_API_ASSIGN(const state::Revision revision, call.store().revision(where.name_space, checkpoint.revision));
   ST8_API_ASSIGN(const bool sees, sees_revision(call, auth::Verb::kWrite, where.name_space, revision));
   if (!sees) {
-    return tl::unexpected<wire::Problem>(problem_of({auth::Verb::kWrite, where.name_space.str(), "", "",
-                                                     "the checkpoint \"" + checkpoint.name.str() + "\" is on no branch that the token of \"" +
-                                                         call.principal->name + "\" covers"}));
+    return tl::unexpected<wire::Problem>(
+        problem_of({auth::Verb::kWrite, where.name_space.str(), "", "",
+                    "the checkpoint \"" + checkpoint.name.str() + "\" is on no branch that the token of \"" +
+                        call.principal->name + "\" covers"}));
   }
   if (call.principal->all_keys() || checkpoint.created_by == call.principal->name) return {};
-  return tl::unexpected<wire::Problem>(problem_of({auth::Verb::kWrite, where.name_space.str(), "", "",
-                                                   "the checkpoint \"" + checkpoint.name.str() + "\" was made by \"" + checkpoint.created_by +
-                                                       "\", and the token of \"" + call.principal->name + "\" covers only some keys"}));
+  return tl::unexpected<wire::Problem>(
+      problem_of({auth::Verb::kWrite, where.name_space.str(), "", "",
+                  "the checkpoint \"" + checkpoint.name.str() + "\" was made by \"" + checkpoint.created_by +
+                      "\", and the token of \"" + call.principal->name + "\" covers only some keys"}));
 }
 
 Reply put(Call& call) {
@@ -43,7 +45,8 @@ Reply put(Call& call) {
   }
   wire::WriteFields fields;
   fields.dry_run = body.dry_run;
-  state::CheckpointPutRequest request{where.name_space, std::move(name), std::move(at), where.branch, body.description, body.replace, {}};
+  state::CheckpointPutRequest request{
+      where.name_space, std::move(name), std::move(at), where.branch, body.description, body.replace, {}};
   ST8_API_ASSIGN(request.context, write_context(call, fields, ""));
   ST8_API_ASSIGN(const state::CheckpointInfo made, call.store().put_checkpoint(std::move(request)));
   http::Response response = json_response(wire::to_json(checkpoint_body(made)));
@@ -63,10 +66,13 @@ Reply list(Call& call) {
   ST8_API_ASSIGN(const ListPage<state::CheckpointInfo> page,
                  visible_page<state::CheckpointInfo>(
                      after, limit,
-                     [&](std::string_view behind, std::size_t count) { return call.store().checkpoints(name_space, behind, count); },
+                     [&](std::string_view behind, std::size_t count) {
+                       return call.store().checkpoints(name_space, behind, count);
+                     },
                      [&](const state::CheckpointInfo& checkpoint) -> Result<bool> {
                        if (call.principal->all_branches()) return true;
-                       ST8_ASSIGN(const state::Revision revision, call.store().revision(name_space, checkpoint.revision));
+                       ST8_ASSIGN(const state::Revision revision,
+                                  call.store().revision(name_space, checkpoint.revision));
                        return sees_revision(call, auth::Verb::kRead, name_space, revision);
                      }));
   wire::CheckpointPageBody body;

@@ -6,8 +6,8 @@
 namespace st8::api {
 namespace {
 
-Reply run(Call& call, const Where& where, const state::BranchName& source_branch, state::Selector source, state::Cause cause,
-          const wire::WriteFields& fields, ChangesMode mode) {
+Reply run(Call& call, const Where& where, const state::BranchName& source_branch, state::Selector source,
+          state::Cause cause, const wire::WriteFields& fields, ChangesMode mode) {
   ST8_API_ASSIGN(state::WriteContext context, write_context(call, fields, state::cause_name(cause)));
   const std::string named = source.text;  // As the caller put it; the number stands in the revision anyway.
   // A write on the branch covers its own past; another branch's documents have to be readable.
@@ -22,9 +22,11 @@ Reply run(Call& call, const Where& where, const state::BranchName& source_branch
     ST8_API_TRY(allow(call, source_verb, from));
   }
   const std::optional<state::RevisionNumber> expected = context.expected_revision;
-  const Outcome<state::CommitResult> result = guarded_write(call, where, std::move(context), [&](const state::WriteContext& with) {
-    return call.store().copy(state::CopyRequest{where.name_space, where.branch, source, source_branch, cause, named, with});
-  });
+  const Outcome<state::CommitResult> result =
+      guarded_write(call, where, std::move(context), [&](const state::WriteContext& with) {
+        return call.store().copy(
+            state::CopyRequest{where.name_space, where.branch, source, source_branch, cause, named, with});
+      });
   return write_reply(call, where, result, mode, nullptr, expected);
 }
 
@@ -37,7 +39,8 @@ Reply rollback(Call& call) {
   ST8_API_TRY(allow(call, auth::Verb::kWrite, where));
   const SelectorFields fields{body.revision_id, body.checkpoint_name, body.at};
   if (!fields.given()) {
-    return problem(ErrorCode::kInvalidArgument, "the rollback does not say to what", "Give one of `revision_id`, `checkpoint_name` and `at`.");
+    return problem(ErrorCode::kInvalidArgument, "the rollback does not say to what",
+                   "Give one of `revision_id`, `checkpoint_name` and `at`.");
   }
   ST8_API_ASSIGN(state::Selector source, selector_of(call, fields));
   return run(call, where, where.branch, std::move(source), state::Cause::kRollback, body.write, mode);
@@ -53,13 +56,15 @@ Reply restore(Call& call) {
   const SelectorFields fields{body.from_revision, body.from_checkpoint, body.at};
   if (!fields.given() && body.from_branch.empty()) {
     return problem(ErrorCode::kInvalidArgument, "the restore does not say from what",
-                   "Give `from_branch`, and to take another state than its head one of `from_revision`, `from_checkpoint` and `at`.");
+                   "Give `from_branch`, and to take another state than its head one of `from_revision`, "
+                   "`from_checkpoint` and `at`.");
   }
   ST8_API_ASSIGN(state::Selector source, selector_of(call, fields));
   state::BranchName source_branch = where.branch;
   if (!body.from_branch.empty()) {
     ST8_API_ASSIGN(source_branch, state::BranchName::parse(body.from_branch));
-    if (!fields.given()) source = state::Selector{state::Selector::ByBranch{source_branch}, 0, "branch:" + source_branch.str()};
+    if (!fields.given())
+      source = state::Selector{state::Selector::ByBranch{source_branch}, 0, "branch:" + source_branch.str()};
   }
   return run(call, where, source_branch, std::move(source), state::Cause::kRestore, body.write, mode);
 }

@@ -70,8 +70,9 @@ Reply with_documents(Call& call, const Where& where, const state::View& view, wi
     }
     wire::ChangeBody change;
     change.key = key.str();
-    change.type = std::string(
-        state::change_type_name(!before ? state::ChangeType::kCreate : !content ? state::ChangeType::kDelete : state::ChangeType::kUpdate));
+    change.type = std::string(state::change_type_name(!before    ? state::ChangeType::kCreate
+                                                      : !content ? state::ChangeType::kDelete
+                                                                 : state::ChangeType::kUpdate));
     if (before) {
       change.before_hash = before->hash.hex();
       if (mode == ChangesMode::kFull) {
@@ -89,11 +90,13 @@ Reply with_documents(Call& call, const Where& where, const state::View& view, wi
   return answer(call, view.revision().value, view.revision().value, std::move(page));
 }
 
-Reply between(Call& call, const Where& where, const state::View& from, const state::View& to, const wire::DiffBody& body, ChangesMode mode) {
+Reply between(Call& call, const Where& where, const state::View& from, const state::View& to,
+              const wire::DiffBody& body, ChangesMode mode) {
   Page page;
   const std::optional<std::string> visible = auth::narrowed_prefix(*call.principal, body.prefix);
   if (visible) {
-    const std::size_t limit = body.limit == 0 ? kChangesMax : static_cast<std::size_t>(std::min<std::uint64_t>(body.limit, kChangesMax));
+    const std::size_t limit =
+        body.limit == 0 ? kChangesMax : static_cast<std::size_t>(std::min<std::uint64_t>(body.limit, kChangesMax));
     ST8_API_ASSIGN(const state::ChangePage found, from.diff(to, state::DiffQuery{*visible, body.after, limit}));
     ContentReader reader(call.store(), where.name_space);
     for (const state::Change& change : found.changes) {

@@ -9,7 +9,8 @@ namespace {
 std::string_view type_of(std::string_view key) {
   if (key.ends_with(".json")) return "application/json";
   if (key.ends_with(".yaml") || key.ends_with(".yml")) return "application/yaml";
-  if (key.ends_with(".txt") || key.ends_with(".md") || key.ends_with(".conf") || key.ends_with(".toml") || key.ends_with(".ini")) {
+  if (key.ends_with(".txt") || key.ends_with(".md") || key.ends_with(".conf") || key.ends_with(".toml") ||
+      key.ends_with(".ini")) {
     return "text/plain; charset=utf-8";
   }
   return "application/octet-stream";
@@ -29,7 +30,8 @@ Reply get_document(Call& call) {
   ST8_API_ASSIGN(const state::View view, view_allowed(call, auth::Verb::kRead, where, selector));
   ST8_API_ASSIGN(const std::optional<state::DocumentRef> ref, view.find(key));
   if (!ref) {
-    return problem(ErrorCode::kNotFound, "there is no document \"" + key.str() + "\" at revision " + std::to_string(view.revision().value),
+    return problem(ErrorCode::kNotFound,
+                   "there is no document \"" + key.str() + "\" at revision " + std::to_string(view.revision().value),
                    "GET /v1/state?values=false lists the keys.");
   }
   http::Response response;
@@ -39,7 +41,8 @@ Reply get_document(Call& call) {
   response.set_header("ETag", etag);
   set_revision(response, view.revision());
   response.set_header("X-St8-Written-At", std::to_string(ref->written_at.value));
-  if (const std::string_view known = call.request.header("if-none-match"); !known.empty() && etag_listed(known, etag)) return response;
+  if (const std::string_view known = call.request.header("if-none-match"); !known.empty() && etag_listed(known, etag))
+    return response;
   ST8_API_ASSIGN(response.body, view.read(key, *ref));
   return response;
 }
@@ -64,7 +67,8 @@ Outcome<Target> target_of(Call& call) {
   ST8_API_ASSIGN(Where where, where_of(ns, branch));
   ST8_API_ASSIGN(state::DocumentKey key, state::DocumentKey::parse(call.parameter("key")));
   ST8_API_TRY(allow(call, auth::Verb::kWrite, where, key));
-  ST8_API_TRY(allow_changed_key(call, where, !call.principal->has(auth::Verb::kAdmin) && branch_protected(call, where), key));
+  ST8_API_TRY(
+      allow_changed_key(call, where, !call.principal->has(auth::Verb::kAdmin) && branch_protected(call, where), key));
   return Target{std::move(where), std::move(key), std::move(fields), mode};
 }
 
@@ -74,7 +78,8 @@ Outcome<std::vector<state::KeyCondition>> conditions_of(Call& call, const Target
   const std::string_view match = call.request.header("if-match"), none_match = call.request.header("if-none-match");
   if (!none_match.empty()) {
     if (none_match != "*") {
-      return problem(ErrorCode::kInvalidArgument, "a write takes If-None-Match only as \"*\"", "Use If-Match to name the version you have read.");
+      return problem(ErrorCode::kInvalidArgument, "a write takes If-None-Match only as \"*\"",
+                     "Use If-Match to name the version you have read.");
     }
     conditions.push_back(state::KeyCondition{target.key, std::nullopt, false});
   }
@@ -83,11 +88,13 @@ Outcome<std::vector<state::KeyCondition>> conditions_of(Call& call, const Target
   } else if (!match.empty()) {
     // Of several tags the one that is true now is what the commit is held to; where none is, any of them refuses it.
     std::optional<Hash> held;
-    ST8_API_ASSIGN(const state::View view, view_allowed(call, auth::Verb::kWrite, target.where, state::Selector::head()));
+    ST8_API_ASSIGN(const state::View view,
+                   view_allowed(call, auth::Verb::kWrite, target.where, state::Selector::head()));
     ST8_API_ASSIGN(const std::optional<state::DocumentRef> now, view.find(target.key));
     if (now && etag_listed(match, etag_of(now->hash))) held = now->hash;
     if (!held) {
-      wire::Problem refused(Error{ErrorCode::kPreconditionFailed, "the document \"" + target.key.str() + "\" is not the version that If-Match names",
+      wire::Problem refused(Error{ErrorCode::kPreconditionFailed,
+                                  "the document \"" + target.key.str() + "\" is not the version that If-Match names",
                                   "Read it again and decide anew."});
       return tl::unexpected<wire::Problem>(write_problem(call, target.where, std::move(refused), std::nullopt));
     }
@@ -118,7 +125,8 @@ Reply write(Call& call, const Target& target, state::ApplyRequest request) {
 
 Reply put_document(Call& call) {
   ST8_API_ASSIGN(const Target target, target_of(call));
-  state::ApplyRequest request{target.where.name_space, target.where.branch, {}, {}, false, std::nullopt, {}, state::Cause::kApply, "", {}};
+  state::ApplyRequest request{
+      target.where.name_space, target.where.branch, {}, {}, false, std::nullopt, {}, state::Cause::kApply, "", {}};
   request.documents.push_back(state::Document{target.key, call.request.body});
   ST8_API_ASSIGN(request.context, write_context(call, target.fields, "apply"));
   return write(call, target, std::move(request));
@@ -126,7 +134,16 @@ Reply put_document(Call& call) {
 
 Reply delete_document(Call& call) {
   ST8_API_ASSIGN(const Target target, target_of(call));
-  state::ApplyRequest request{target.where.name_space, target.where.branch, {}, {target.key}, false, std::nullopt, {}, state::Cause::kApply, "", {}};
+  state::ApplyRequest request{target.where.name_space,
+                              target.where.branch,
+                              {},
+                              {target.key},
+                              false,
+                              std::nullopt,
+                              {},
+                              state::Cause::kApply,
+                              "",
+                              {}};
   ST8_API_ASSIGN(request.context, write_context(call, target.fields, "unset"));
   return write(call, target, std::move(request));
 }

@@ -20,7 +20,8 @@ Reply healthz(Call&) { return text_response("ok\n"); }
 // True and O(1): it looks at two flags, and does no work that could itself be what is slow. Statistics take the engine's lock.
 Reply readyz(Call& call) {
   if (call.context.draining && call.context.draining()) return text_response("draining\n", 503);
-  if (!call.store().writable()) return text_response("the store takes no writes: a write or a sync failed; restart st8d\n", 503);
+  if (!call.store().writable())
+    return text_response("the store takes no writes: a write or a sync failed; restart st8d\n", 503);
   return text_response("ok\n");
 }
 
@@ -68,7 +69,8 @@ Reply metrics(Call& call) {
   one("st8_engine_scans_total", "counter", "Range reads of the engine.", stats.engine.scans);
   one("st8_engine_commits_total", "counter", "Batches committed to the engine.", stats.engine.commits);
   one("st8_engine_syncs_total", "counter", "Syncs of the engine's log.", stats.engine.syncs);
-  one("st8_engine_bytes_written_total", "counter", "Bytes of keys and values handed to the engine.", stats.engine.bytes_written);
+  one("st8_engine_bytes_written_total", "counter", "Bytes of keys and values handed to the engine.",
+      stats.engine.bytes_written);
   one("st8_engine_disk_bytes", "gauge", "Bytes of the engine's live files.", stats.engine.disk_bytes);
   one("st8_engine_memory_bytes", "gauge", "Bytes of the engine's buffers and caches.", stats.engine.memory_bytes);
   one("st8_watchers", "gauge", "Open streams of changes.", call.context.hub.watchers());
@@ -97,7 +99,8 @@ Reply status(Call& call) {
       .field("memory_bytes", stats.engine.memory_bytes)
       .field("syncs", stats.engine.syncs);
   out.end_object();
-  const auto up = std::chrono::duration_cast<std::chrono::seconds>(call.context.clock.monotonic() - call.context.started);
+  const auto up =
+      std::chrono::duration_cast<std::chrono::seconds>(call.context.clock.monotonic() - call.context.started);
   out.field("uptime_seconds", std::int64_t{up.count()});
   out.field("time", format_rfc3339(call.context.clock.now()));
   out.key("whoami").begin_object().field("name", who.name).field("anonymous", who.anonymous);

@@ -13,8 +13,8 @@ constexpr std::size_t kLogLimit = 20;
 constexpr std::size_t kLogLimitMax = 1000;
 
 // Puts a revision's changes into its entry, as far as the caller may see them.
-Status add_changes(Call& call, const state::NamespaceName& ns, const state::Revision& revision, ContentReader& reader, ChangesMode mode,
-                   wire::LogEntryBody& entry) {
+Status add_changes(Call& call, const state::NamespaceName& ns, const state::Revision& revision, ContentReader& reader,
+                   ChangesMode mode, wire::LogEntryBody& entry) {
   const std::optional<std::string> prefix = auth::narrowed_prefix(*call.principal, "");
   // A count over keys that the caller may not see is not told.
   if (!call.principal->all_keys()) entry.change_count.reset();
@@ -23,7 +23,8 @@ Status add_changes(Call& call, const state::NamespaceName& ns, const state::Revi
     entry.has_changes = mode != ChangesMode::kNone;
     return {};
   }
-  Result<state::ChangePage> page = call.store().changes(ns, revision.number, state::DiffQuery{*prefix, "", kChangesPerLogEntryMax});
+  Result<state::ChangePage> page =
+      call.store().changes(ns, revision.number, state::DiffQuery{*prefix, "", kChangesPerLogEntryMax});
   if (!page) {
     if (page.error().code != ErrorCode::kGone) return fail(std::move(page).error());
     // gc has dropped what they are told from: this revision's documents, or its parent's.
@@ -42,13 +43,15 @@ Outcome<std::optional<Timestamp>> time_of(Call& call, std::string_view name, con
   if (text.empty()) return std::optional<Timestamp>();
   const Result<state::Selector> selector = parse_selector(call, text);
   if (selector && selector->ancestors == 0) {
-    if (const auto* time = std::get_if<state::Selector::ByTime>(&selector->base); time != nullptr && time->branch.empty()) {
+    if (const auto* time = std::get_if<state::Selector::ByTime>(&selector->base);
+        time != nullptr && time->branch.empty()) {
       return std::optional<Timestamp>(time->time);
     }
   }
-  return problem(ErrorCode::kInvalidArgument,
-                 "the parameter \"" + std::string(name) + "\" must be a time, not \"" + wire::printable(text, 60) + "\"",
-                 "For example 2026-11-21T10:00:00Z, 2026-11-21 or 3d-ago.");
+  return problem(
+      ErrorCode::kInvalidArgument,
+      "the parameter \"" + std::string(name) + "\" must be a time, not \"" + wire::printable(text, 60) + "\"",
+      "For example 2026-11-21T10:00:00Z, 2026-11-21 or 3d-ago.");
 }
 
 Outcome<std::optional<state::Cause>> cause_of(const std::string& text) {
@@ -124,7 +127,8 @@ Reply revision(Call& call) {
   ST8_API_ASSIGN(const Where where, where_of(ns, branch));
   ST8_API_TRY(allow(call, auth::Verb::kRead, where));
   const std::string_view text = call.parameter("selector");
-  if (text.empty()) return problem(ErrorCode::kInvalidArgument, "the path does not name a revision", "For example /v1/revisions/12.");
+  if (text.empty())
+    return problem(ErrorCode::kInvalidArgument, "the path does not name a revision", "For example /v1/revisions/12.");
   ST8_API_ASSIGN(const state::Selector selector, parse_selector(call, text));
   ST8_API_ASSIGN(const state::Revision found, resolve_allowed(call, auth::Verb::kRead, where, selector));
   wire::LogEntryBody entry = log_entry_body(found);
@@ -145,10 +149,11 @@ Reply history(Call& call) {
   ST8_API_ASSIGN(const Where where, where_of(ns, branch));
   ST8_API_ASSIGN(const state::DocumentKey key, state::DocumentKey::parse(call.parameter("key")));
   ST8_API_TRY(allow(call, auth::Verb::kRead, where, key));
-  ST8_API_ASSIGN(const state::KeyHistoryPage page,
-                 call.store().key_history(where.name_space, where.branch, key,
-                                          after && *after != 0 ? std::optional(state::RevisionNumber{*after}) : std::nullopt,
-                                          limit && *limit != 0 ? static_cast<std::size_t>(*limit) : kLogLimit));
+  ST8_API_ASSIGN(
+      const state::KeyHistoryPage page,
+      call.store().key_history(where.name_space, where.branch, key,
+                               after && *after != 0 ? std::optional(state::RevisionNumber{*after}) : std::nullopt,
+                               limit && *limit != 0 ? static_cast<std::size_t>(*limit) : kLogLimit));
   wire::HistoryPageBody body;
   ContentReader reader(call.store(), where.name_space);
   for (const state::KeyVersion& version : page.versions) {
@@ -160,7 +165,8 @@ Reply history(Call& call) {
     item.revision = log_entry_body(version.revision);
     if (!call.principal->all_keys()) item.revision.change_count.reset();
     // What the change was stands even with changes=none: it is what was asked for.
-    ST8_API_ASSIGN(item.change, reader.change(version.change, mode == ChangesMode::kFull ? ChangesMode::kFull : ChangesMode::kKeys));
+    ST8_API_ASSIGN(item.change,
+                   reader.change(version.change, mode == ChangesMode::kFull ? ChangesMode::kFull : ChangesMode::kKeys));
     body.versions.push_back(std::move(item));
   }
   if (body.next_cursor == 0 && page.next) body.next_cursor = page.next->value;

@@ -28,17 +28,19 @@ Outcome<std::vector<state::NamespaceName>> administered(Call& call) {
     after = page.back().name.str();
   }
   if (names.empty()) {
-    return tl::unexpected<wire::Problem>(problem_of(
-        {auth::Verb::kAdmin, "", "", "", "the token of \"" + call.principal->name + "\" covers no namespace that exists"}));
+    return tl::unexpected<wire::Problem>(
+        problem_of({auth::Verb::kAdmin, "", "", "",
+                    "the token of \"" + call.principal->name + "\" covers no namespace that exists"}));
   }
   return names;
 }
 
 Checked all_keys(Call& call, std::string_view what) {
   if (call.principal->all_keys()) return {};
-  return tl::unexpected<wire::Problem>(problem_of({auth::Verb::kAdmin, "", "", "",
-                                                   "the token of \"" + call.principal->name + "\" covers only keys that begin with \"" +
-                                                       call.principal->allow.key_prefix + "\", and " + std::string(what) + " touches all"}));
+  return tl::unexpected<wire::Problem>(
+      problem_of({auth::Verb::kAdmin, "", "", "",
+                  "the token of \"" + call.principal->name + "\" covers only keys that begin with \"" +
+                      call.principal->allow.key_prefix + "\", and " + std::string(what) + " touches all"}));
 }
 
 Reply gc(Call& call) {
@@ -71,8 +73,10 @@ Reply gc(Call& call) {
         return {};
       }());
     } else if (!call.principal->all_branches()) {
-      return tl::unexpected<wire::Problem>(problem_of(
-          {auth::Verb::kAdmin, "", "", "", "the token of \"" + call.principal->name + "\" is limited to some branches, and gc without a branch touches all"}));
+      return tl::unexpected<wire::Problem>(
+          problem_of({auth::Verb::kAdmin, "", "", "",
+                      "the token of \"" + call.principal->name +
+                          "\" is limited to some branches, and gc without a branch touches all"}));
     }
     ST8_API_ASSIGN(request.namespaces, administered(call));
   }
@@ -107,7 +111,8 @@ Reply fsck(Call& call) {
   } else {
     if (!call.principal->all_branches()) {
       return tl::unexpected<wire::Problem>(problem_of(
-          {auth::Verb::kAdmin, "", "", "", "the token of \"" + call.principal->name + "\" is limited to some branches, and fsck touches all"}));
+          {auth::Verb::kAdmin, "", "", "",
+           "the token of \"" + call.principal->name + "\" is limited to some branches, and fsck touches all"}));
     }
     ST8_API_ASSIGN(request.namespaces, administered(call));
   }
@@ -196,8 +201,9 @@ Reply backup(Call& call) {
   ST8_API_TRY(query.finish());
   ST8_API_TRY(all_keys(call, "a backup"));
   if (!call.principal->all_namespaces() || !call.principal->all_branches()) {
-    return tl::unexpected<wire::Problem>(problem_of({auth::Verb::kAdmin, "", "", "",
-                                                     "the token of \"" + call.principal->name + "\" does not cover everything, and a backup holds everything"}));
+    return tl::unexpected<wire::Problem>(problem_of(
+        {auth::Verb::kAdmin, "", "", "",
+         "the token of \"" + call.principal->name + "\" does not cover everything, and a backup holds everything"}));
   }
   http::Response response;
   response.set_header("Content-Type", "application/octet-stream");

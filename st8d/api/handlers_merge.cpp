@@ -21,7 +21,8 @@ Reply run(Call& call, wire::MergeKind kind, state::Cause cause) {
   ST8_API_TRY(allow(call, auth::Verb::kWrite, where));
   SelectorFields fields{body.revision_id, "", body.at};
   if (!body.from_branch.empty() && fields.given()) {
-    return problem(ErrorCode::kInvalidArgument, "the merge names its source in more than one way", "Give one of `from_branch` and `at`.");
+    return problem(ErrorCode::kInvalidArgument, "the merge names its source in more than one way",
+                   "Give one of `from_branch` and `at`.");
   }
   if (body.from_branch.empty() && !fields.given()) {
     return problem(ErrorCode::kInvalidArgument, "the request does not say what to take",
@@ -48,11 +49,12 @@ Reply run(Call& call, wire::MergeKind kind, state::Cause cause) {
   }
   ST8_API_ASSIGN(state::WriteContext context, write_context(call, body.write, state::cause_name(cause)));
   const std::optional<state::RevisionNumber> expected = context.expected_revision;
-  const Outcome<state::CommitResult> result = guarded_write(call, where, std::move(context), [&](const state::WriteContext& with) {
-    state::MergeRequest attempt = request;
-    attempt.context = with;
-    return call.store().merge(std::move(attempt));
-  });
+  const Outcome<state::CommitResult> result =
+      guarded_write(call, where, std::move(context), [&](const state::WriteContext& with) {
+        state::MergeRequest attempt = request;
+        attempt.context = with;
+        return call.store().merge(std::move(attempt));
+      });
   return write_reply(call, where, result, mode, nullptr, expected);
 }
 

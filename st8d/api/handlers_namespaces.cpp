@@ -15,7 +15,8 @@ Reply list(Call& call) {
   ST8_API_TRY(query.finish());
   ST8_API_ASSIGN(const ListPage<state::NamespaceInfo> page,
                  visible_page<state::NamespaceInfo>(
-                     after, limit, [&](std::string_view behind, std::size_t count) { return call.store().namespaces(behind, count); },
+                     after, limit,
+                     [&](std::string_view behind, std::size_t count) { return call.store().namespaces(behind, count); },
                      [&](const state::NamespaceInfo& info) -> Result<bool> {
                        return info.name.view().starts_with(prefix) &&
                               auth::sees_namespace(*call.principal, auth::Verb::kRead, info.name.view());

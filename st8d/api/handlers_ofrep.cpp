@@ -24,7 +24,9 @@ http::Response failure(int status, std::string_view key, std::string_view code, 
 void write_flag(wire::JsonWriter& out, std::string_view key, std::string_view content, std::string_view variant) {
   out.begin_object().field("key", key).key("value");
   std::string_view trimmed = content;
-  while (!trimmed.empty() && (trimmed.back() == '\n' || trimmed.back() == '\r' || trimmed.back() == ' ' || trimmed.back() == '\t')) trimmed.remove_suffix(1);
+  while (!trimmed.empty() &&
+         (trimmed.back() == '\n' || trimmed.back() == '\r' || trimmed.back() == ' ' || trimmed.back() == '\t'))
+    trimmed.remove_suffix(1);
   if (wire::is_json(trimmed)) {
     out.raw(trimmed);
   } else if (wire::is_utf8(content)) {
@@ -42,7 +44,8 @@ struct Flags {
 
 // The part that both requests share. The context of the evaluation is accepted and has no influence: flags here are static.
 Outcome<Flags> flags_of(Call& call) {
-  const std::string_view ns = call.request.query_value("namespace").value_or(""), branch = call.request.query_value("branch").value_or("");
+  const std::string_view ns = call.request.query_value("namespace").value_or(""),
+                         branch = call.request.query_value("branch").value_or("");
   ST8_API_ASSIGN(Where where, where_of(ns, branch));
   ST8_API_TRY(allow(call, auth::Verb::kRead, where));
   if (!call.request.body.empty()) {

@@ -25,7 +25,8 @@ bool sees_targets(const Call& call) {
 Outcome<std::vector<std::string>> branches_of(const Call& call, const state::NamespaceName& name_space) {
   std::vector<std::string> names;
   for (;;) {
-    auto page = call.store().branches(name_space, names.empty() ? std::string_view() : std::string_view(names.back()), kPage);
+    auto page =
+        call.store().branches(name_space, names.empty() ? std::string_view() : std::string_view(names.back()), kPage);
     if (!page) {
       if (page.error().code == ErrorCode::kNotFound) return names;
       return tl::unexpected<wire::Problem>(wire::Problem(std::move(page).error()));
@@ -36,7 +37,8 @@ Outcome<std::vector<std::string>> branches_of(const Call& call, const state::Nam
 }
 
 // What the caller may know, and no more: what is hidden is not spoken of by the rules that would need it.
-Outcome<target::LintFacts> facts_for(const Call& call, const Where& where, const RolloutService& rollouts, const std::optional<state::View>& view) {
+Outcome<target::LintFacts> facts_for(const Call& call, const Where& where, const RolloutService& rollouts,
+                                     const std::optional<state::View>& view) {
   target::LintFacts facts;
   facts.name_space = where.name_space.str();
   facts.branch = where.branch.str();
@@ -85,13 +87,19 @@ Reply lint(Call& call, const RolloutService& rollouts) {
     ST8_API_TRY(allow(call, auth::Verb::kRead, where, key));
     ST8_API_ASSIGN(std::optional<std::string> stored, view->get(key));
     if (!stored) {
-      return problem(ErrorCode::kNotFound, "revision " + std::to_string(view->revision().value) + " of " + where.name_space.str() + " has no " + key.str(), "give the `policy` itself, or apply one");
+      return problem(ErrorCode::kNotFound,
+                     "revision " + std::to_string(view->revision().value) + " of " + where.name_space.str() +
+                         " has no " + key.str(),
+                     "give the `policy` itself, or apply one");
     }
     text = std::move(*stored);
   }
   ST8_API_ASSIGN(const target::LintFacts facts, facts_for(call, where, rollouts, view));
   const std::vector<target::Finding> findings = target::lint_policy(text, facts);
-  const auto errors = static_cast<std::uint64_t>(std::count_if(findings.begin(), findings.end(), [](const target::Finding& finding) { return finding.severity == target::Severity::kError; }));
+  const auto errors =
+      static_cast<std::uint64_t>(std::count_if(findings.begin(), findings.end(), [](const target::Finding& finding) {
+        return finding.severity == target::Severity::kError;
+      }));
   std::string answer;
   JsonWriter out(answer);
   out.begin_object().field("namespace", where.name_space.str()).field("branch", where.branch.str());
@@ -110,7 +118,12 @@ Reply lint(Call& call, const RolloutService& rollouts) {
         .end_object();
   }
   out.end_array();
-  out.key("looked_at").begin_object().field("targets", facts.targets.has_value()).field("branches", facts.branches.has_value()).field("documents", facts.keys.has_value()).end_object();
+  out.key("looked_at")
+      .begin_object()
+      .field("targets", facts.targets.has_value())
+      .field("branches", facts.branches.has_value())
+      .field("documents", facts.keys.has_value())
+      .end_object();
   out.end_object();
   return json_response(std::move(answer));
 }
@@ -154,8 +167,10 @@ Reply simulate(Call& call, const RolloutService& rollouts) {
 }  // namespace
 
 void add_policy_routes(Router& router, const RolloutService& rollouts) {
-  router.add({"POST", "/v1/policy/lint", Access::kRead, BodyKind::kJson, "policy_lint", [&rollouts](Call& call) { return lint(call, rollouts); }});
-  router.add({"POST", "/v1/policy/simulate", Access::kRead, BodyKind::kJson, "policy_simulate", [&rollouts](Call& call) { return simulate(call, rollouts); }});
+  router.add({"POST", "/v1/policy/lint", Access::kRead, BodyKind::kJson, "policy_lint",
+              [&rollouts](Call& call) { return lint(call, rollouts); }});
+  router.add({"POST", "/v1/policy/simulate", Access::kRead, BodyKind::kJson, "policy_simulate",
+              [&rollouts](Call& call) { return simulate(call, rollouts); }});
 }
 
 }  // namespace st8::api

@@ -41,7 +41,9 @@ bool sees_documents(const Call& call) { return call.principal->all_keys(); }
 Outcome<target::RolloutDetail> rollout_of(const Call& call, const RolloutService& rollouts, auth::Verb verb) {
   ST8_API_ASSIGN(const target::RolloutId id, target::RolloutId::parse(call.parameter("id")));
   auto detail = rollouts.get(id);
-  const auto hidden = [&] { return problem(ErrorCode::kNotFound, "there is no rollout " + id.str(), "`st8ctl rollout list` shows them"); };
+  const auto hidden = [&] {
+    return problem(ErrorCode::kNotFound, "there is no rollout " + id.str(), "`st8ctl rollout list` shows them");
+  };
   if (!detail) {
     if (detail.error().code == ErrorCode::kNotFound) return hidden();
     return tl::unexpected<wire::Problem>(wire::Problem(std::move(detail).error()));
@@ -66,7 +68,8 @@ void write_live(JsonWriter& out, const target::LiveEntry& live, Timestamp now) {
       .field("rollout", live.entry.rollout.str())
       .field("desired_revision", live.desired.value);
   if (live.entry.until) out.field("until", format_rfc3339(*live.entry.until));
-  if (live.observed_at) out.field("observed_age_ms", static_cast<std::int64_t>((now.micros - live.observed_at->micros) / 1000));
+  if (live.observed_at)
+    out.field("observed_age_ms", static_cast<std::int64_t>((now.micros - live.observed_at->micros) / 1000));
   out.end_object();
 }
 
@@ -78,7 +81,8 @@ void write_branch(JsonWriter& out, const RolloutService::BranchEntry& branch, bo
       .field("promoted_revision", branch.status.promoted.value);
   if (branch.status.rollout.value != 0) out.field("rollout", branch.status.rollout.str());
   // Those who may not see all keys learn that there is a problem, and not which document it names.
-  if (!branch.status.problem.empty()) out.field("problem", documents ? branch.status.problem : std::string("the revision cannot be planned"));
+  if (!branch.status.problem.empty())
+    out.field("problem", documents ? branch.status.problem : std::string("the revision cannot be planned"));
   out.key("targets").begin_array();
   for (const target::TargetName& name : branch.status.targets) out.string(name.str());
   out.end_array().end_object();
@@ -86,7 +90,11 @@ void write_branch(JsonWriter& out, const RolloutService::BranchEntry& branch, bo
 
 void write_target(JsonWriter& out, const target::TargetView& view, Timestamp now) {
   const target::Target& target = view.target;
-  out.begin_object().field("name", target.name.str()).field("kind", target.kind).field("env", target.env).field("criticality", target::criticality_name(target.criticality));
+  out.begin_object()
+      .field("name", target.name.str())
+      .field("kind", target.kind)
+      .field("env", target.env)
+      .field("criticality", target::criticality_name(target.criticality));
   out.key("labels").begin_object();
   for (const auto& [label, value] : target.labels) out.field(label, value);
   out.end_object();
@@ -123,7 +131,10 @@ void write_summary(JsonWriter& out, const target::RolloutSummary& summary) {
 
 void write_event(JsonWriter& out, const target::Plan& plan, const target::RolloutEvent& event, bool documents) {
   using target::RolloutEvent;
-  out.begin_object().field("sequence", event.sequence).field("at", format_rfc3339(event.at)).field("kind", target::event_kind_name(event.kind));
+  out.begin_object()
+      .field("sequence", event.sequence)
+      .field("at", format_rfc3339(event.at))
+      .field("kind", target::event_kind_name(event.kind));
   if (event.target < plan.targets.size()) out.field("target", plan.targets[event.target].target.name.str());
   if (event.op < plan.ops.size()) {
     const target::PlannedOp& op = plan.ops[event.op];
@@ -135,7 +146,8 @@ void write_event(JsonWriter& out, const target::Plan& plan, const target::Rollou
   if (event.gate != RolloutEvent::kNone) out.field("gate", std::uint64_t{event.gate});
   if (event.attempt != 0) out.field("attempt", std::uint64_t{event.attempt});
   if (event.retry_at) out.field("retry_at", format_rfc3339(*event.retry_at));
-  if (event.observation) out.field("read_back", event.observation->present ? event.observation->content.hex() : std::string("nothing"));
+  if (event.observation)
+    out.field("read_back", event.observation->present ? event.observation->content.hex() : std::string("nothing"));
   if (event.outcome) out.field("outcome", target::phase_name(*event.outcome));
   if (!event.revision.is_root()) out.field("revision", event.revision.value);
   if (!event.detail.empty() && documents) out.field("detail", event.detail);
@@ -159,8 +171,11 @@ Reply detail_reply(const Call& call, const target::RolloutDetail& detail) {
           .field("wave", std::uint64_t{plan.targets[i].switch_wave})
           .field("touched", progress.touched)
           .field("failed", progress.failed);
-      if (progress.running && progress.next_op < plan.ops.size()) out.field("running", target::op_kind_name(plan.ops[progress.next_op].kind));
-      if (progress.read_back) out.field("read_back", progress.read_back->present ? progress.read_back->content.hex() : std::string("nothing"));
+      if (progress.running && progress.next_op < plan.ops.size())
+        out.field("running", target::op_kind_name(plan.ops[progress.next_op].kind));
+      if (progress.read_back)
+        out.field("read_back",
+                  progress.read_back->present ? progress.read_back->content.hex() : std::string("nothing"));
       if (!progress.error.empty() && documents) out.field("error", progress.error);
       out.end_object();
     }
@@ -191,7 +206,8 @@ Reply live(Call& call, const RolloutService& rollouts) {
     ST8_API_ASSIGN(const state::Selector selector, state::Selector::parse(time, now));
     const auto* by_time = std::get_if<state::Selector::ByTime>(&selector.base);
     if (by_time == nullptr || !by_time->branch.empty() || selector.ancestors != 0) {
-      return problem(ErrorCode::kInvalidArgument, "\"" + time + "\" is not a time", "times look like 2026-11-21T10:00:00Z or 2h-ago");
+      return problem(ErrorCode::kInvalidArgument, "\"" + time + "\" is not a time",
+                     "times look like 2026-11-21T10:00:00Z or 2h-ago");
     }
     wanted.at = by_time->time;
   }
@@ -261,7 +277,8 @@ target::TargetView without_hidden(const Call& call, target::TargetView view) {
 }
 
 Outcome<state::DocumentKey> document_of(const target::TargetName& name) {
-  ST8_API_ASSIGN(state::DocumentKey key, state::DocumentKey::parse(std::string(target::kTargetPrefix) + name.str() + ".yaml"));
+  ST8_API_ASSIGN(state::DocumentKey key,
+                 state::DocumentKey::parse(std::string(target::kTargetPrefix) + name.str() + ".yaml"));
   return key;
 }
 
@@ -406,7 +423,8 @@ Result<ActionBody> parse_action(const Call& call, std::initializer_list<std::str
     if (name == "full") body.full = fields.flag("full").value_or(false);
   }
   ST8_TRY(fields.finish());
-  if (body.reason.size() > state::Limits::kMessageBytesMax) return fail(ErrorCode::kTooLarge, "the reason is longer than a message may be", "");
+  if (body.reason.size() > state::Limits::kMessageBytesMax)
+    return fail(ErrorCode::kTooLarge, "the reason is longer than a message may be", "");
   return body;
 }
 
@@ -414,12 +432,15 @@ Reply act(Call& call, RolloutService& rollouts) {
   Query query(call.request);
   ST8_API_TRY(query.finish());
   using Kind = target::RolloutAction::Kind;
-  static constexpr std::pair<std::string_view, Kind> kVerbs[] = {{"pause", Kind::kPause}, {"resume", Kind::kResume}, {"promote", Kind::kPromote}, {"abort", Kind::kAbort},
-                                                               {"retry", Kind::kRetry}, {"approve", Kind::kApprove}, {"reject", Kind::kReject}};
+  static constexpr std::pair<std::string_view, Kind> kVerbs[] = {
+      {"pause", Kind::kPause}, {"resume", Kind::kResume},   {"promote", Kind::kPromote}, {"abort", Kind::kAbort},
+      {"retry", Kind::kRetry}, {"approve", Kind::kApprove}, {"reject", Kind::kReject}};
   const std::string_view verb = call.parameter("verb");
-  const auto* found = std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const auto& one) { return one.first == verb; });
+  const auto* found =
+      std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const auto& one) { return one.first == verb; });
   if (found == std::end(kVerbs)) {
-    return problem(ErrorCode::kNotFound, "there is no \"" + std::string(verb.substr(0, 80)) + "\" of a rollout", "there are pause, resume, promote, abort, retry, approve and reject");
+    return problem(ErrorCode::kNotFound, "there is no \"" + std::string(verb.substr(0, 80)) + "\" of a rollout",
+                   "there are pause, resume, promote, abort, retry, approve and reject");
   }
   ST8_API_ASSIGN(const target::RolloutDetail detail, rollout_of(call, rollouts, auth::Verb::kWrite));
   target::RolloutAction action{found->second, call.principal->name, "", {}, call.principal->anonymous};
@@ -430,7 +451,9 @@ Reply act(Call& call, RolloutService& rollouts) {
   if (action.kind == Kind::kPromote && body.full) action.kind = Kind::kPromoteFull;
   if (action.kind == Kind::kApprove) {
     const auto hash = Hash::from_hex(body.plan);
-    if (!hash) return problem(ErrorCode::kInvalidArgument, "an approval names the plan that it is for", "give `plan`: the plan_hash that GET /v1/rollouts/{id} answers");
+    if (!hash)
+      return problem(ErrorCode::kInvalidArgument, "an approval names the plan that it is for",
+                     "give `plan`: the plan_hash that GET /v1/rollouts/{id} answers");
     action.plan.value = *hash;
   }
   ST8_API_ASSIGN(const target::RolloutSummary summary, rollouts.act(detail.view.summary.id, action));
@@ -441,7 +464,10 @@ Checked allow_scope(const Call& call, auth::Verb verb, const std::string& scope)
   if (scope == "*") {
     const auth::Principal& who = *call.principal;
     if (who.has(verb) && who.all_namespaces() && who.all_branches() && who.all_keys()) return {};
-    return tl::unexpected<wire::Problem>(problem_of({verb, "*", "", "", "the token of \"" + call.principal->name + "\" does not cover everything, and a freeze without a namespace holds everything"}));
+    return tl::unexpected<wire::Problem>(
+        problem_of({verb, "*", "", "",
+                    "the token of \"" + call.principal->name +
+                        "\" does not cover everything, and a freeze without a namespace holds everything"}));
   }
   ST8_API_ASSIGN(const state::NamespaceName name, namespace_of(scope));
   ST8_API_TRY(allow_all_branches(call, verb, name, "a freeze"));
@@ -456,7 +482,12 @@ Reply list_freezes(Call& call, const RolloutService& rollouts) {
     out.key("freezes").begin_array();
     for (const target::Freeze& freeze : rollouts.freezes()) {
       if (freeze.scope != "*" && !auth::sees_namespace(*call.principal, auth::Verb::kRead, freeze.scope)) continue;
-      out.begin_object().field("namespace", freeze.scope).field("actor", freeze.actor).field("reason", freeze.reason).field("since", format_rfc3339(freeze.since)).end_object();
+      out.begin_object()
+          .field("namespace", freeze.scope)
+          .field("actor", freeze.actor)
+          .field("reason", freeze.reason)
+          .field("since", format_rfc3339(freeze.since))
+          .end_object();
     }
     out.end_array();
   });
@@ -465,7 +496,8 @@ Reply list_freezes(Call& call, const RolloutService& rollouts) {
 Reply freeze(Call& call, RolloutService& rollouts, bool on) {
   Query query(call.request);
   ST8_API_TRY(query.finish());
-  ST8_API_ASSIGN(const ActionBody body, on ? parse_action(call, {"namespace", "reason"}) : parse_action(call, {"namespace"}));
+  ST8_API_ASSIGN(const ActionBody body,
+                 on ? parse_action(call, {"namespace", "reason"}) : parse_action(call, {"namespace"}));
   const std::string scope = body.name_space.empty() ? "*" : body.name_space;
   ST8_API_TRY(allow_scope(call, auth::Verb::kAdmin, scope));
   if (on) {
@@ -490,7 +522,11 @@ Reply list_quarantine(Call& call, const RolloutService& rollouts) {
     for (const target::Quarantine& one : rollouts.quarantined()) {
       if (!ns.empty() && one.name_space != ns) continue;
       if (!sees(call, one.name_space, one.branch) || !one.key.starts_with(call.principal->allow.key_prefix)) continue;
-      out.begin_object().field("namespace", one.name_space).field("branch", one.branch).field("key", one.key).field("change", one.after ? "write" : "delete");
+      out.begin_object()
+          .field("namespace", one.name_space)
+          .field("branch", one.branch)
+          .field("key", one.key)
+          .field("change", one.after ? "write" : "delete");
       if (one.after) out.field("hash", one.after->hex());
       out.field("rollout", one.rollout.str()).field("at", format_rfc3339(one.at));
       if (sees_documents(call)) out.field("reason", one.reason);
@@ -507,7 +543,8 @@ Reply release(Call& call, RolloutService& rollouts) {
   ST8_API_TRY(query.finish());
   ST8_API_ASSIGN(const ActionBody body, parse_action(call, {"namespace", "key"}));
   ST8_API_ASSIGN(const state::NamespaceName name, namespace_of(body.name_space));
-  if (body.key.empty()) return problem(ErrorCode::kInvalidArgument, "nothing to release is named", "give `key`: a key, or a rollout's id");
+  if (body.key.empty())
+    return problem(ErrorCode::kInvalidArgument, "nothing to release is named", "give `key`: a key, or a rollout's id");
   // Every branch on which it failed must be the caller's, and the keys too.
   for (const target::Quarantine& one : rollouts.quarantined()) {
     if (one.name_space != name.str() || (one.key != body.key && one.rollout.str() != body.key)) continue;
@@ -531,8 +568,11 @@ Reply check_targets(Call& call, const RolloutService& rollouts) {
   wire::Fields fields(json, "", wire::Fields::Unknown::kRefuse);
   const std::vector<std::string> texts = fields.texts("targets");
   ST8_API_TRY(fields.finish());
-  if (texts.empty()) return problem(ErrorCode::kInvalidArgument, "no target is named", "give `targets`: a list of names");
-  if (texts.size() > kChecksMax) return problem(ErrorCode::kInvalidArgument, "more than " + std::to_string(kChecksMax) + " targets are named", "ask for them in parts");
+  if (texts.empty())
+    return problem(ErrorCode::kInvalidArgument, "no target is named", "give `targets`: a list of names");
+  if (texts.size() > kChecksMax)
+    return problem(ErrorCode::kInvalidArgument, "more than " + std::to_string(kChecksMax) + " targets are named",
+                   "ask for them in parts");
   std::vector<target::TargetName> names;
   for (const std::string& text : texts) {
     ST8_API_ASSIGN(target::TargetName name, target::TargetName::parse(text));
@@ -544,7 +584,10 @@ Reply check_targets(Call& call, const RolloutService& rollouts) {
   return object([&](JsonWriter& out) {
     out.key("checks").begin_array();
     for (const target::TargetCheck& check : checks) {
-      out.begin_object().field("target", check.name.str()).field("good", check.status.has_value()).field("took_ms", static_cast<std::int64_t>(check.took.count()));
+      out.begin_object()
+          .field("target", check.name.str())
+          .field("good", check.status.has_value())
+          .field("took_ms", static_cast<std::int64_t>(check.took.count()));
       if (!check.status) {
         out.field("problem", check.status.error().message);
         if (!check.status.error().hint.empty()) out.field("hint", check.status.error().hint);
@@ -567,8 +610,11 @@ Reply reconcile(Call& call, RolloutService& rollouts) {
   ST8_API_ASSIGN(const Where where, api::where_of(live[0].entry.name_space, live[0].entry.branch));
   ST8_API_TRY(allow(call, auth::Verb::kWrite, where));
   ST8_API_ASSIGN(const target::TargetHealth found, rollouts.reconcile(name));
-  const bool repairs = found.state == target::TargetHealth::State::kAltered || found.state == target::TargetHealth::State::kMissing;
-  return object([&](JsonWriter& out) { out.field("target", name.str()).field("state", target::health_state_name(found.state)).field("repairing", repairs); });
+  const bool repairs =
+      found.state == target::TargetHealth::State::kAltered || found.state == target::TargetHealth::State::kMissing;
+  return object([&](JsonWriter& out) {
+    out.field("target", name.str()).field("state", target::health_state_name(found.state)).field("repairing", repairs);
+  });
 }
 
 }  // namespace
@@ -580,7 +626,8 @@ void write_plan(JsonWriter& out, const target::Plan& plan, bool documents) {
       .field("revision", plan.revision.value)
       .field("promoted_revision", plan.promoted.value)
       .field("hash", plan.hash.value.hex())
-      .field("strategy", plan.fast_path ? std::string_view("parallel") : target::strategy_name(plan.policy.strategy.kind))
+      .field("strategy",
+             plan.fast_path ? std::string_view("parallel") : target::strategy_name(plan.policy.strategy.kind))
       .field("fast_path", plan.fast_path)
       .field("needs_approval", plan.needs_approval)
       .field("noop", plan.noop());
@@ -591,17 +638,27 @@ void write_plan(JsonWriter& out, const target::Plan& plan, bool documents) {
   out.end_array();
   out.key("risk").begin_object().field("score", plan.risk.score).key("factors").begin_array();
   for (const target::RiskFactor& factor : plan.risk.factors) {
-    out.begin_object().field("name", factor.name).field("weight", factor.weight).field("value", factor.value).field("because", factor.because).end_object();
+    out.begin_object()
+        .field("name", factor.name)
+        .field("weight", factor.weight)
+        .field("value", factor.value)
+        .field("because", factor.because)
+        .end_object();
   }
   out.end_array().end_object();
   out.key("waves").begin_array();
   for (const target::Wave& wave : plan.waves) {
-    out.begin_object().field("label", wave.label).field("weight", std::uint64_t{wave.weight}).key("targets").begin_array();
+    out.begin_object()
+        .field("label", wave.label)
+        .field("weight", std::uint64_t{wave.weight})
+        .key("targets")
+        .begin_array();
     for (const std::uint32_t index : wave.targets) out.string(plan.targets[index].target.name.str());
     out.end_array().key("gates").begin_array();
     for (const target::Gate& gate : wave.gates) {
       out.begin_object().field("kind", target::gate_kind_name(gate.kind));
-      if (gate.kind == target::Gate::Kind::kAnalysis) out.field("name", plan.policy.strategy.analyses[gate.analysis].reading.name);
+      if (gate.kind == target::Gate::Kind::kAnalysis)
+        out.field("name", plan.policy.strategy.analyses[gate.analysis].reading.name);
       if (gate.kind != target::Gate::Kind::kPause) out.field("duration", target::format_duration(gate.duration));
       out.end_object();
     }
@@ -636,12 +693,15 @@ void write_plan(JsonWriter& out, const target::Plan& plan, bool documents) {
   }
   out.end_array();
   out.key("untouched").begin_array();
-  for (const target::UntouchedTarget& one : plan.untouched) out.begin_object().field("name", one.name.str()).field("reason", one.reason).end_object();
+  for (const target::UntouchedTarget& one : plan.untouched)
+    out.begin_object().field("name", one.name.str()).field("reason", one.reason).end_object();
   out.end_array().end_object();
 }
 
 void add_rollout_routes(Router& router, target::RolloutService& rollouts) {
-  const auto with = [&rollouts](auto handler) -> HandlerFunction { return [&rollouts, handler](Call& call) { return handler(call, rollouts); }; };
+  const auto with = [&rollouts](auto handler) -> HandlerFunction {
+    return [&rollouts, handler](Call& call) { return handler(call, rollouts); };
+  };
   router.add({"GET", "/v1/live", Access::kRead, BodyKind::kNone, "live", with(live)});
   router.add({"GET", "/v1/targets", Access::kRead, BodyKind::kNone, "targets", with(list_targets)});
   router.add({"GET", "/v1/targets/{name}", Access::kRead, BodyKind::kNone, "targets", with(get_target)});
@@ -654,8 +714,10 @@ void add_rollout_routes(Router& router, target::RolloutService& rollouts) {
   router.add({"GET", "/v1/drift", Access::kRead, BodyKind::kNone, "drift", with(drift)});
   router.add({"POST", "/v1/reconcile", Access::kWrite, BodyKind::kJson, "reconcile", with(reconcile)});
   router.add({"GET", "/v1/freezes", Access::kAnyToken, BodyKind::kNone, "freezes", with(list_freezes)});
-  router.add({"POST", "/v1/freeze", Access::kAdmin, BodyKind::kJson, "freeze", with([](Call& call, RolloutService& service) { return freeze(call, service, true); })});
-  router.add({"POST", "/v1/unfreeze", Access::kAdmin, BodyKind::kJson, "unfreeze", with([](Call& call, RolloutService& service) { return freeze(call, service, false); })});
+  router.add({"POST", "/v1/freeze", Access::kAdmin, BodyKind::kJson, "freeze",
+              with([](Call& call, RolloutService& service) { return freeze(call, service, true); })});
+  router.add({"POST", "/v1/unfreeze", Access::kAdmin, BodyKind::kJson, "unfreeze",
+              with([](Call& call, RolloutService& service) { return freeze(call, service, false); })});
   router.add({"GET", "/v1/quarantine", Access::kRead, BodyKind::kNone, "quarantine", with(list_quarantine)});
   router.add({"POST", "/v1/quarantine/release", Access::kWrite, BodyKind::kJson, "quarantine", with(release)});
 }

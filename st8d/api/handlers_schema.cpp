@@ -20,7 +20,12 @@ Reply list_schemas(Call& call) {
       const wire::JsonValue* value = json.find(name);
       return value == nullptr ? std::string() : value->text;
     };
-    out.begin_object().field("name", schema.name).field("id", text("$id")).field("title", text("title")).field("description", text("description")).end_object();
+    out.begin_object()
+        .field("name", schema.name)
+        .field("id", text("$id"))
+        .field("title", text("title"))
+        .field("description", text("description"))
+        .end_object();
   }
   out.end_array().end_object();
   return json_response(std::move(body));

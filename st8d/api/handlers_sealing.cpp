@@ -28,7 +28,8 @@ Reply seal(Call& call, const target::Keyring& keys) {
 
 void add_sealing_routes(Router& router, std::shared_ptr<const target::Keyring> keys) {
   if (keys == nullptr) keys = std::make_shared<const target::Keyring>();
-  router.add({"POST", "/v1/seal", Access::kWrite, BodyKind::kJson, "seal", [keys](Call& call) { return seal(call, *keys); }});
+  router.add(
+      {"POST", "/v1/seal", Access::kWrite, BodyKind::kJson, "seal", [keys](Call& call) { return seal(call, *keys); }});
 }
 
 }  // namespace st8::api

@@ -40,7 +40,8 @@ class StateStream {
     wire::JsonWriter out(text);
     switch (phase_) {
       case Phase::kNothing:
-        text += "{\"revision\":" + std::to_string(view_.revision().value) + (values_ ? ",\"objects\":{}}" : ",\"objects\":{},\"keys\":[]}");
+        text += "{\"revision\":" + std::to_string(view_.revision().value) +
+                (values_ ? ",\"objects\":{}}" : ",\"objects\":{},\"keys\":[]}");
         phase_ = Phase::kEnd;
         return {};
       case Phase::kStart:
@@ -48,7 +49,8 @@ class StateStream {
         text += values_ ? ",\"objects\":{" : ",\"objects\":{},\"keys\":[";
         phase_ = Phase::kEntries;
         return {};
-      case Phase::kEntries: return entries(text);
+      case Phase::kEntries:
+        return entries(text);
       case Phase::kBinary: {
         if (binary_at_ == binary_.size()) {
           text += "}";
@@ -69,7 +71,8 @@ class StateStream {
         text += "}";
         phase_ = Phase::kEnd;
         return {};
-      case Phase::kEnd: return {};
+      case Phase::kEnd:
+        return {};
     }
     return {};
   }
@@ -96,7 +99,12 @@ class StateStream {
       } else {
         if (any_) text += ',';
         any_ = true;
-        wire::JsonWriter(text).begin_object().field("key", entry.key.str()).field("hash", entry.ref.hash.hex()).field("size", entry.ref.size).end_object();
+        wire::JsonWriter(text)
+            .begin_object()
+            .field("key", entry.key.str())
+            .field("hash", entry.ref.hash.hex())
+            .field("size", entry.ref.size)
+            .end_object();
       }
     }
     if (!page.entries.empty()) {
@@ -149,11 +157,13 @@ Reply get_state(Call& call) {
   set_revision(response, view.revision());
   const std::string etag = state_etag(view);
   response.set_header("ETag", etag);
-  if (const std::string_view known = call.request.header("if-none-match"); !known.empty() && etag_listed(known, etag)) return response;
+  if (const std::string_view known = call.request.header("if-none-match"); !known.empty() && etag_listed(known, etag))
+    return response;
 
   const std::optional<std::string> visible = auth::narrowed_prefix(*call.principal, prefix);
-  auto stream = std::make_shared<StateStream>(std::move(view), visible.value_or(""), after,
-                                              limit && *limit != 0 ? std::optional<std::size_t>(*limit) : std::nullopt, values);
+  auto stream =
+      std::make_shared<StateStream>(std::move(view), visible.value_or(""), after,
+                                    limit && *limit != 0 ? std::optional<std::size_t>(*limit) : std::nullopt, values);
   if (!visible) stream->nothing_visible();
   ST8_API_ASSIGN(std::string first, stream->next());
   if (stream->ended() || call.request.method == "HEAD") {
@@ -174,9 +184,11 @@ Reply batch(Call& call) {
   ST8_API_ASSIGN(const wire::StateBatchBody body, wire::parse_state_batch(call.request.body));
   ST8_API_ASSIGN(const Where where, where_of(body.scope));
   ST8_API_TRY(allow(call, auth::Verb::kRead, where));
-  if (body.keys.empty()) return problem(ErrorCode::kInvalidArgument, "a batch read needs at least one key", "Give `keys`.");
+  if (body.keys.empty())
+    return problem(ErrorCode::kInvalidArgument, "a batch read needs at least one key", "Give `keys`.");
   if (body.keys.size() > kBatchKeysMax) {
-    return problem(ErrorCode::kTooLarge, "one batch reads at most " + std::to_string(kBatchKeysMax) + " keys", "Send it in several requests.");
+    return problem(ErrorCode::kTooLarge, "one batch reads at most " + std::to_string(kBatchKeysMax) + " keys",
+                   "Send it in several requests.");
   }
   std::vector<state::DocumentKey> keys;
   keys.reserve(body.keys.size());
@@ -207,7 +219,8 @@ Reply batch(Call& call) {
       encoded_out.field(key.str(), wire::base64_encode(*content));
     }
     if (text.size() + encoded.size() > kBatchBytesMax) {
-      return problem(ErrorCode::kTooLarge, "the documents asked for have more than 64 MiB", "Ask for fewer keys, or page through GET /v1/state.");
+      return problem(ErrorCode::kTooLarge, "the documents asked for have more than 64 MiB",
+                     "Ask for fewer keys, or page through GET /v1/state.");
     }
   }
   out.end_object();

@@ -22,7 +22,8 @@ Outcome<std::optional<state::RevisionNumber>> resume_point(Call& call, const std
   std::uint64_t value = 0;
   const auto parsed = std::from_chars(last_seen.data(), last_seen.data() + last_seen.size(), value);
   if (parsed.ec != std::errc() || parsed.ptr != last_seen.data() + last_seen.size()) {
-    return problem(ErrorCode::kInvalidArgument, "the Last-Event-ID must be a revision number, not \"" + wire::printable(last_seen, 60) + "\"");
+    return problem(ErrorCode::kInvalidArgument,
+                   "the Last-Event-ID must be a revision number, not \"" + wire::printable(last_seen, 60) + "\"");
   }
   return std::optional(state::RevisionNumber{value});
 }
@@ -42,9 +43,10 @@ Reply watch(Call& call) {
   }
   const std::optional<std::string> visible = auth::narrowed_prefix(*call.principal, prefix);
   if (!visible) {
-    return tl::unexpected<wire::Problem>(problem_of({auth::Verb::kRead, name_space.str(), branch, prefix,
-                                                     "the token of \"" + call.principal->name + "\" covers only keys that begin with \"" +
-                                                         call.principal->allow.key_prefix + "\""}));
+    return tl::unexpected<wire::Problem>(
+        problem_of({auth::Verb::kRead, name_space.str(), branch, prefix,
+                    "the token of \"" + call.principal->name + "\" covers only keys that begin with \"" +
+                        call.principal->allow.key_prefix + "\""}));
   }
   request.prefix = *visible;
   ST8_API_ASSIGN(request.after, resume_point(call, after_text));
@@ -53,16 +55,19 @@ Reply watch(Call& call) {
     if (const Result<state::NamespaceInfo> info = call.store().name_space(name_space)) last = info->last_revision.value;
     if (request.after->value > last) {
       return problem(ErrorCode::kGone,
-                     "revision " + std::to_string(request.after->value) + " does not exist here; the newest is " + std::to_string(last),
+                     "revision " + std::to_string(request.after->value) + " does not exist here; the newest is " +
+                         std::to_string(last),
                      "Read the state again and watch from its revision.");
     }
-    for (std::uint64_t number = request.after->value + 1; number <= last && number - request.after->value <= kLookAheadMax; ++number) {
+    for (std::uint64_t number = request.after->value + 1;
+         number <= last && number - request.after->value <= kLookAheadMax; ++number) {
       const Result<state::Revision> revision = call.store().revision(name_space, state::RevisionNumber{number});
       if (!revision || (request.branch && revision->branch != request.branch->view())) continue;
       // What a revision changed is told from its own documents and its parent's.
       const Result<state::Revision> parent = call.store().revision(name_space, revision->parent());
       if (revision->pruned || (parent && parent->pruned)) {
-        return problem(ErrorCode::kGone, "the changes behind revision " + std::to_string(request.after->value) + " were pruned by gc",
+        return problem(ErrorCode::kGone,
+                       "the changes behind revision " + std::to_string(request.after->value) + " were pruned by gc",
                        "Read the state again and watch from its revision.");
       }
     }
@@ -84,6 +89,8 @@ Reply watch(Call& call) {
 
 }  // namespace
 
-void add_watch_routes(Router& router) { router.add({"GET", "/v1/watch", Access::kRead, BodyKind::kNone, "watch", watch}); }
+void add_watch_routes(Router& router) {
+  router.add({"GET", "/v1/watch", Access::kRead, BodyKind::kNone, "watch", watch});
+}
 
 }  // namespace st8::api

@@ -77,7 +77,8 @@ Reply list(Call& call, WorkerHub& hub) {
 
 Reply poll(Call& call, WorkerHub& hub) {
   ST8_API_ASSIGN(const WorkerName name, worker_of(call));
-  if (call.context.draining && call.context.draining()) return problem(ErrorCode::kUnavailable, "the server is stopping", "Try again.");
+  if (call.context.draining && call.context.draining())
+    return problem(ErrorCode::kUnavailable, "the server is stopping", "Try again.");
   ST8_API_ASSIGN(WorkerHub::Admission admission, hub.admit(name, call.request.body));
   http::Response response;
   response.set_header("Content-Type", "application/x-ndjson");
@@ -108,7 +109,9 @@ Reply content(Call& call, WorkerHub& hub) {
 }  // namespace
 
 void add_worker_routes(Router& router, WorkerHub& hub) {
-  const auto with = [&hub](auto handler) -> HandlerFunction { return [&hub, handler](Call& call) { return handler(call, hub); }; };
+  const auto with = [&hub](auto handler) -> HandlerFunction {
+    return [&hub, handler](Call& call) { return handler(call, hub); };
+  };
   router.add({"GET", "/v1/workers", Access::kRead, BodyKind::kNone, "workers", with(list)});
   // Bodies are the hub's to read: what a newer worker says beside the known fields does no harm.
   router.add({"POST", "/v1/workers/{name}/poll", Access::kWrite, BodyKind::kRaw, "", with(poll)});

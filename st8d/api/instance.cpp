@@ -1,23 +1,23 @@
 #include "api/instance.h"
 
-#include "api/handlers_rollouts.h"
-#include "api/handlers_sealing.h"
-#include "api/handlers_workers.h"
-
-#include <sys/stat.h>
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <sys/stat.h>
 #include <system_error>
 #include <utility>
+
+#include "api/handlers_rollouts.h"
+#include "api/handlers_sealing.h"
+#include "api/handlers_workers.h"
 
 namespace st8::api {
 namespace {
 
 // The directory and those above it. What it holds is nobody's business but its owner's.
 Status make_state_directory(const std::string& directory) {
-  if (directory.empty()) return fail(ErrorCode::kInvalidArgument, "the state directory has no name", "give one with --state-dir");
+  if (directory.empty())
+    return fail(ErrorCode::kInvalidArgument, "the state directory has no name", "give one with --state-dir");
   std::error_code error;
   const std::filesystem::path path(directory);
   if (std::filesystem::is_directory(path, error)) return {};
@@ -55,13 +55,16 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
   api.version = std::move(options.version);
   api.draining = [raw = instance.get()] { return raw->draining_.load(std::memory_order_relaxed); };
   api.pinned = [raw = instance.get()] { return raw->rollouts_->pinned(); };
-  api.validate = [raw = instance.get()](const state::NamespaceName& name_space, const std::vector<state::Document>& documents) {
+  api.validate = [raw = instance.get()](const state::NamespaceName& name_space,
+                                        const std::vector<state::Document>& documents) {
     return raw->rollouts_->validate_documents(name_space, documents);
   };
   api.extensions.push_back([raw = instance.get()](Router& router) { add_rollout_routes(router, *raw->rollouts_); });
   api.extensions.push_back([raw = instance.get()](Router& router) { add_worker_routes(router, *raw->workers_); });
-  api.extensions.push_back([keys = std::move(options.sealing_keys)](Router& router) { add_sealing_routes(router, keys); });
-  instance->api_ = std::make_unique<Api>(*instance->store_, *instance->hub_, *instance->authenticator_, instance->metrics_, clock, std::move(api));
+  api.extensions.push_back(
+      [keys = std::move(options.sealing_keys)](Router& router) { add_sealing_routes(router, keys); });
+  instance->api_ = std::make_unique<Api>(*instance->store_, *instance->hub_, *instance->authenticator_,
+                                         instance->metrics_, clock, std::move(api));
   ST8_TRY(instance->rollouts_->start());
   return instance;
 }

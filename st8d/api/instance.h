@@ -19,7 +19,7 @@
 namespace st8::api {
 
 struct InstanceOptions {
-  state::RocksDbOptions engine;               // `directory` names the state directory; made when missing, 0700.
+  state::RocksDbOptions engine;  // `directory` names the state directory; made when missing, 0700.
   state::StoreOptions store;
   auth::Authenticator::Options auth;
   std::shared_ptr<const target::Keyring> sealing_keys;  // Null: nothing is sealed, and nothing sealed goes live.

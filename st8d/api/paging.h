@@ -9,7 +9,7 @@
 
 namespace st8::api {
 
-inline constexpr std::size_t kListLimit = 1000;      // When no limit is given, and the most that one may ask for.
+inline constexpr std::size_t kListLimit = 1000;  // When no limit is given, and the most that one may ask for.
 
 template <class Item>
 struct ListPage {

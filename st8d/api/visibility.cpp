@@ -24,8 +24,8 @@ Result<bool> sees_revision(const auth::Principal& principal, auth::Verb verb, co
   }
 }
 
-Result<bool> sees_operation(const auth::Principal& principal, const state::Store& store, const state::NamespaceName& name_space,
-                            const state::Operation& operation) {
+Result<bool> sees_operation(const auth::Principal& principal, const state::Store& store,
+                            const state::NamespaceName& name_space, const state::Operation& operation) {
   if (!auth::sees_namespace(principal, auth::Verb::kRead, name_space.view())) return false;
   if (principal.all_branches()) return true;
   const auto sees_branch = [&](std::string_view name) {
@@ -36,8 +36,10 @@ Result<bool> sees_operation(const auth::Principal& principal, const state::Store
     case state::OperationKind::kBranchCreate:
     case state::OperationKind::kBranchDelete:
     case state::OperationKind::kBranchProtect:
-    case state::OperationKind::kBranchUnprotect: return sees_branch(operation.name);
-    case state::OperationKind::kBranchRename: return sees_branch(operation.name) && sees_branch(operation.detail);
+    case state::OperationKind::kBranchUnprotect:
+      return sees_branch(operation.name);
+    case state::OperationKind::kBranchRename:
+      return sees_branch(operation.name) && sees_branch(operation.detail);
     case state::OperationKind::kCheckpointCreate:
     case state::OperationKind::kCheckpointReplace:
     case state::OperationKind::kCheckpointDelete: {
@@ -55,7 +57,8 @@ Result<bool> sees_operation(const auth::Principal& principal, const state::Store
     }
     case state::OperationKind::kNamespaceCreate:
     case state::OperationKind::kNamespaceDelete:
-    case state::OperationKind::kGc: return true;
+    case state::OperationKind::kGc:
+      return true;
   }
   return false;
 }

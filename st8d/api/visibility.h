@@ -12,7 +12,7 @@ Result<bool> sees_revision(const auth::Principal& principal, auth::Verb verb, co
                            const state::NamespaceName& name_space, const state::Revision& revision);
 
 // Branches by their name (a rename by both), checkpoints by what they point to, the rest by the namespace.
-Result<bool> sees_operation(const auth::Principal& principal, const state::Store& store, const state::NamespaceName& name_space,
-                            const state::Operation& operation);
+Result<bool> sees_operation(const auth::Principal& principal, const state::Store& store,
+                            const state::NamespaceName& name_space, const state::Operation& operation);
 
 }  // namespace st8::api

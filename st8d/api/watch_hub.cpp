@@ -9,9 +9,10 @@
 namespace st8::api {
 namespace {
 
-constexpr std::size_t kResumeSlice = 256;         // Revisions a watcher reads before the others have their turn.
+constexpr std::size_t kResumeSlice = 256;  // Revisions a watcher reads before the others have their turn.
 constexpr std::size_t kEventChangesMax = 1'000;
-constexpr std::size_t kEventBytesMax = 64u << 10; // Of changes; beyond, the event says that it holds only the first of them.
+constexpr std::size_t kEventBytesMax =
+    64u << 10;  // Of changes; beyond, the event says that it holds only the first of them.
 constexpr std::size_t kFormattedMax = 512;
 constexpr std::chrono::milliseconds kBlockedPoll{20};
 
@@ -28,12 +29,12 @@ std::shared_ptr<const std::string> event_bytes(std::string_view name, std::strin
 struct WatchHub::Watcher {
   WatchRequest request;
   std::shared_ptr<http::Channel> channel;
-  std::uint64_t next = 1;   // The number of the first revision that was not yet looked at for this watcher.
-  bool live = false;        // Nothing is missing below `next`: operations can be sent as they come.
+  std::uint64_t next = 1;  // The number of the first revision that was not yet looked at for this watcher.
+  bool live = false;       // Nothing is missing below `next`: operations can be sent as they come.
   bool gone = false;
   SteadyTime last_sent{};
-  SteadyTime validated{};   // When its token was last found good.
-  SteadyTime moved{};       // When its channel last took something.
+  SteadyTime validated{};  // When its token was last found good.
+  SteadyTime moved{};      // When its channel last took something.
   std::size_t pending_seen = 0;
 
   bool wants_branch(std::string_view branch) const {
@@ -98,7 +99,8 @@ void WatchHub::on_operation(const state::NamespaceName& name_space, const state:
 
 void WatchHub::run() {
   SteadyTime tended = std::chrono::steady_clock::now();
-  const auto tend_every = std::clamp<std::chrono::milliseconds>(options_.keepalive / 3, std::chrono::milliseconds(5), std::chrono::milliseconds(1000));
+  const auto tend_every = std::clamp<std::chrono::milliseconds>(options_.keepalive / 3, std::chrono::milliseconds(5),
+                                                                std::chrono::milliseconds(1000));
   bool busy = false;     // Someone can go on resuming at once.
   bool blocked = false;  // Someone resumes as soon as its channel has room.
   while (true) {
@@ -202,18 +204,21 @@ void WatchHub::dismiss(Watcher& watcher, std::string_view event, std::string_vie
   watcher.gone = true;
 }
 
-Result<WatchHub::Bytes> WatchHub::revision_event(const state::NamespaceName& name_space, const state::Revision& revision,
-                                                 const std::string& prefix) {
+Result<WatchHub::Bytes> WatchHub::revision_event(const state::NamespaceName& name_space,
+                                                 const state::Revision& revision, const std::string& prefix) {
   // The hash tells a namespace's next life from its last.
-  std::string key = name_space.str() + '\0' + std::to_string(revision.number.value) + '\0' + std::string(revision.hash.view()) + prefix;
+  std::string key = name_space.str() + '\0' + std::to_string(revision.number.value) + '\0' +
+                    std::string(revision.hash.view()) + prefix;
   if (const auto found = formatted_.find(key); found != formatted_.end()) return found->second;
-  ST8_ASSIGN(const state::ChangePage page, store_->changes(name_space, revision.number, state::DiffQuery{prefix, "", kEventChangesMax}));
+  ST8_ASSIGN(const state::ChangePage page,
+             store_->changes(name_space, revision.number, state::DiffQuery{prefix, "", kEventChangesMax}));
   Bytes bytes;
   if (!page.changes.empty() || (prefix.empty() && revision.change_count == 0)) {
     wire::LogEntryBody entry = log_entry_body(revision);
     entry.has_changes = true;
     entry.changes_truncated = page.more;
-    if (!prefix.empty()) entry.change_count = page.more ? std::nullopt : std::optional<std::uint64_t>(page.changes.size());
+    if (!prefix.empty())
+      entry.change_count = page.more ? std::nullopt : std::optional<std::uint64_t>(page.changes.size());
     std::size_t size = 0;
     for (const state::Change& change : page.changes) {
       size += change.key.str().size() + 160;
@@ -248,8 +253,11 @@ void WatchHub::deliver(const state::NamespaceName& name_space, const state::Oper
   const Bytes bytes = event_bytes("operation", data);
   for (const auto& watcher : found->second) {
     const WatchRequest& request = watcher->request;
-    const bool of_a_branch = operation.kind >= state::OperationKind::kBranchCreate && operation.kind <= state::OperationKind::kBranchUnprotect;
-    if (of_a_branch && request.branch && operation.name != request.branch->view() && operation.detail != request.branch->view()) continue;
+    const bool of_a_branch = operation.kind >= state::OperationKind::kBranchCreate &&
+                             operation.kind <= state::OperationKind::kBranchUnprotect;
+    if (of_a_branch && request.branch && operation.name != request.branch->view() &&
+        operation.detail != request.branch->view())
+      continue;
     const Result<bool> sees = sees_operation(*request.principal, *store_, name_space, operation);
     if (sees && *sees && watcher->channel->pending_bytes() <= options_.live_pending_bytes_max) send(*watcher, bytes);
     if (operation.kind == state::OperationKind::kNamespaceDelete) {

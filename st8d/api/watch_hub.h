@@ -27,16 +27,17 @@ namespace st8::api {
 
 struct WatchRequest {
   state::NamespaceName name_space;
-  std::optional<state::BranchName> branch;      // nullopt: all that the principal may see.
-  std::string prefix;                           // Only revisions that change a key with this prefix (already narrowed to the principal's).
-  std::optional<state::RevisionNumber> after;   // Resume behind this revision; nullopt: from now on.
+  std::optional<state::BranchName> branch;  // nullopt: all that the principal may see.
+  std::string prefix;  // Only revisions that change a key with this prefix (already narrowed to the principal's).
+  std::optional<state::RevisionNumber> after;  // Resume behind this revision; nullopt: from now on.
   std::shared_ptr<const auth::Principal> principal;
 };
 
 struct WatchHubOptions {
   std::chrono::milliseconds keepalive{15'000};
-  std::chrono::milliseconds stall_max{60'000};   // A channel that takes nothing for this long is told `overflow` and closed.
-  std::size_t queue_max = 65'536;                // Operations waiting; beyond it watchers re-read from the store.
+  std::chrono::milliseconds stall_max{
+      60'000};                     // A channel that takes nothing for this long is told `overflow` and closed.
+  std::size_t queue_max = 65'536;  // Operations waiting; beyond it watchers re-read from the store.
   std::size_t live_pending_bytes_max = 512u << 10;
   std::size_t resume_pending_bytes_max = 128u << 10;
 };
@@ -68,7 +69,8 @@ class WatchHub : public state::OperationListener {
   void run();
   void welcome(std::unique_ptr<Watcher> watcher);
   void deliver(const state::NamespaceName& name_space, const state::Operation& operation);
-  void deliver_revision(std::vector<std::unique_ptr<Watcher>>& feed, const state::NamespaceName& name_space, state::RevisionNumber number);
+  void deliver_revision(std::vector<std::unique_ptr<Watcher>>& feed, const state::NamespaceName& name_space,
+                        state::RevisionNumber number);
   // Sends what a watcher missed, as far as its channel takes it. True: it could go on at once.
   bool resume(Watcher& watcher);
   void tend(SteadyTime now);
@@ -76,7 +78,8 @@ class WatchHub : public state::OperationListener {
   // Says why, then ends the stream.
   void dismiss(Watcher& watcher, std::string_view event, std::string_view reason);
   // The bytes of a revision's event for watchers of that prefix; nullptr: nothing for them in it. Errors: kGone when pruned.
-  Result<Bytes> revision_event(const state::NamespaceName& name_space, const state::Revision& revision, const std::string& prefix);
+  Result<Bytes> revision_event(const state::NamespaceName& name_space, const state::Revision& revision,
+                               const std::string& prefix);
 
   const WatchHubOptions options_;
   state::Store* store_ = nullptr;
@@ -92,7 +95,8 @@ class WatchHub : public state::OperationListener {
   std::thread thread_;
   // The thread's own.
   std::map<std::string, std::vector<std::unique_ptr<Watcher>>> feeds_;  // By namespace.
-  std::map<std::string, Bytes> formatted_;  // Events made lately, by namespace, number and prefix: those who resume together share them.
+  std::map<std::string, Bytes>
+      formatted_;  // Events made lately, by namespace, number and prefix: those who resume together share them.
   std::atomic<std::size_t> watchers_{0};
   std::atomic<std::uint64_t> events_sent_{0};
 };

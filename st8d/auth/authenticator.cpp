@@ -1,12 +1,5 @@
 #include "auth/authenticator.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/rand.h>
-#include <sys/stat.h>
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -14,9 +7,15 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
 #include <shared_mutex>
 #include <sstream>
+#include <sys/stat.h>
 #include <unordered_map>
+#include <yaml-cpp/yaml.h>
 
 #include "auth/glob.h"
 #include "st8/state/hash.h"
@@ -27,7 +26,7 @@ namespace {
 constexpr std::string_view kScheme = "st8-hmac-sha256";
 constexpr std::size_t kSaltBytes = 16;
 constexpr std::size_t kTokenBytesMax = 4096;
-constexpr std::size_t kTokenBytesShort = 22;   // 128 bits in Base64.
+constexpr std::size_t kTokenBytesShort = 22;  // 128 bits in Base64.
 constexpr std::size_t kTokenFileBytesMax = 16u << 20;
 constexpr std::size_t kSeenMax = 4096;
 
@@ -61,13 +60,15 @@ std::optional<std::string> bytes_of(std::string_view hex) {
 Hash hmac_sha256(std::string_view key, std::string_view data) {
   Hash out;
   unsigned int length = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(data.data()), data.size(),
-       out.bytes.data(), &length);
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(data.data()),
+       data.size(), out.bytes.data(), &length);
   return out;
 }
 
 // Equality whose time does not depend on where two digests differ.
-bool same_digest(const Hash& a, const Hash& b) { return CRYPTO_memcmp(a.bytes.data(), b.bytes.data(), Hash::kSize) == 0; }
+bool same_digest(const Hash& a, const Hash& b) {
+  return CRYPTO_memcmp(a.bytes.data(), b.bytes.data(), Hash::kSize) == 0;
+}
 
 Result<std::string> random_bytes(std::size_t count) {
   std::string out(count, '\0');
@@ -80,7 +81,7 @@ Result<std::string> random_bytes(std::size_t count) {
 struct Entry {
   enum class Kind : std::uint8_t { kSha256, kSalted };
   Kind kind = Kind::kSha256;
-  Hash digest;        // SHA-256 of the token, or HMAC of it under the salt.
+  Hash digest;  // SHA-256 of the token, or HMAC of it under the salt.
   std::string salt;
   std::shared_ptr<const Principal> principal;
 };
@@ -197,7 +198,8 @@ Result<Policy> read_policy(const YAML::Node& node) {
   ST8_ASSIGN(policy.key_prefix, scalar(node["key_prefix"], "key_prefix"));
   for (const std::vector<std::string>* patterns : {&policy.namespaces, &policy.branches}) {
     for (const std::string& pattern : *patterns) {
-      if (Status good = check_glob(pattern); !good) return fail(yaml_error(node.Mark(), good.error().message, good.error().hint));
+      if (Status good = check_glob(pattern); !good)
+        return fail(yaml_error(node.Mark(), good.error().message, good.error().hint));
     }
   }
   ST8_ASSIGN(const std::vector<std::string> verbs, scalars(node["verbs"], "verbs"));
@@ -208,7 +210,9 @@ Result<Policy> read_policy(const YAML::Node& node) {
       policy.verbs = static_cast<std::uint8_t>(policy.verbs | static_cast<std::uint8_t>(candidate));
       known = true;
     }
-    if (!known) return fail(yaml_error(node["verbs"].Mark(), "\"" + verb + "\" is not a verb", "The verbs are read, write and admin."));
+    if (!known)
+      return fail(
+          yaml_error(node["verbs"].Mark(), "\"" + verb + "\" is not a verb", "The verbs are read, write and admin."));
   }
   return policy;
 }
@@ -266,13 +270,16 @@ Status add_tokens(TokenSet& set, std::string_view text) {
       Entry entry;
       if (!plain.empty()) {
         entry.digest = Hash::of(plain);
-        set.warn("the " + who + " stands in plain text: replace `token` by the `token_hash` that `st8d token hash` prints");
+        set.warn("the " + who +
+                 " stands in plain text: replace `token` by the `token_hash` that `st8d token hash` prints");
         if (plain.size() < kTokenBytesShort) {
           set.warn("the " + who + " is short enough to be guessed: `st8d token new` makes a better one");
         }
       } else if (!sha256.empty()) {
         const std::optional<Hash> digest = Hash::from_hex(sha256);
-        if (!digest) return fail(yaml_error(node["token_sha256"].Mark(), "the token_sha256 of the " + who + " is not 64 hexadecimal digits"));
+        if (!digest)
+          return fail(yaml_error(node["token_sha256"].Mark(),
+                                 "the token_sha256 of the " + who + " is not 64 hexadecimal digits"));
         entry.digest = *digest;
       } else {
         const std::size_t first = salted.find(':');
@@ -284,9 +291,10 @@ Status add_tokens(TokenSet& set, std::string_view text) {
           digest = Hash::from_hex(std::string_view(salted).substr(second + 1));
         }
         if (!salt || salt->size() < 8 || !digest) {
-          return fail(yaml_error(node["token_hash"].Mark(),
-                                 "the token_hash of the " + who + " is not of the form " + std::string(kScheme) + ":<salt>:<digest>",
-                                 "`st8d token hash` makes one."));
+          return fail(yaml_error(
+              node["token_hash"].Mark(),
+              "the token_hash of the " + who + " is not of the form " + std::string(kScheme) + ":<salt>:<digest>",
+              "`st8d token hash` makes one."));
         }
         entry.kind = Entry::Kind::kSalted;
         entry.salt = std::move(*salt);
@@ -294,7 +302,8 @@ Status add_tokens(TokenSet& set, std::string_view text) {
       }
       for (const Entry& other : set.entries()) {
         if (other.kind == entry.kind && other.salt == entry.salt && same_digest(other.digest, entry.digest)) {
-          return fail(yaml_error(node.Mark(), "the " + who + " is the same token as \"" + other.principal->name + "\""));
+          return fail(
+              yaml_error(node.Mark(), "the " + who + " is the same token as \"" + other.principal->name + "\""));
         }
       }
       auto principal = std::make_shared<Principal>();
@@ -330,7 +339,8 @@ Result<std::string> read_file(const std::string& path) {
   std::array<char, 65536> buffer;
   while (file.read(buffer.data(), buffer.size()), file.gcount() > 0) {
     text.append(buffer.data(), static_cast<std::size_t>(file.gcount()));
-    if (text.size() > kTokenFileBytesMax) return fail(ErrorCode::kTooLarge, "the token file " + path + " is larger than 16 MiB");
+    if (text.size() > kTokenFileBytesMax)
+      return fail(ErrorCode::kTooLarge, "the token file " + path + " is larger than 16 MiB");
   }
   if (file.bad()) return fail(ErrorCode::kUnavailable, "the token file " + path + " cannot be read");
   return text;
@@ -421,7 +431,8 @@ bool Authenticator::still_valid(const Principal& principal) const {
   if (principal.anonymous) return true;
   const std::shared_ptr<const TokenSet> set = current();
   for (const Entry& entry : set->entries()) {
-    if (entry.principal->credential == principal.credential) return same_policy(entry.principal->allow, principal.allow);
+    if (entry.principal->credential == principal.credential)
+      return same_policy(entry.principal->allow, principal.allow);
   }
   return false;
 }

@@ -34,7 +34,8 @@ class Authenticator {
  public:
   struct Options {
     std::string admin_token;  // A token with every verb everywhere, named "admin"; empty: none.
-    std::string token_file;   // YAML; empty: none. With neither, every caller is the anonymous principal, who may do everything.
+    std::string
+        token_file;  // YAML; empty: none. With neither, every caller is the anonymous principal, who may do everything.
   };
 
   // Errors: kInvalidArgument (the file, with line and field), kNotFound and kUnavailable (reading it).

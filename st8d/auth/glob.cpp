@@ -89,7 +89,8 @@ bool glob_match(std::string_view pattern, std::string_view text) {
 }
 
 Status check_glob(std::string_view pattern) {
-  if (pattern.empty()) return fail(ErrorCode::kInvalidArgument, "an empty pattern matches nothing", "Write \"*\" for everything.");
+  if (pattern.empty())
+    return fail(ErrorCode::kInvalidArgument, "an empty pattern matches nothing", "Write \"*\" for everything.");
   std::size_t at = 0;
   while (at < pattern.size()) {
     if (pattern[at] == '*') {

@@ -8,7 +8,8 @@ namespace st8::auth {
 namespace {
 
 bool any_matches(const std::vector<std::string>& patterns, std::string_view text) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return glob_match(pattern, text); });
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return glob_match(pattern, text); });
 }
 
 bool has_star(const std::vector<std::string>& patterns) {
@@ -19,9 +20,12 @@ bool has_star(const std::vector<std::string>& patterns) {
 
 std::string_view verb_name(Verb verb) {
   switch (verb) {
-    case Verb::kRead: return "read";
-    case Verb::kWrite: return "write";
-    case Verb::kAdmin: return "admin";
+    case Verb::kRead:
+      return "read";
+    case Verb::kWrite:
+      return "write";
+    case Verb::kAdmin:
+      return "admin";
   }
   return "read";
 }
@@ -30,7 +34,8 @@ Policy Policy::everything() {
   Policy policy;
   policy.namespaces = {"*"};
   policy.branches = {"*"};
-  policy.verbs = static_cast<std::uint8_t>(Verb::kRead) | static_cast<std::uint8_t>(Verb::kWrite) | static_cast<std::uint8_t>(Verb::kAdmin);
+  policy.verbs = static_cast<std::uint8_t>(Verb::kRead) | static_cast<std::uint8_t>(Verb::kWrite) |
+                 static_cast<std::uint8_t>(Verb::kAdmin);
   return policy;
 }
 
@@ -48,7 +53,8 @@ std::optional<Denial> denied(const Principal& principal, Verb verb, const Scope&
     return denial;
   };
   const std::string who = "\"" + principal.name + "\"";
-  if (!principal.has(verb)) return refusal("the token of " + who + " does not have the verb " + std::string(verb_name(verb)));
+  if (!principal.has(verb))
+    return refusal("the token of " + who + " does not have the verb " + std::string(verb_name(verb)));
   if (scope.name_space && !any_matches(principal.allow.namespaces, *scope.name_space)) {
     return refusal("the token of " + who + " does not cover the namespace \"" + std::string(*scope.name_space) + "\"");
   }
@@ -56,8 +62,8 @@ std::optional<Denial> denied(const Principal& principal, Verb verb, const Scope&
     return refusal("the token of " + who + " does not cover the branch \"" + std::string(*scope.branch) + "\"");
   }
   if (scope.key && !scope.key->starts_with(principal.allow.key_prefix)) {
-    return refusal("the token of " + who + " covers only keys that begin with \"" + principal.allow.key_prefix + "\", not \"" +
-                   std::string(*scope.key) + "\"");
+    return refusal("the token of " + who + " covers only keys that begin with \"" + principal.allow.key_prefix +
+                   "\", not \"" + std::string(*scope.key) + "\"");
   }
   return std::nullopt;
 }

@@ -27,9 +27,9 @@ struct Policy {
 
 // An authenticated caller. Immutable.
 struct Principal {
-  std::string name;        // For logs, operations and authors; never the token.
+  std::string name;  // For logs, operations and authors; never the token.
   Policy allow;
-  Hash credential;         // Names the token without telling it: a digest over how the token file holds it. Zero: anonymous.
+  Hash credential;  // Names the token without telling it: a digest over how the token file holds it. Zero: anonymous.
   bool anonymous = false;  // No tokens are set: everything is allowed, and `name` says so.
 
   bool has(Verb verb) const { return (allow.verbs & static_cast<std::uint8_t>(verb)) != 0; }

@@ -16,16 +16,16 @@
 namespace st8::http {
 
 struct Request {
-  std::string method;                                       // Upper case.
-  std::string path;                                         // Decoded, without the query: "/v1/documents/app/a.json".
-  std::vector<std::pair<std::string, std::string>> query;   // Decoded, in order.
-  std::vector<std::pair<std::string, std::string>> headers; // Names in lower case.
+  std::string method;                                        // Upper case.
+  std::string path;                                          // Decoded, without the query: "/v1/documents/app/a.json".
+  std::vector<std::pair<std::string, std::string>> query;    // Decoded, in order.
+  std::vector<std::pair<std::string, std::string>> headers;  // Names in lower case.
   std::string body;
-  std::string remote_address;                               // "127.0.0.1:51234"; "local" in process.
-  bool local = false;                                       // In process: the caller is the owner of the state directory.
-  bool secure = false;                                      // Came over TLS.
-  std::string client_certificate;                           // Subject of a verified client certificate, or empty.
-  std::string id;                                           // Request id: the client's X-Request-Id when sane, else made.
+  std::string remote_address;      // "127.0.0.1:51234"; "local" in process.
+  bool local = false;              // In process: the caller is the owner of the state directory.
+  bool secure = false;             // Came over TLS.
+  std::string client_certificate;  // Subject of a verified client certificate, or empty.
+  std::string id;                  // Request id: the client's X-Request-Id when sane, else made.
 
   // The first value of a query parameter; nullopt when absent (an empty value is present).
   std::optional<std::string_view> query_value(std::string_view name) const;

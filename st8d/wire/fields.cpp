@@ -140,7 +140,8 @@ std::optional<std::string> Fields::bytes(std::string_view name) {
     return std::nullopt;
   }
   std::optional<std::string> decoded = base64_decode(*encoded);
-  if (!decoded) refuse("\"" + path_of(encoded_name) + "\" is not Base64 (RFC 4648, with padding and without white space)");
+  if (!decoded)
+    refuse("\"" + path_of(encoded_name) + "\" is not Base64 (RFC 4648, with padding and without white space)");
   return decoded;
 }
 

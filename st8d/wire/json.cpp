@@ -49,7 +49,8 @@ constexpr std::array<std::uint8_t, 256> kQuotedSizes = make_quoted_sizes();
 // copies runs. tests/server/json_parser_test.cpp holds it against nlohmann/json on random and damaged input.
 class Parser {
  public:
-  Parser(std::string_view text, const JsonLimits& limits) : begin_(text.data()), at_(text.data()), end_(text.data() + text.size()), limits_(limits) {}
+  Parser(std::string_view text, const JsonLimits& limits)
+      : begin_(text.data()), at_(text.data()), end_(text.data() + text.size()), limits_(limits) {}
 
   // Parses the one value that the text is; with no root it only checks.
   Status run(JsonValue* root) {
@@ -82,9 +83,13 @@ class Parser {
         line_start = p + 1;
       }
     }
-    std::string message = "the body is not acceptable JSON: line " + std::to_string(line) + ", column " + std::to_string(at_ - line_start + 1) + ": " + std::string(what);
+    std::string message = "the body is not acceptable JSON: line " + std::to_string(line) + ", column " +
+                          std::to_string(at_ - line_start + 1) + ": " + std::string(what);
     if (code == ErrorCode::kInvalidArgument && at_ != end_) {
-      message += ", at \"" + printable(std::string_view(at_, static_cast<std::size_t>(std::min<std::ptrdiff_t>(end_ - at_, 24))), 32) + "\"";
+      message +=
+          ", at \"" +
+          printable(std::string_view(at_, static_cast<std::size_t>(std::min<std::ptrdiff_t>(end_ - at_, 24))), 32) +
+          "\"";
     }
     return fail(code, std::move(message));
   }
@@ -95,20 +100,27 @@ class Parser {
     }
     if (at_ == end_) return wrong("it ends where a value should stand");
     switch (*at_) {
-      case '{': return object(out, depth + 1);
-      case '[': return array(out, depth + 1);
+      case '{':
+        return object(out, depth + 1);
+      case '[':
+        return array(out, depth + 1);
       case '"':
         if (out != nullptr) out->kind = JsonValue::Kind::kString;
         return string(out == nullptr ? nullptr : &out->text);
-      case 't': return word("true", out, JsonValue::Kind::kBool, true);
-      case 'f': return word("false", out, JsonValue::Kind::kBool, false);
-      case 'n': return word("null", out, JsonValue::Kind::kNull, false);
-      default: return number(out);
+      case 't':
+        return word("true", out, JsonValue::Kind::kBool, true);
+      case 'f':
+        return word("false", out, JsonValue::Kind::kBool, false);
+      case 'n':
+        return word("null", out, JsonValue::Kind::kNull, false);
+      default:
+        return number(out);
     }
   }
 
   Status word(std::string_view wanted, JsonValue* out, JsonValue::Kind kind, bool boolean) {
-    if (std::string_view(at_, static_cast<std::size_t>(end_ - at_)).substr(0, wanted.size()) != wanted) return wrong("this is no value");
+    if (std::string_view(at_, static_cast<std::size_t>(end_ - at_)).substr(0, wanted.size()) != wanted)
+      return wrong("this is no value");
     at_ += wanted.size();
     if (out != nullptr) {
       out->kind = kind;
@@ -152,7 +164,8 @@ class Parser {
       constexpr std::uint64_t kOnes = 0x0101010101010101u, kHighs = 0x8080808080808080u;
       const auto zero_bytes = [](std::uint64_t w) { return (w - kOnes) & ~w & kHighs; };
       // Exact as "is there one?", which is all that is asked.
-      const std::uint64_t hit = zero_bytes(word ^ (kOnes * '"')) | zero_bytes(word ^ (kOnes * '\\')) | ((word - kOnes * 0x20) & ~word & kHighs);
+      const std::uint64_t hit = zero_bytes(word ^ (kOnes * '"')) | zero_bytes(word ^ (kOnes * '\\')) |
+                                ((word - kOnes * 0x20) & ~word & kHighs);
       if (hit != 0) break;
       from += 8;
     }
@@ -288,7 +301,8 @@ class Parser {
   }
 
   Status array(JsonValue* out, std::size_t depth) {
-    if (depth > limits_.depth_max) return wrong("it is nested deeper than " + std::to_string(limits_.depth_max) + " levels");
+    if (depth > limits_.depth_max)
+      return wrong("it is nested deeper than " + std::to_string(limits_.depth_max) + " levels");
     ++at_;
     if (out != nullptr) out->kind = JsonValue::Kind::kArray;
     skip_space();
@@ -303,7 +317,8 @@ class Parser {
   }
 
   Status object(JsonValue* out, std::size_t depth) {
-    if (depth > limits_.depth_max) return wrong("it is nested deeper than " + std::to_string(limits_.depth_max) + " levels");
+    if (depth > limits_.depth_max)
+      return wrong("it is nested deeper than " + std::to_string(limits_.depth_max) + " levels");
     ++at_;
     if (out != nullptr) out->kind = JsonValue::Kind::kObject;
     std::unordered_set<std::string> names;  // Only of objects with many members; few are compared one by one.
@@ -370,12 +385,18 @@ const JsonValue* JsonValue::find(std::string_view name) const {
 
 std::string_view JsonValue::kind_name() const {
   switch (kind) {
-    case Kind::kNull: return "null";
-    case Kind::kBool: return "a boolean";
-    case Kind::kNumber: return "a number";
-    case Kind::kString: return "a string";
-    case Kind::kArray: return "an array";
-    case Kind::kObject: return "an object";
+    case Kind::kNull:
+      return "null";
+    case Kind::kBool:
+      return "a boolean";
+    case Kind::kNumber:
+      return "a number";
+    case Kind::kString:
+      return "a string";
+    case Kind::kArray:
+      return "an array";
+    case Kind::kObject:
+      return "an object";
   }
   return "a value";
 }
@@ -450,11 +471,21 @@ void JsonWriter::quoted(std::string_view utf8) {
     }
     *to++ = '\\';
     switch (byte) {
-      case '"': *to++ = '"'; break;
-      case '\\': *to++ = '\\'; break;
-      case '\n': *to++ = 'n'; break;
-      case '\r': *to++ = 'r'; break;
-      case '\t': *to++ = 't'; break;
+      case '"':
+        *to++ = '"';
+        break;
+      case '\\':
+        *to++ = '\\';
+        break;
+      case '\n':
+        *to++ = 'n';
+        break;
+      case '\r':
+        *to++ = 'r';
+        break;
+      case '\t':
+        *to++ = 't';
+        break;
       default:
         *to++ = 'u';
         *to++ = '0';
@@ -522,10 +553,18 @@ JsonWriter& JsonWriter::bytes_field(std::string_view name, std::string_view byte
 namespace {
 void write_value(JsonWriter& out, const JsonValue& value) {
   switch (value.kind) {
-    case JsonValue::Kind::kNull: out.null(); return;
-    case JsonValue::Kind::kBool: out.boolean(value.boolean); return;
-    case JsonValue::Kind::kNumber: out.raw(value.text); return;
-    case JsonValue::Kind::kString: out.string(value.text); return;
+    case JsonValue::Kind::kNull:
+      out.null();
+      return;
+    case JsonValue::Kind::kBool:
+      out.boolean(value.boolean);
+      return;
+    case JsonValue::Kind::kNumber:
+      out.raw(value.text);
+      return;
+    case JsonValue::Kind::kString:
+      out.string(value.text);
+      return;
     case JsonValue::Kind::kArray:
       out.begin_array();
       for (const JsonValue& item : value.items) write_value(out, item);

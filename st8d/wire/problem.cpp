@@ -11,23 +11,38 @@ constexpr ErrorCode kLastCode = ErrorCode::kUnsupportedMediaType;
 // The nearest code for an answer that says nothing of its own.
 ErrorCode code_of_status(int status) {
   switch (status) {
-    case 400: return ErrorCode::kInvalidArgument;
-    case 401: return ErrorCode::kUnauthenticated;
-    case 403: return ErrorCode::kPermissionDenied;
-    case 404: return ErrorCode::kNotFound;
-    case 405: return ErrorCode::kMethodNotAllowed;
-    case 409: return ErrorCode::kConflict;
-    case 410: return ErrorCode::kGone;
-    case 412: return ErrorCode::kPreconditionFailed;
-    case 413: return ErrorCode::kTooLarge;
-    case 415: return ErrorCode::kUnsupportedMediaType;
-    case 422: return ErrorCode::kUnprocessable;
-    case 429: return ErrorCode::kRateLimited;
-    case 501: return ErrorCode::kUnimplemented;
+    case 400:
+      return ErrorCode::kInvalidArgument;
+    case 401:
+      return ErrorCode::kUnauthenticated;
+    case 403:
+      return ErrorCode::kPermissionDenied;
+    case 404:
+      return ErrorCode::kNotFound;
+    case 405:
+      return ErrorCode::kMethodNotAllowed;
+    case 409:
+      return ErrorCode::kConflict;
+    case 410:
+      return ErrorCode::kGone;
+    case 412:
+      return ErrorCode::kPreconditionFailed;
+    case 413:
+      return ErrorCode::kTooLarge;
+    case 415:
+      return ErrorCode::kUnsupportedMediaType;
+    case 422:
+      return ErrorCode::kUnprocessable;
+    case 429:
+      return ErrorCode::kRateLimited;
+    case 501:
+      return ErrorCode::kUnimplemented;
     case 502:
     case 503:
-    case 504: return ErrorCode::kUnavailable;
-    default: return status >= 400 && status < 500 ? ErrorCode::kInvalidArgument : ErrorCode::kInternal;
+    case 504:
+      return ErrorCode::kUnavailable;
+    default:
+      return status >= 400 && status < 500 ? ErrorCode::kInvalidArgument : ErrorCode::kInternal;
   }
 }
 
@@ -92,7 +107,8 @@ Problem parse_problem(int status, std::string_view body) {
   const Result<JsonValue> root = parse_json(body);
   if (!root || root->kind != JsonValue::Kind::kObject) {
     while (!body.empty() && (body.back() == '\n' || body.back() == '\r' || body.back() == ' ')) body.remove_suffix(1);
-    problem.error.message = "the server answered " + std::to_string(status) + (body.empty() ? "" : ": " + printable(body));
+    problem.error.message =
+        "the server answered " + std::to_string(status) + (body.empty() ? "" : ": " + printable(body));
     return problem;
   }
   Fields fields(*root, "", Fields::Unknown::kIgnore);

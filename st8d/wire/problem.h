@@ -17,7 +17,7 @@ inline constexpr std::string_view kProblemContentType = "application/problem+jso
 // One place where both sides of a merge changed the same thing differently.
 struct ConflictBody {
   std::string key;
-  std::string path;  // Within the document; empty: the whole of it, or lines.
+  std::string path;                               // Within the document; empty: the whole of it, or lines.
   std::optional<std::string> base, ours, theirs;  // nullopt: absent there.
 };
 
@@ -26,13 +26,14 @@ struct Problem {
   Error error;
   std::optional<std::uint64_t> expected_revision;  // Of a failed precondition.
   std::optional<std::uint64_t> head_revision;
-  std::vector<ConflictBody> conflicts;             // Of a merge.
-  std::string verb, name_space, branch, key;       // What a permission was missing for.
-  std::vector<std::string> allow;                  // The methods that a route has.
+  std::vector<ConflictBody> conflicts;        // Of a merge.
+  std::string verb, name_space, branch, key;  // What a permission was missing for.
+  std::vector<std::string> allow;             // The methods that a route has.
   std::string request_id;
 
   Problem() = default;
-  Problem(Error cause) : error(std::move(cause)) {}  // NOLINT(google-explicit-constructor): an Error is the simplest problem.
+  Problem(Error cause)
+      : error(std::move(cause)) {}  // NOLINT(google-explicit-constructor): an Error is the simplest problem.
 };
 
 // {"type":"https://st8.dev/errors/<code>","title","status","detail","code","hint","request_id", ...}

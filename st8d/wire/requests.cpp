@@ -55,7 +55,8 @@ void read_documents(Fields& fields, std::vector<DocumentBody>& documents) {
       return;
     }
     if (!content) {
-      fields.refuse("\"" + path + ".content\" is missing", "Give the text as \"content\", or bytes as \"content_base64\".");
+      fields.refuse("\"" + path + ".content\" is missing",
+                    "Give the text as \"content\", or bytes as \"content_base64\".");
       return;
     }
     document.key = std::move(*key);
@@ -397,7 +398,8 @@ Result<BranchProtectBody> parse_branch_protect(std::string_view json) {
     body.name_space = fields.text("namespace");
     body.name = read_required(fields, "name");
     const std::optional<bool> protect = fields.flag("protected");
-    if (!protect) fields.refuse("\"protected\" is missing", "Give true to protect the branch, false to lift the protection.");
+    if (!protect)
+      fields.refuse("\"protected\" is missing", "Give true to protect the branch, false to lift the protection.");
     body.protect = protect.value_or(true);
     body.dry_run = fields.flag("dry_run").value_or(false);
   });

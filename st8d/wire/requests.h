@@ -137,7 +137,7 @@ struct MergeBody {
   std::string from_branch;  // Merge only.
   std::uint64_t revision_id = 0;
   std::string at;
-  std::string prefer;       // "", "ours" or "theirs".
+  std::string prefer;                                        // "", "ours" or "theirs".
   std::vector<std::pair<std::string, std::string>> resolve;  // Key to "ours" or "theirs".
   WriteFields write;
 };
@@ -198,8 +198,8 @@ std::string to_json(const NamespaceDeleteBody& body);
 
 // POST /v1/gc
 struct GcBody {
-  std::uint64_t keep = 0;   // 0: the server's default, 10.
-  std::string name_space;   // Empty: every namespace that the token may administer.
+  std::uint64_t keep = 0;  // 0: the server's default, 10.
+  std::string name_space;  // Empty: every namespace that the token may administer.
   std::string branch;
   bool dry_run = false;
 };
@@ -228,7 +228,7 @@ std::string to_json(const PolicySimulateBody& body);
 
 // POST /v1/fsck
 struct FsckBody {
-  std::string name_space;   // Empty: all.
+  std::string name_space;  // Empty: all.
 };
 Result<FsckBody> parse_fsck(std::string_view json);
 std::string to_json(const FsckBody& body);

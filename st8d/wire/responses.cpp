@@ -252,7 +252,8 @@ std::string to_json(const StateBody& body) {
         inner.begin_object().field("key", item.key).field("hash", item.hash).field("size", item.size).end_object();
       });
     }
-    if (!body.missing.empty()) write_list(out, "missing", body.missing, [](JsonWriter& inner, const std::string& key) { inner.string(key); });
+    if (!body.missing.empty())
+      write_list(out, "missing", body.missing, [](JsonWriter& inner, const std::string& key) { inner.string(key); });
     cursor(out, body.next_cursor);
   });
 }
@@ -291,7 +292,10 @@ std::string to_json(const HistoryPageBody& body) {
 
 std::string to_json(const ResolveBody& body) {
   return object([&](JsonWriter& out) {
-    out.field("revision", body.revision).field("hash", body.hash).field("branch", body.branch).field("created_at", body.created_at);
+    out.field("revision", body.revision)
+        .field("hash", body.hash)
+        .field("branch", body.branch)
+        .field("created_at", body.created_at);
   });
 }
 
@@ -500,7 +504,9 @@ Result<NamespacePageBody> parse_namespace_page(std::string_view json) {
   });
 }
 
-Result<OperationBody> parse_operation(std::string_view json) { return parse_answer<OperationBody>(json, read_operation); }
+Result<OperationBody> parse_operation(std::string_view json) {
+  return parse_answer<OperationBody>(json, read_operation);
+}
 
 Result<OperationPageBody> parse_operation_page(std::string_view json) {
   return parse_answer<OperationPageBody>(json, [](Fields& fields, OperationPageBody& body) {

@@ -16,10 +16,10 @@ namespace st8::wire {
 
 struct ChangeBody {
   std::string key;
-  std::string type;  // "create", "update", "delete".
+  std::string type;                   // "create", "update", "delete".
   std::optional<std::string> before;  // Content; absent for a create, and where it was not asked for.
   std::optional<std::string> after;
-  std::string before_hash;            // SHA-256, hex; empty: absent.
+  std::string before_hash;  // SHA-256, hex; empty: absent.
   std::string after_hash;
 };
 
@@ -64,7 +64,7 @@ struct LogEntryBody {
   std::string message;
   std::string created_at;
   std::string branch;
-  bool has_changes = false;        // Whether `changes` stands in the answer.
+  bool has_changes = false;  // Whether `changes` stands in the answer.
   std::vector<ChangeBody> changes;
   bool changes_truncated = false;
   std::optional<std::uint64_t> change_count;

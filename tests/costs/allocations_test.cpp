@@ -4,10 +4,9 @@
 // Counted is what the request's own thread does, from the whole request to the whole answer; a client that is alone does
 // all of it on that thread, commit included. Bounds stand a fifth above what was measured (printed by each test): whoever
 // comes to one has made every request dearer, and raises it knowingly or not at all.
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <functional>
+#include <gtest/gtest.h>
 #include <new>
 #include <string>
 
@@ -40,8 +39,12 @@ constexpr double kStoreApplyMax = 130, kStoreReadMax = 6, kApiApplyMax = 210, kA
 constexpr int kKeys = 1'000;
 constexpr int kRounds = 200;
 
-std::string name_of(int i) { return "services/team-" + std::to_string(i % 50) + "/config-" + std::to_string(i) + ".json"; }
-std::string content_of(int salt) { return "{\"salt\": " + std::to_string(1'000'000 + salt) + ", \"text\": \"" + std::string(980, 'x') + "\"}"; }
+std::string name_of(int i) {
+  return "services/team-" + std::to_string(i % 50) + "/config-" + std::to_string(i) + ".json";
+}
+std::string content_of(int salt) {
+  return "{\"salt\": " + std::to_string(1'000'000 + salt) + ", \"text\": \"" + std::string(980, 'x') + "\"}";
+}
 
 struct Cost {
   double allocations = 0, bytes = 0;
@@ -74,11 +77,15 @@ class Allocations : public testing::TestWithParam<EngineKind> {
   }
   StoreHarness harness_{GetParam()};
 };
-INSTANTIATE_TEST_SUITE_P(Engines, Allocations, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+INSTANTIATE_TEST_SUITE_P(Engines, Allocations, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb),
+                         engine_kind_name);
 
 TEST_P(Allocations, OfAnApplyOfOneDocument) {
   const Cost cost = cost_of(
-      "Store::apply", [](int i) { return StoreHarness::apply_request({{name_of(i * 7 % kKeys), content_of(kKeys + i)}}); },
+      "Store::apply",
+      [](int i) {
+        return StoreHarness::apply_request({{name_of(i * 7 % kKeys), content_of(kKeys + i)}});
+      },
       [&](ApplyRequest& request) { ASSERT_TRUE(harness_->apply(std::move(request))); });
   EXPECT_LE(cost.allocations, kStoreApplyMax);
 }
@@ -114,7 +121,10 @@ class ApiAllocations : public testing::Test {
   ApiAllocations() {
     Json documents = Json::array();
     for (int i = 0; i < kKeys; ++i) documents.push_back({{"key", name_of(i)}, {"content", content_of(i)}});
-    EXPECT_EQ(server_.post("/v1/apply", {{"scope", {{"namespace", "default"}, {"branch", "main"}}}, {"documents", documents}}).status, 200);
+    EXPECT_EQ(
+        server_.post("/v1/apply", {{"scope", {{"namespace", "default"}, {"branch", "main"}}}, {"documents", documents}})
+            .status,
+        200);
   }
   Server server_;
 };
@@ -134,7 +144,10 @@ TEST_F(ApiAllocations, OfAnApplyOfOneDocument) {
 
 TEST_F(ApiAllocations, OfAReadAtHead) {
   const auto cost = cost_of(
-      "GET /v1/documents", [&](int i) { return server_.request("GET", "/v1/documents/" + name_of(i * 7 % kKeys) + "?namespace=default&branch=main"); },
+      "GET /v1/documents",
+      [&](int i) {
+        return server_.request("GET", "/v1/documents/" + name_of(i * 7 % kKeys) + "?namespace=default&branch=main");
+      },
       [&](const http::Request& request) { ASSERT_EQ(server_.api().handle(request).status, 200); });
   EXPECT_LE(cost.allocations, state::test::kApiReadMax);
 }

@@ -1,9 +1,8 @@
 // What a request costs the engine, as counts with bounds: syncs, tree nodes, bytes, reads. (How these grow with the
 // number of keys: tests/state/store_costs_slow_test.cpp.)
-#include <gtest/gtest.h>
-
 #include <cstdio>
 #include <functional>
+#include <gtest/gtest.h>
 
 #include "support/store_fixture.h"
 
@@ -26,7 +25,9 @@ class Counters : public testing::TestWithParam<EngineKind> {
     const auto filled = harness_->apply(std::move(fill));
     EXPECT_TRUE(filled) << why(filled);
   }
-  static std::string name_of(int i) { return "services/team-" + std::to_string(i % 50) + "/config-" + std::to_string(i) + ".json"; }
+  static std::string name_of(int i) {
+    return "services/team-" + std::to_string(i % 50) + "/config-" + std::to_string(i) + ".json";
+  }
   static std::string content_of(int salt) {
     std::string text = std::to_string(1'000'000 + salt);
     text.resize(kDocumentBytes, 'x');
@@ -41,18 +42,22 @@ class Counters : public testing::TestWithParam<EngineKind> {
     const StoreStats after = harness_->stats();
     const auto each = [](std::uint64_t from, std::uint64_t to) { return static_cast<double>(to - from) / kRounds; };
     const Counts counts{each(before.engine.syncs, after.engine.syncs), each(before.nodes_written, after.nodes_written),
-                        each(before.node_bytes_written, after.node_bytes_written), each(before.engine.bytes_written, after.engine.bytes_written),
+                        each(before.node_bytes_written, after.node_bytes_written),
+                        each(before.engine.bytes_written, after.engine.bytes_written),
                         each(before.engine.gets + before.engine.scans, after.engine.gets + after.engine.scans)};
-    std::printf("%-24s %.2f syncs, %.2f nodes of %.0f bytes in all, %.0f bytes, %.2f engine reads\n", what, counts.syncs, counts.nodes, counts.node_bytes,
-                counts.bytes, counts.reads);
+    std::printf("%-24s %.2f syncs, %.2f nodes of %.0f bytes in all, %.0f bytes, %.2f engine reads\n", what,
+                counts.syncs, counts.nodes, counts.node_bytes, counts.bytes, counts.reads);
     return counts;
   }
   StoreHarness harness_{GetParam()};
 };
-INSTANTIATE_TEST_SUITE_P(Engines, Counters, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+INSTANTIATE_TEST_SUITE_P(Engines, Counters, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb),
+                         engine_kind_name);
 
 TEST_P(Counters, OfAnApplyOfOneDocument) {
-  const Counts counts = of("apply of one document", [&](int i) { ASSERT_TRUE(harness_.apply({{name_of(i * 7 % kKeys), content_of(kKeys + i)}})); });
+  const Counts counts = of("apply of one document", [&](int i) {
+    ASSERT_TRUE(harness_.apply({{name_of(i * 7 % kKeys), content_of(kKeys + i)}}));
+  });
   EXPECT_DOUBLE_EQ(counts.syncs, 1);
   EXPECT_LE(counts.nodes, 3.5) << "one a level";
   EXPECT_LE(counts.node_bytes, 500);

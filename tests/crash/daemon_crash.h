@@ -2,13 +2,12 @@
 // acknowledged ⊆ recovered ⊆ attempted, every revision whole or absent, and fsck clean.
 #pragma once
 
-#include <gtest/gtest.h>
-#include <httplib.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <gtest/gtest.h>
+#include <httplib.h>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -92,7 +91,8 @@ class CrashHarness {
       const std::uint64_t a = value('a');
       EXPECT_EQ(a, value('b')) << "half a revision of writer " << writer;
       EXPECT_GE(a, acknowledged_[writer]) << "an acknowledged value of writer " << writer << " is gone";
-      EXPECT_TRUE(a == 0 || std::find(attempted.begin(), attempted.end(), a) != attempted.end()) << "a value that nobody wrote";
+      EXPECT_TRUE(a == 0 || std::find(attempted.begin(), attempted.end(), a) != attempted.end())
+          << "a value that nobody wrote";
     }
     last_revision_ = std::max(last_revision_, state["revision"].get<std::uint64_t>());
   }
@@ -120,7 +120,8 @@ class CrashHarness {
 };
 
 // Acts on a thread of its own at a random instant, which is what such a test is about and not a wait for something.
-inline std::thread at_an_instant(std::mt19937_64& random, std::uint64_t least_us, std::uint64_t most_us, std::function<void()> act) {
+inline std::thread at_an_instant(std::mt19937_64& random, std::uint64_t least_us, std::uint64_t most_us,
+                                 std::function<void()> act) {
   const std::chrono::microseconds delay(least_us + random() % (most_us - least_us));
   return std::thread([delay, act = std::move(act)] {
     std::this_thread::sleep_for(delay);
@@ -144,7 +145,8 @@ inline void expect_survives_kills(int rounds, std::uint64_t seed) {
     harness.daemon().kill();
     if (round % 8 == 7 || round + 1 == rounds) harness.check_fsck();
   }
-  EXPECT_GT(harness.acknowledgements(), static_cast<std::uint64_t>(rounds)) << "too little was written to prove anything";
+  EXPECT_GT(harness.acknowledgements(), static_cast<std::uint64_t>(rounds))
+      << "too little was written to prove anything";
 }
 
 }  // namespace st8::test

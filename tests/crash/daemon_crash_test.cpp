@@ -1,4 +1,5 @@
 #include "crash/daemon_crash.h"
+
 #include "support/seed.h"
 
 namespace st8::test {
@@ -8,8 +9,9 @@ TEST(DaemonCrash, SurvivesSigkillUnderWriters) { expect_survives_kills(8, first_
 
 // At each write boundary of the pipeline, at an early and at later commits.
 class DaemonFailpoint : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Boundaries, DaemonFailpoint, testing::Values("commit.before_build", "commit.before_write", "commit.after_write", "commit.before_acknowledge",
-                                                                        "engine.before_write", "engine.after_write"));
+INSTANTIATE_TEST_SUITE_P(Boundaries, DaemonFailpoint,
+                         testing::Values("commit.before_build", "commit.before_write", "commit.after_write",
+                                         "commit.before_acknowledge", "engine.before_write", "engine.after_write"));
 
 TEST_P(DaemonFailpoint, LosesNothingAcknowledged) {
   CrashHarness harness;

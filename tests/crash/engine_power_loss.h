@@ -1,11 +1,10 @@
 // Runs engine_writer over a disk that fails or forgets, and holds what is found afterwards against what was acknowledged.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <iterator>
 #include <sstream>
 
@@ -32,8 +31,9 @@ inline EngineRun run_engine_writer(const std::filesystem::path& directory, int c
   const std::string report = directory.string() + ".report";
   std::filesystem::remove(report);
   EngineRun run;
-  run.end = run_program({std::string(ST8_BIN_DIR) + "/st8_engine_writer", directory.string(), std::to_string(commits), "1"},
-                        sync_fault_environment(directory.string(), faults, report, match));
+  run.end =
+      run_program({std::string(ST8_BIN_DIR) + "/st8_engine_writer", directory.string(), std::to_string(commits), "1"},
+                  sync_fault_environment(directory.string(), faults, report, match));
   std::istringstream lines(run.end.output);
   std::string line;
   while (std::getline(lines, line)) {
@@ -55,7 +55,8 @@ inline EngineRun run_engine_writer(const std::filesystem::path& directory, int c
 }
 
 // acknowledged <= recovered <= attempted, and what is recovered is whole.
-inline std::uint64_t check_recovered(const std::filesystem::path& directory, std::uint64_t acked, std::uint64_t attempted, const std::string& where) {
+inline std::uint64_t check_recovered(const std::filesystem::path& directory, std::uint64_t acked,
+                                     std::uint64_t attempted, const std::string& where) {
   state::RocksDbOptions options;
   options.directory = directory;
   auto engine = state::open_rocksdb_engine(options);
@@ -106,7 +107,8 @@ inline void expect_survives_power_loss_at_every_sync(const std::string& more, in
 }
 
 // Tables, the manifest and the rest are written behind commits: an error there may refuse commits, or be passed over.
-inline void expect_survives_failures_in_the_background(std::initializer_list<const char*> matches, std::initializer_list<const char*> hits) {
+inline void expect_survives_failures_in_the_background(std::initializer_list<const char*> matches,
+                                                       std::initializer_list<const char*> hits) {
   for (const char* match : matches) {
     for (const char* kind : {"fail", "nospace"}) {
       for (const char* at : hits) {

@@ -6,10 +6,13 @@ namespace st8::test {
 namespace {
 
 TEST(EnginePowerLossEverySync, LosesNothingAcknowledged) { expect_survives_power_loss_at_every_sync("", 200, 1); }
-TEST(EnginePowerLossEverySync, LosesNothingAcknowledgedThoughNamesAreLostToo) { expect_survives_power_loss_at_every_sync("names,", 200, 1); }
+TEST(EnginePowerLossEverySync, LosesNothingAcknowledgedThoughNamesAreLostToo) {
+  expect_survives_power_loss_at_every_sync("names,", 200, 1);
+}
 
 TEST(EngineBackgroundFailureEverywhere, NeverLosesNorEndsTheProcess) {
-  expect_survives_failures_in_the_background({".sst", "MANIFEST", "CURRENT", "OPTIONS", "LOG", ""}, {"1+", "2", "5+", "9", "14+", "22", "30", "60+"});
+  expect_survives_failures_in_the_background({".sst", "MANIFEST", "CURRENT", "OPTIONS", "LOG", ""},
+                                             {"1+", "2", "5+", "9", "14+", "22", "30", "60+"});
 }
 
 }  // namespace

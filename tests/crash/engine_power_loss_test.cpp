@@ -6,7 +6,9 @@ namespace st8::test {
 namespace {
 
 TEST(EnginePowerLoss, LosesNothingAcknowledged) { expect_survives_power_loss_at_every_sync("", 40, 3); }
-TEST(EnginePowerLoss, LosesNothingAcknowledgedThoughNamesAreLostToo) { expect_survives_power_loss_at_every_sync("names,", 40, 3); }
+TEST(EnginePowerLoss, LosesNothingAcknowledgedThoughNamesAreLostToo) {
+  expect_survives_power_loss_at_every_sync("names,", 40, 3);
+}
 
 TEST(EngineLogFailure, IsOutcomeUnknownAndEndsWriting) {
   for (const char* fault : {"fail@20", "fail@20+", "nospace@20+"}) {
@@ -22,7 +24,9 @@ TEST(EngineLogFailure, IsOutcomeUnknownAndEndsWriting) {
   }
 }
 
-TEST(EngineBackgroundFailure, NeverLosesNorEndsTheProcess) { expect_survives_failures_in_the_background({".sst", "MANIFEST", ""}, {"9", "14+"}); }
+TEST(EngineBackgroundFailure, NeverLosesNorEndsTheProcess) {
+  expect_survives_failures_in_the_background({".sst", "MANIFEST", ""}, {"9", "14+"});
+}
 
 TEST(EngineSyncFailure, ASingleOneIsNotForgotten) {
   // After one failed sync the disk works again, and then loses power: what was in doubt must not have been built upon.

@@ -1,8 +1,7 @@
 // A real file system under the real st8d: cut off under load as by a power cut, and full.
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <fstream>
 
 #include "crash/daemon_crash.h"
 #include "st8/state/error_code.h"
@@ -38,7 +37,8 @@ TEST(FileSystem, Ext4CutOffUnderLoadLosesNothingAcknowledged) {
     ASSERT_TRUE(disk.problem().empty()) << disk.problem();
     harness.check_fsck();
   }
-  EXPECT_GT(harness.acknowledgements(), static_cast<std::uint64_t>(kRounds)) << "too little was written to prove anything";
+  EXPECT_GT(harness.acknowledgements(), static_cast<std::uint64_t>(kRounds))
+      << "too little was written to prove anything";
   harness.daemon().kill();
 }
 
@@ -96,7 +96,8 @@ TEST_F(FullDisk, RefusesClearlyKeepsReadingAndGoesOnWhenThereIsRoomAgain) {
     EXPECT_EQ(answer->status, 503) << answer->body;
     const Json problem = Json::parse(answer->body);
     ASSERT_TRUE(problem.contains("detail") && problem.contains("hint")) << answer->body;
-    EXPECT_THAT(problem["detail"].get<std::string>(), testing::AnyOf(HasSubstr("disk"), HasSubstr("space"))) << answer->body;
+    EXPECT_THAT(problem["detail"].get<std::string>(), testing::AnyOf(HasSubstr("disk"), HasSubstr("space")))
+        << answer->body;
     EXPECT_FALSE(problem["hint"].get<std::string>().empty());
     if (++refused == 3) break;
   }
@@ -111,13 +112,15 @@ TEST_F(FullDisk, RefusesClearlyKeepsReadingAndGoesOnWhenThereIsRoomAgain) {
     }
     EXPECT_EQ(get("/v1/documents/first")->body, "good");
     const Json log = Json::parse(get("/v1/log?limit=1")->body);
-    EXPECT_EQ(log.at("entries").at(0).at("id").get<std::uint64_t>(), written.size() + 1) << "a refused write left a revision";
+    EXPECT_EQ(log.at("entries").at(0).at("id").get<std::uint64_t>(), written.size() + 1)
+        << "a refused write left a revision";
   };
   whole();
 
   std::filesystem::remove(ballast);
   const std::uint64_t next = 1000;
-  ASSERT_TRUE(eventually([&] { return put("big/" + std::to_string(next), noise(2u << 20, next))->status == 201; }, std::chrono::seconds(60)))
+  ASSERT_TRUE(eventually([&] { return put("big/" + std::to_string(next), noise(2u << 20, next))->status == 201; },
+                         std::chrono::seconds(60)))
       << put("big/x", "x")->body << daemon->log();
   written.push_back(next);
   whole();
@@ -136,7 +139,9 @@ TEST(ReadOnlyFileSystem, IsNamedAndNothingIsTouched) {
   {
     Daemon daemon(DaemonOptions{.state_dir = state});
     ASSERT_TRUE(daemon.wait_ready()) << daemon.log();
-    ASSERT_EQ(httplib::Client("127.0.0.1", daemon.port()).Put("/v1/documents/a", "1", "application/octet-stream")->status, 201);
+    ASSERT_EQ(
+        httplib::Client("127.0.0.1", daemon.port()).Put("/v1/documents/a", "1", "application/octet-stream")->status,
+        201);
     daemon.send_signal(SIGTERM);
     ASSERT_EQ(daemon.wait_end(), 0) << daemon.log();
   }
@@ -148,8 +153,10 @@ TEST(ReadOnlyFileSystem, IsNamedAndNothingIsTouched) {
            {ST8_BIN_DIR "/st8ctl", "--local", "--state-dir", state, "apply", "-v", "a=2"},
            {ST8_BIN_DIR "/st8ctl", "--local", "--state-dir", disk.path() + "/new", "apply", "-v", "a=2"}}) {
     const ProgramEnd end = run_program(words);
-    const bool daemon = words.front().ends_with("st8d");  // Its store may be whole again a moment later; a user's own directory will not.
-    EXPECT_EQ(end.exit_code, traits_of(daemon ? ErrorCode::kUnavailable : ErrorCode::kPermissionDenied).exit_code) << words.back() << ": " << end.output;
+    const bool daemon = words.front().ends_with(
+        "st8d");  // Its store may be whole again a moment later; a user's own directory will not.
+    EXPECT_EQ(end.exit_code, traits_of(daemon ? ErrorCode::kUnavailable : ErrorCode::kPermissionDenied).exit_code)
+        << words.back() << ": " << end.output;
     EXPECT_THAT(end.output, HasSubstr("ead-only file system")) << words.back();
     EXPECT_THAT(end.output, HasSubstr(disk.path())) << words.back();
   }

@@ -2,12 +2,11 @@
 // dead, and after another has taken up what it left.
 #pragma once
 
+#include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
-
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
@@ -49,18 +48,25 @@ class RolloutCrash {
 
   void set_up() {
     Json system = Json::array();
-    for (const TargetOnDisk& target : targets_) system.push_back({{"key", "targets/" + target.name + ".yaml"}, {"content", target.document}});
+    for (const TargetOnDisk& target : targets_)
+      system.push_back({{"key", "targets/" + target.name + ".yaml"}, {"content", target.document}});
     ASSERT_EQ(post({{"scope", {{"namespace", "st8/system"}}}, {"documents", system}}), 200);
     // Both files are of one version: `good N` is well, `bad N` is not. The first must go live however busy the machine is; later a good one may be
     // taken for a bad one, and goes back.
     const auto policy = [&](const std::string& deadline) {
       return "branches: [main]\ntargets: {labels: {role: web}}\ndocuments: [{match: 'app/**', to: app/}]\n"
-             "strategy: {type: rolling, batchSize: " + std::to_string(kWave) + "}\nretry: {attempts: 3, delay: 10ms}\n"
-             "health:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q good \"" + roots() + "$ST8_TARGET/current/app/a\"']}\n"
-             "    interval: 10ms\n    successes: 1\n    failures: 100\n    deadline: " + deadline + "\n";
+             "strategy: {type: rolling, batchSize: " +
+             std::to_string(kWave) +
+             "}\nretry: {attempts: 3, delay: 10ms}\n"
+             "health:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q good \"" +
+             roots() +
+             "$ST8_TARGET/current/app/a\"']}\n"
+             "    interval: 10ms\n    successes: 1\n    failures: 100\n    deadline: " +
+             deadline + "\n";
     };
     const auto set_policy = [&](const std::string& deadline) {
-      return post({{"scope", {{"namespace", "shop"}}}, {"documents", {{{"key", ".st8/rollout.yaml"}, {"content", policy(deadline)}}}}});
+      return post({{"scope", {{"namespace", "shop"}}},
+                   {"documents", {{{"key", ".st8/rollout.yaml"}, {"content", policy(deadline)}}}}});
     };
     ASSERT_EQ(set_policy("30s"), 200);
     ASSERT_EQ(change(true), 200);
@@ -187,8 +193,8 @@ class RolloutCrash {
     const Json& branch = live["branches"][0];
     const Json open = get("/v1/rollouts?open=true&namespace=shop");
     const Json state = get("/v1/state?namespace=shop");
-    return branch["desired_revision"] == branch["promoted_revision"] && open.is_object() && open["rollouts"].empty() && state.is_object() &&
-           state["revision"] == branch["promoted_revision"];
+    return branch["desired_revision"] == branch["promoted_revision"] && open.is_object() && open["rollouts"].empty() &&
+           state.is_object() && state["revision"] == branch["promoted_revision"];
   }
   int post(const Json& body) {
     httplib::Client client("127.0.0.1", daemon_->port());

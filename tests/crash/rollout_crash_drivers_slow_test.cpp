@@ -1,12 +1,12 @@
 // As rollout_crash_slow_test.cpp, with targets of three kinds side by side: directories, directories behind a real sshd, and workers, which are
 // killed at random as well.
+#include <deque>
+
 #include "crash/rollout_crash.h"
 #include "support/fixed_address.h"
 #include "support/seed.h"
 #include "support/ssh_server.h"
 #include "support/worker_process.h"
-
-#include <deque>
 
 namespace st8::test {
 namespace {
@@ -18,7 +18,9 @@ TEST(RolloutCrashDrivers, FiftyKillsOverFileSshAndThreeWorkers) {
   std::vector<TargetOnDisk> targets = file_targets(directory.path(), 1);
   const std::filesystem::path live = directory.path() / "live";
   for (const std::string name : {"t2", "t3"}) {
-    targets.push_back({name, "kind: ssh\nlabels: {role: web}\nspec: {" + server.spec() + ", root: " + (live / name).string() + "}\n", live / name});
+    targets.push_back(
+        {name, "kind: ssh\nlabels: {role: web}\nspec: {" + server.spec() + ", root: " + (live / name).string() + "}\n",
+         live / name});
   }
   std::deque<WorkerProcess> workers;
   for (const std::string name : {"t4", "t5", "t6"}) {
@@ -26,11 +28,12 @@ TEST(RolloutCrashDrivers, FiftyKillsOverFileSshAndThreeWorkers) {
     workers.emplace_back("http://" + address, name, live);
     workers.back().start();
   }
-  RolloutCrash(directory.path(), targets, {.state_dir = "", .arguments = {"--listen", address}}).expect_survives(50, first_seed(20261121), [&](std::mt19937_64& random) {
-    WorkerProcess& victim = workers[random() % workers.size()];
-    victim.end(random() % 2 == 0 ? SIGKILL : SIGTERM);
-    victim.start();
-  });
+  RolloutCrash(directory.path(), targets, {.state_dir = "", .arguments = {"--listen", address}})
+      .expect_survives(50, first_seed(20261121), [&](std::mt19937_64& random) {
+        WorkerProcess& victim = workers[random() % workers.size()];
+        victim.end(random() % 2 == 0 ? SIGKILL : SIGTERM);
+        victim.start();
+      });
 }
 
 }  // namespace

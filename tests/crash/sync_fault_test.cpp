@@ -1,13 +1,13 @@
 // The simulated disk itself: what it forgets must be what a real one may forget, and no more.
-#include <gtest/gtest.h>
+#include "support/sync_fault.h"
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <iterator>
 
 #include "support/run_program.h"
-#include "support/sync_fault.h"
 #include "support/temp_directory.h"
 
 #ifdef ST8_SYNC_FAULT_LIBRARY
@@ -21,7 +21,8 @@ class SyncFault : public testing::Test {
   ProgramEnd run(const std::string& faults, const std::vector<std::string>& operations, const std::string& match = "") {
     std::vector<std::string> arguments{std::string(ST8_BIN_DIR) + "/st8_file_script", directory_.string()};
     arguments.insert(arguments.end(), operations.begin(), operations.end());
-    return run_program(arguments, sync_fault_environment(directory_, faults, (temp_.path() / "report").string(), match));
+    return run_program(arguments,
+                       sync_fault_environment(directory_, faults, (temp_.path() / "report").string(), match));
   }
   std::string contents(const std::string& name) const {
     std::ifstream file(directory_ / name, std::ios::binary);
@@ -36,7 +37,8 @@ class SyncFault : public testing::Test {
 };
 
 TEST_F(SyncFault, ChangesNothingUnlessTold) {
-  const ProgramEnd end = run("", {"write:a:one", "sync:a", "append:a:two", "rename:a:b", "syncdir", "remove:b", "write:c:x"});
+  const ProgramEnd end =
+      run("", {"write:a:one", "sync:a", "append:a:two", "rename:a:b", "syncdir", "remove:b", "write:c:x"});
   EXPECT_EQ(end.exit_code, 0) << end.output;
   EXPECT_EQ(contents("b"), "(absent)");
   EXPECT_EQ(contents("c"), "x");
@@ -45,7 +47,8 @@ TEST_F(SyncFault, ChangesNothingUnlessTold) {
 }
 
 TEST_F(SyncFault, ADropForgetsWhatWasNotSynced) {
-  const ProgramEnd end = run("drop@3", {"write:a:one", "sync:a", "append:a:two", "write:b:never", "write:c:kept", "sync:c", "sync:a"});
+  const ProgramEnd end =
+      run("drop@3", {"write:a:one", "sync:a", "append:a:two", "write:b:never", "write:c:kept", "sync:c", "sync:a"});
   EXPECT_EQ(end.signal, SIGKILL) << end.output;
   EXPECT_EQ(contents("a"), "one");
   EXPECT_EQ(contents("b"), "");
@@ -54,7 +57,8 @@ TEST_F(SyncFault, ADropForgetsWhatWasNotSynced) {
 }
 
 TEST_F(SyncFault, ADropPutsOverwrittenBytesBack) {
-  const ProgramEnd end = run("drop@2", {"write:a:0123456789", "sync:a", "at:a:2:XX", "at:a:3:YYY", "cut:a:4", "append:a:zzzzzzzzzzzz", "sync:a"});
+  const ProgramEnd end = run("drop@2", {"write:a:0123456789", "sync:a", "at:a:2:XX", "at:a:3:YYY", "cut:a:4",
+                                        "append:a:zzzzzzzzzzzz", "sync:a"});
   EXPECT_EQ(end.signal, SIGKILL) << end.output;
   EXPECT_EQ(contents("a"), "0123456789");
 }
@@ -67,8 +71,9 @@ TEST_F(SyncFault, ADropPutsBackWhatOpenCutOff) {
 }
 
 TEST_F(SyncFault, NamesComeBackOnlyWhenAsked) {
-  const std::vector<std::string> operations{"write:a:one", "sync:a", "write:old:old", "sync:old", "syncdir",  // All durable.
-                                            "write:new:new", "sync:new", "rename:new:a", "remove:old", "link:l:a", "sync:a"};
+  const std::vector<std::string> operations{
+      "write:a:one",   "sync:a",   "write:old:old", "sync:old",   "syncdir",  // All durable.
+      "write:new:new", "sync:new", "rename:new:a",  "remove:old", "link:l:a", "sync:a"};
   EXPECT_EQ(run("drop@5", operations).signal, SIGKILL);
   EXPECT_EQ(contents("a"), "new");
   EXPECT_EQ(contents("old"), "(absent)");
@@ -84,7 +89,8 @@ TEST_F(SyncFault, NamesComeBackOnlyWhenAsked) {
 }
 
 TEST_F(SyncFault, ADirectoryThatWasSyncedKeepsItsNames) {
-  const ProgramEnd end = run("names,drop@4", {"write:a:one", "sync:a", "write:b:two", "sync:b", "rename:b:a", "syncdir", "sync:a"});
+  const ProgramEnd end =
+      run("names,drop@4", {"write:a:one", "sync:a", "write:b:two", "sync:b", "rename:b:a", "syncdir", "sync:a"});
   EXPECT_EQ(end.signal, SIGKILL) << end.output;
   EXPECT_EQ(contents("a"), "two");
   EXPECT_EQ(contents("b"), "(absent)");
@@ -94,7 +100,8 @@ TEST_F(SyncFault, AFailedSyncIsNotMendedByALaterOne) {
   const ProgramEnd failed = run("fail@2", {"write:a:one", "sync:a", "append:a:two", "sync:a"});
   EXPECT_EQ(failed.exit_code, 1);
   EXPECT_NE(failed.output.find("sync:a: Input/output error"), std::string::npos) << failed.output;
-  const ProgramEnd later = run("fail@2,drop@4", {"write:a:one", "sync:a", "append:a:two", "trysync:a", "sync:a", "sync:a"});
+  const ProgramEnd later =
+      run("fail@2,drop@4", {"write:a:one", "sync:a", "append:a:two", "trysync:a", "sync:a", "sync:a"});
   EXPECT_EQ(later.signal, SIGKILL) << later.output;
   EXPECT_EQ(contents("a"), "one") << "Linux marks the pages clean when a sync fails; a later sync does not write them";
 }

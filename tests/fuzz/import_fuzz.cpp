@@ -10,7 +10,9 @@ namespace {
 
 void check(std::string_view text, const st8::Result<st8::ctl::Imported>& imported) {
   if (!imported) {
-    const bool known = imported.error().code == st8::ErrorCode::kUnprocessable || imported.error().code == st8::ErrorCode::kTooLarge || imported.error().code == st8::ErrorCode::kInvalidArgument;
+    const bool known = imported.error().code == st8::ErrorCode::kUnprocessable ||
+                       imported.error().code == st8::ErrorCode::kTooLarge ||
+                       imported.error().code == st8::ErrorCode::kInvalidArgument;
     if (!known || imported.error().message.empty()) std::abort();
     return;
   }

@@ -27,7 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const nlohmann::json theirs = nlohmann::json::parse(text, nullptr, false);
   // Theirs holds numbers as doubles and refuses those that are too large for one; ours keeps their digits.
   if (theirs.is_discarded()) {
-    require(text.find_first_of("0123456789") != std::string_view::npos && (text.find_first_of("eE") != std::string_view::npos || text.size() > 300));
+    require(text.find_first_of("0123456789") != std::string_view::npos &&
+            (text.find_first_of("eE") != std::string_view::npos || text.size() > 300));
   } else {
     require(theirs == nlohmann::json::parse(written, nullptr, false));
   }

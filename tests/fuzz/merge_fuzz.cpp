@@ -41,10 +41,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // then lines decide. Otherwise it does not matter who is called ours.
   if (key != "a.yaml") require(forth.conflicts.empty() == back.conflicts.empty());
   require(!forth.conflicts.empty() || forth.content.has_value());
-  for (const ConflictSide side : {ConflictSide::kOurs, ConflictSide::kTheirs}) require(merge_document(key, {base, ours, theirs}, side).content.has_value());
+  for (const ConflictSide side : {ConflictSide::kOurs, ConflictSide::kTheirs})
+    require(merge_document(key, {base, ours, theirs}, side).content.has_value());
   require(merge_document(key, {base, base, theirs}, ConflictSide::kNone).content == theirs);
   require(merge_document(key, {base, ours, base}, ConflictSide::kNone).content == ours);
   // What was sound stays sound.
-  if (forth.conflicts.empty() && key == "a.json" && scan_json(base) && scan_json(ours) && scan_json(theirs)) require(scan_json(*forth.content).has_value());
+  if (forth.conflicts.empty() && key == "a.json" && scan_json(base) && scan_json(ours) && scan_json(theirs))
+    require(scan_json(*forth.content).has_value());
   return 0;
 }

@@ -34,7 +34,8 @@ void use(const Node& node) {
 
 std::shared_ptr<const Node> base_of(std::uint8_t level) {
   NodeBuilder builder(level);
-  for (char c = 'b'; c < 'z'; ++c) builder.add(std::string("app/") + c, {Hash::of({&c, 1}), 1, static_cast<std::uint64_t>(c) * 3, {5}});
+  for (char c = 'b'; c < 'z'; ++c)
+    builder.add(std::string("app/") + c, {Hash::of({&c, 1}), 1, static_cast<std::uint64_t>(c) * 3, {5}});
   return builder.finish();
 }
 

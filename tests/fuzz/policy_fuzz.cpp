@@ -18,7 +18,8 @@ void require(bool holds) {
 
 void check(bool read, const std::vector<DocumentProblem>& problems) {
   require(read == problems.empty());
-  for (const DocumentProblem& problem : problems) require(!problem.message.empty() && problem.line >= 0 && !problem.str().empty());
+  for (const DocumentProblem& problem : problems)
+    require(!problem.message.empty() && problem.line >= 0 && !problem.str().empty());
 }
 
 }  // namespace

@@ -40,14 +40,30 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return codec::encode_revision(record, hashed);
       });
       break;
-    case 1: round_trip(codec::decode_namespace(bytes), bytes, plain); break;
-    case 2: round_trip(codec::decode_counters(bytes), bytes, plain); break;
-    case 3: round_trip(codec::decode_branch(bytes), bytes, plain); break;
-    case 4: round_trip(codec::decode_checkpoint(bytes), bytes, plain); break;
-    case 5: round_trip(codec::decode_operations(bytes, 100), bytes, plain); break;
-    case 6: round_trip(codec::decode_idempotency(bytes), bytes, plain); break;
-    case 7: round_trip(codec::decode_idempotency_expiry(bytes), bytes, plain); break;
-    default: round_trip(codec::decode_garbage(bytes), bytes, plain); break;
+    case 1:
+      round_trip(codec::decode_namespace(bytes), bytes, plain);
+      break;
+    case 2:
+      round_trip(codec::decode_counters(bytes), bytes, plain);
+      break;
+    case 3:
+      round_trip(codec::decode_branch(bytes), bytes, plain);
+      break;
+    case 4:
+      round_trip(codec::decode_checkpoint(bytes), bytes, plain);
+      break;
+    case 5:
+      round_trip(codec::decode_operations(bytes, 100), bytes, plain);
+      break;
+    case 6:
+      round_trip(codec::decode_idempotency(bytes), bytes, plain);
+      break;
+    case 7:
+      round_trip(codec::decode_idempotency_expiry(bytes), bytes, plain);
+      break;
+    default:
+      round_trip(codec::decode_garbage(bytes), bytes, plain);
+      break;
   }
   return 0;
 }

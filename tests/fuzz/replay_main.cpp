@@ -30,7 +30,9 @@ void run(const std::string& input) {
 }
 
 std::string mutate(std::string input, const std::vector<std::string>& others, std::mt19937_64& random) {
-  const auto below = [&](std::size_t bound) { return static_cast<std::size_t>(random() % std::max<std::size_t>(bound, 1)); };
+  const auto below = [&](std::size_t bound) {
+    return static_cast<std::size_t>(random() % std::max<std::size_t>(bound, 1));
+  };
   const std::size_t rounds = 1 + below(4);
   for (std::size_t round = 0; round < rounds; ++round) {
     const std::size_t at = below(input.size() + 1);
@@ -41,9 +43,15 @@ std::string mutate(std::string input, const std::vector<std::string>& others, st
       case 1:
         if (at < input.size()) input[at] = static_cast<char>(input[at] ^ (1 << below(8)));
         break;
-      case 2: input.erase(at, 1 + below(8)); break;
-      case 3: input.insert(at, 1 + below(8), static_cast<char>(random())); break;
-      case 4: input.resize(at); break;
+      case 2:
+        input.erase(at, 1 + below(8));
+        break;
+      case 3:
+        input.insert(at, 1 + below(8), static_cast<char>(random()));
+        break;
+      case 4:
+        input.resize(at);
+        break;
       case 5: {
         const std::string& other = others[below(others.size())];
         const std::size_t from = below(other.size() + 1);

@@ -25,7 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   require(parsed->text == text);
   if (const auto* hash = std::get_if<Selector::ByHashPrefix>(&parsed->base)) {
-    require(!hash->hex.empty() && hash->hex.size() <= 64 && hash->hex.find_first_not_of("0123456789abcdef") == std::string::npos);
+    require(!hash->hex.empty() && hash->hex.size() <= 64 &&
+            hash->hex.find_first_not_of("0123456789abcdef") == std::string::npos);
   }
   if (const auto* name = std::get_if<Selector::ByName>(&parsed->base)) require(!name->name.empty());
   // A further step up is read from what was taken before.

@@ -3,12 +3,11 @@
 // would tell something else; that takes a new format version (docs/formats.md), and code that still reads the old one.
 //
 // ST8_WRITE_GOLDEN=DIRECTORY makes the directory and its description anew, there.
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <gtest/gtest.h>
 #include <iterator>
 #include <sstream>
 
@@ -33,7 +32,8 @@ std::unique_ptr<Store> open_directory(const std::filesystem::path& directory, co
 
 // One of everything that is stored. The clock stands between the steps, so that what is made depends on nothing else.
 // `reopen` may close and open the store on the way, so that a directory holds tables and a log.
-void write_everything(std::unique_ptr<Store>& held, st8::test::ManualClock& clock, const std::function<void()>& reopen = [] {}) {
+void write_everything(
+    std::unique_ptr<Store>& held, st8::test::ManualClock& clock, const std::function<void()>& reopen = [] {}) {
   const auto step = [&](const char* message) {
     clock.advance(std::chrono::minutes(1));
     WriteContext context;
@@ -41,7 +41,8 @@ void write_everything(std::unique_ptr<Store>& held, st8::test::ManualClock& cloc
     context.message = message;
     return context;
   };
-  const auto apply = [&](const char* message, const Documents& documents, std::vector<std::string> unset = {}, const char* on = "main", const char* in = "shop") {
+  const auto apply = [&](const char* message, const Documents& documents, std::vector<std::string> unset = {},
+                         const char* on = "main", const char* in = "shop") {
     ApplyRequest request = StoreHarness::apply_request(documents, on, in);
     for (const std::string& k : unset) request.unset.push_back(key(k));
     request.context = step(message);
@@ -50,16 +51,23 @@ void write_everything(std::unique_ptr<Store>& held, st8::test::ManualClock& cloc
     ASSERT_TRUE(applied) << why(applied);
   };
   Documents many;
-  for (int i = 0; i < 300; ++i) many["services/svc-" + std::to_string(i) + "/config.json"] = "{\"replicas\": " + std::to_string(i) + "}\n";
+  for (int i = 0; i < 300; ++i)
+    many["services/svc-" + std::to_string(i) + "/config.json"] = "{\"replicas\": " + std::to_string(i) + "}\n";
   apply("first", many);
-  apply("binary and text", {{"app/logo", std::string("\x89PNG\0\xff\xfe", 7)}, {"app/config.json", "{\"n\": 9007199254740993}\n"}, {"app/empty", ""}});
-  ASSERT_TRUE(held->put_checkpoint({ns("shop"), checkpoint("before/friday"), Selector::head(), branch("main"), "all quiet", false, step("checkpoint")}));
-  ASSERT_TRUE(held->create_branch({ns("shop"), branch("experiment"), Selector::head(), branch("main"), step("branch")}));
+  apply("binary and text", {{"app/logo", std::string("\x89PNG\0\xff\xfe", 7)},
+                            {"app/config.json", "{\"n\": 9007199254740993}\n"},
+                            {"app/empty", ""}});
+  ASSERT_TRUE(held->put_checkpoint({ns("shop"), checkpoint("before/friday"), Selector::head(), branch("main"),
+                                    "all quiet", false, step("checkpoint")}));
+  ASSERT_TRUE(
+      held->create_branch({ns("shop"), branch("experiment"), Selector::head(), branch("main"), step("branch")}));
   apply("on the branch", {{"app/config.json", "{\"n\": 1, \"branch\": true}\n"}}, {}, "experiment");
   apply("gone", {{"services/svc-7/config.json", "{\"replicas\": 70}\n"}}, {"services/svc-8/config.json"});
-  const auto merged = held->merge(MergeRequest{ns("shop"), branch("main"), at("branch:experiment"), Cause::kMerge, ConflictSide::kNone, {}, step("merge")});
+  const auto merged = held->merge(MergeRequest{
+      ns("shop"), branch("main"), at("branch:experiment"), Cause::kMerge, ConflictSide::kNone, {}, step("merge")});
   ASSERT_TRUE(merged) << why(merged);
-  const auto copied = held->copy(CopyRequest{ns("shop"), branch("main"), at("checkpoint:before/friday"), branch("main"), Cause::kRollback, "by hand", step("rollback")});
+  const auto copied = held->copy(CopyRequest{ns("shop"), branch("main"), at("checkpoint:before/friday"), branch("main"),
+                                             Cause::kRollback, "by hand", step("rollback")});
   ASSERT_TRUE(copied) << why(copied);
   ASSERT_TRUE(held->protect_branch({ns("shop"), branch("experiment"), true, step("protect")}));
   reopen();
@@ -80,12 +88,17 @@ std::string describe(Store& store) {
     const auto branches = store.branches(space.name, "", 100);
     EXPECT_TRUE(branches) << why(branches);
     for (const BranchInfo& each : *branches) {
-      out << "  branch " << each.name.str() << " head=" << each.head.value << " protected=" << each.is_protected << " created_at=" << each.created_at.micros << "\n";
-      const auto log = store.log(space.name, each.name, LogQuery{Selector::head(), std::nullopt, 100, std::nullopt, "", "", std::nullopt, std::nullopt, std::nullopt});
+      out << "  branch " << each.name.str() << " head=" << each.head.value << " protected=" << each.is_protected
+          << " created_at=" << each.created_at.micros << "\n";
+      const auto log = store.log(space.name, each.name,
+                                 LogQuery{Selector::head(), std::nullopt, 100, std::nullopt, "", "", std::nullopt,
+                                          std::nullopt, std::nullopt});
       EXPECT_TRUE(log) << why(log);
       for (const Revision& revision : log->revisions) {
-        out << "    revision " << revision.number.value << " " << revision.hash.hex() << " tree=" << revision.tree.hash.hex() << " documents=" << revision.tree.document_count << " author="
-            << revision.author << " message=" << revision.message << " cause=" << static_cast<int>(revision.cause) << " at=" << revision.created_at.micros << " parents=";
+        out << "    revision " << revision.number.value << " " << revision.hash.hex()
+            << " tree=" << revision.tree.hash.hex() << " documents=" << revision.tree.document_count
+            << " author=" << revision.author << " message=" << revision.message
+            << " cause=" << static_cast<int>(revision.cause) << " at=" << revision.created_at.micros << " parents=";
         for (const RevisionNumber parent : revision.parents) out << parent.value << ",";
         const auto view = store.view(space.name, revision.number);
         EXPECT_TRUE(view) << why(view);
@@ -97,11 +110,14 @@ std::string describe(Store& store) {
     const auto checkpoints = store.checkpoints(space.name, "", 100);
     EXPECT_TRUE(checkpoints) << why(checkpoints);
     for (const CheckpointInfo& each : *checkpoints) {
-      out << "  checkpoint " << each.name.str() << " revision=" << each.revision.value << " description=" << each.description << " created_by=" << each.created_by << "\n";
+      out << "  checkpoint " << each.name.str() << " revision=" << each.revision.value
+          << " description=" << each.description << " created_by=" << each.created_by << "\n";
     }
     const auto operations = store.operations(space.name, 0, 100);
     EXPECT_TRUE(operations) << why(operations);
-    for (const Operation& each : *operations) out << "  operation " << each.sequence << " kind=" << static_cast<int>(each.kind) << " at=" << each.at.micros << " by=" << each.actor << "\n";
+    for (const Operation& each : *operations)
+      out << "  operation " << each.sequence << " kind=" << static_cast<int>(each.kind) << " at=" << each.at.micros
+          << " by=" << each.actor << "\n";
   }
   const auto records = store.records().scan("", "", 100);
   EXPECT_TRUE(records) << why(records);
@@ -156,7 +172,8 @@ TEST(StoreGolden, WritesADirectoryWhenAskedTo) {
   // The engine's own notes, which hold paths and are not needed to open it.
   for (const auto& entry : std::filesystem::directory_iterator(directory / "v1")) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("OPTIONS") || name.starts_with("LOG") || name == "LOCK" || name == "IDENTITY") std::filesystem::remove(entry.path());
+    if (name.starts_with("OPTIONS") || name.starts_with("LOG") || name == "LOCK" || name == "IDENTITY")
+      std::filesystem::remove(entry.path());
   }
 }
 

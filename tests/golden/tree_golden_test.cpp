@@ -1,8 +1,7 @@
 // Stored bytes and names of trees, pinned. A failure here means that the format has changed: stores written before would
 // no longer read, or the same documents would have another name. That takes a new format version (docs/formats.md).
-#include <gtest/gtest.h>
-
 #include <fstream>
+#include <gtest/gtest.h>
 #include <iterator>
 #include <sstream>
 
@@ -23,7 +22,8 @@ std::string hex_of(std::string_view bytes) {
 }
 std::string bytes_of(std::string_view hex) {
   std::string out;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) out += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    out += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
   return out;
 }
 // Hexadecimal digits; white space does not count.
@@ -83,7 +83,9 @@ TEST(TreeGolden, StoredBodiesStillRead) {
 TEST(TreeGolden, RootsOfKnownDocuments) {
   const auto root_of = [](std::size_t documents) {
     Model model;
-    for (std::size_t i = 0; i < documents; ++i) model["services/svc-" + std::to_string(i) + "/config.json"] = ref_of("{\"n\": " + std::to_string(i) + "}\n", 1 + i % 7);
+    for (std::size_t i = 0; i < documents; ++i)
+      model["services/svc-" + std::to_string(i) + "/config.json"] =
+          ref_of("{\"n\": " + std::to_string(i) + "}\n", 1 + i % 7);
     MemoryNodes nodes;
     const auto root = build(model, 7, nodes);
     return std::to_string(root->level) + " " + root->hash.hex();

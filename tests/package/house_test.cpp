@@ -1,13 +1,12 @@
 // The rules of the house, held by a test: which way includes point, what a library may not do, what every file, test and
 // document must be like. A rule that fails names the file and line.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <gtest/gtest.h>
 #include <iterator>
 #include <map>
 #include <regex>
@@ -24,7 +23,8 @@ namespace fs = std::filesystem;
 const fs::path kRoot = ST8_SOURCE_DIR;
 
 // Folders of the project in which every file is ours.
-constexpr std::array kFolders = {"bench", "cmake", "docs", "examples", "libstate", "libtarget", "packaging", "st8ctl", "st8d", "tests"};
+constexpr std::array kFolders = {"bench",     "cmake",     "docs",   "examples", "libstate",
+                                 "libtarget", "packaging", "st8ctl", "st8d",     "tests"};
 
 struct File {
   std::string path;  // Relative to the root, with forward slashes.
@@ -40,12 +40,15 @@ bool is_cpp(const File& file) { return ends_with_any(file.path, {".h", ".cpp"});
 
 // Data kept byte for byte (corpora, goldens, example inputs) is nobody's style.
 bool is_data(const std::string& path) {
-  return path.starts_with("tests/fuzz/corpus/") || path.starts_with("tests/golden/data") || path.starts_with("tests/data/");
+  return path.starts_with("tests/fuzz/corpus/") || path.starts_with("tests/golden/data") ||
+         path.starts_with("tests/data/");
 }
 
 File read_file(const fs::path& path) {
   std::ifstream stream(path, std::ios::binary);
-  File file{fs::relative(path, kRoot).generic_string(), {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()}, {}};
+  File file{fs::relative(path, kRoot).generic_string(),
+            {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()},
+            {}};
   std::istringstream lines(file.text);
   for (std::string line; std::getline(lines, line);) file.lines.push_back(line);
   return file;
@@ -55,7 +58,8 @@ const std::vector<File>& all_files() {
   static const std::vector<File> files = [] {
     std::vector<File> found;
     for (const auto& entry : fs::directory_iterator(kRoot)) {
-      if (entry.is_regular_file() && entry.path().filename().string().front() != '.') found.push_back(read_file(entry.path()));
+      if (entry.is_regular_file() && entry.path().filename().string().front() != '.')
+        found.push_back(read_file(entry.path()));
     }
     for (const char* folder : kFolders) {
       if (!fs::exists(kRoot / folder)) continue;
@@ -103,8 +107,10 @@ std::string code_of(const std::string& text) {
     const char next = i + 1 < text.size() ? text[i + 1] : '\0';
     switch (in) {
       case In::kCode:
-        if (c == '/' && next == '/') in = In::kLine;
-        else if (c == '/' && next == '*') in = In::kBlock, ++i;
+        if (c == '/' && next == '/')
+          in = In::kLine;
+        else if (c == '/' && next == '*')
+          in = In::kBlock, ++i;
         else if (c == 'R' && next == '"') {
           // A raw string: R"delimiter( ... )delimiter".
           const std::size_t open = text.find('(', i);
@@ -114,7 +120,8 @@ std::string code_of(const std::string& text) {
           code += "\"\"";
           if (end == std::string::npos) return code;
           code.append(static_cast<std::size_t>(std::count(text.begin() + static_cast<std::ptrdiff_t>(i),
-                                                          text.begin() + static_cast<std::ptrdiff_t>(end), '\n')), '\n');
+                                                          text.begin() + static_cast<std::ptrdiff_t>(end), '\n')),
+                      '\n');
           i = end + close.size() - 1;
         } else {
           if (c == '"') in = In::kString;
@@ -127,13 +134,17 @@ std::string code_of(const std::string& text) {
         if (c == '\n') in = In::kCode, code.push_back(c);
         break;
       case In::kBlock:
-        if (c == '*' && next == '/') in = In::kCode, ++i;
-        else if (c == '\n') code.push_back(c);
+        if (c == '*' && next == '/')
+          in = In::kCode, ++i;
+        else if (c == '\n')
+          code.push_back(c);
         break;
       case In::kString:
       case In::kChar:
-        if (c == '\\') ++i;
-        else if (c == (in == In::kString ? '"' : '\'') || c == '\n') in = In::kCode, code.push_back(c);
+        if (c == '\\')
+          ++i;
+        else if (c == (in == In::kString ? '"' : '\'') || c == '\n')
+          in = In::kCode, code.push_back(c);
         break;
     }
   }
@@ -141,7 +152,8 @@ std::string code_of(const std::string& text) {
 }
 
 std::size_t line_of(const std::string& text, std::size_t offset) {
-  return 1 + static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(offset), '\n'));
+  return 1 +
+         static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(offset), '\n'));
 }
 
 // Fails for every match of `pattern` in the code (not comments, not strings) of the files.
@@ -149,7 +161,8 @@ void expect_absent(const std::vector<File>& files, const std::regex& pattern, co
   for (const File& file : files) {
     const std::string code = code_of(file.text);
     for (std::sregex_iterator it(code.begin(), code.end(), pattern), end; it != end; ++it) {
-      ADD_FAILURE() << file.path << ":" << line_of(code, static_cast<std::size_t>(it->position())) << ": " << rule << ": " << it->str();
+      ADD_FAILURE() << file.path << ":" << line_of(code, static_cast<std::size_t>(it->position())) << ": " << rule
+                    << ": " << it->str();
     }
   }
 }
@@ -177,7 +190,8 @@ TEST(House, SourcesAreFound) {
 TEST(House, IncludesPointOneWay) {
   const std::set<std::string> state_public = [] {
     std::set<std::string> names;
-    for (const File& file : files_where(is_public_header)) names.insert(file.path.substr(file.path.find("include/") + 8));
+    for (const File& file : files_where(is_public_header))
+      names.insert(file.path.substr(file.path.find("include/") + 8));
     return names;
   }();
   for (const File& file : files_where(is_cpp)) {
@@ -193,19 +207,21 @@ TEST(House, IncludesPointOneWay) {
         EXPECT_TRUE(state_public.contains(to)) << at << to << " is no public header";
       }
       if (from == "libstate") {
-        EXPECT_FALSE(begins("st8/target/") || begins("wire/") || begins("http/") || begins("api/") || begins("auth/") || begins("st8d/"))
+        EXPECT_FALSE(begins("st8/target/") || begins("wire/") || begins("http/") || begins("api/") || begins("auth/") ||
+                     begins("st8d/"))
             << at << "libstate includes what stands above it: " << to;
       }
       if (from == "libtarget") {
         EXPECT_FALSE(begins("wire/") || begins("http/") || begins("api/") || begins("auth/") || begins("st8d/"))
             << at << "libtarget includes what stands above it: " << to;
         EXPECT_FALSE(begins("../") || begins("libstate/")) << at << "libtarget reaches into libstate: " << to;
-        EXPECT_FALSE(!begins("st8/") && fs::exists(kRoot / "libstate/src" / to) && !fs::exists(kRoot / "libtarget/src" / to) &&
-                     !fs::exists((kRoot / file.path).parent_path() / to))
+        EXPECT_FALSE(!begins("st8/") && fs::exists(kRoot / "libstate/src" / to) &&
+                     !fs::exists(kRoot / "libtarget/src" / to) && !fs::exists((kRoot / file.path).parent_path() / to))
             << at << "libtarget includes a private header of libstate: " << to;
       }
       if (from == "st8d") {
-        EXPECT_FALSE(!begins("st8/") && !fs::exists(kRoot / "st8d" / to) && !fs::exists((kRoot / file.path).parent_path() / to) &&
+        EXPECT_FALSE(!begins("st8/") && !fs::exists(kRoot / "st8d" / to) &&
+                     !fs::exists((kRoot / file.path).parent_path() / to) &&
                      (fs::exists(kRoot / "libstate/src" / to) || fs::exists(kRoot / "libtarget/src" / to)))
             << at << "st8d includes a private header of a library: " << to;
       }
@@ -221,7 +237,8 @@ TEST(House, RocksDbIsIncludedInOneFile) {
   for (const File& file : files_where(is_cpp)) {
     if (file.path.starts_with("bench/") || file.path == "libstate/src/engine/rocksdb_engine.cpp") continue;
     for (const Include& include : includes_of(file)) {
-      EXPECT_FALSE(include.target.starts_with("rocksdb/")) << file.path << ":" << include.line << ": " << include.target;
+      EXPECT_FALSE(include.target.starts_with("rocksdb/"))
+          << file.path << ":" << include.line << ": " << include.target;
     }
   }
 }
@@ -230,7 +247,8 @@ TEST(House, PublicHeadersKeepThirdPartyTypesOut) {
   static const std::regex foreign(R"(^(nlohmann/|httplib|yaml-cpp/|rocksdb/|openssl/|CLI/|dtl/))");
   for (const File& file : files_where(is_public_header)) {
     for (const Include& include : includes_of(file)) {
-      EXPECT_FALSE(std::regex_search(include.target, foreign)) << file.path << ":" << include.line << ": " << include.target;
+      EXPECT_FALSE(std::regex_search(include.target, foreign))
+          << file.path << ":" << include.line << ": " << include.target;
     }
   }
 }
@@ -242,39 +260,48 @@ TEST(House, HeadersAreIncludedOnce) {
 }
 
 TEST(House, LibrariesNeverPrint) {
-  expect_absent(files_where(in_library),
-                std::regex(R"(\b(std::cout|std::cerr|std::clog|printf|fprintf|puts|fputs|putchar|perror|stdout|stderr)\b)"),
-                "a library never prints");
+  expect_absent(
+      files_where(in_library),
+      std::regex(R"(\b(std::cout|std::cerr|std::clog|printf|fprintf|puts|fputs|putchar|perror|stdout|stderr)\b)"),
+      "a library never prints");
 }
 
 // Configuration comes in through options; only the failpoints, which exist for tests, look for themselves.
 TEST(House, LibrariesReadNoEnvironment) {
-  expect_absent(files_where([](const File& f) { return in_library(f) && f.path.find("failpoint") == std::string::npos; }),
-                std::regex(R"(\b(secure_)?getenv\b|\benviron\b)"), "a library reads no environment");
+  expect_absent(
+      files_where([](const File& f) { return in_library(f) && f.path.find("failpoint") == std::string::npos; }),
+      std::regex(R"(\b(secure_)?getenv\b|\benviron\b)"), "a library reads no environment");
 }
 
 TEST(House, LibrariesNeverEndTheProcess) {
-  expect_absent(files_where([](const File& f) { return in_library(f) && f.path.find("failpoint") == std::string::npos; }),
-                std::regex(R"(\b(std::)?(exit|_exit|quick_exit)\s*\()"), "a library never ends the process");
+  expect_absent(
+      files_where([](const File& f) { return in_library(f) && f.path.find("failpoint") == std::string::npos; }),
+      std::regex(R"(\b(std::)?(exit|_exit|quick_exit)\s*\()"), "a library never ends the process");
 }
 
 TEST(House, NoExceptionIsThrownByHand) {
-  expect_absent(files_where([](const File& f) { return is_cpp(f) && !f.path.starts_with("tests/") && !f.path.starts_with("bench/"); }),
+  expect_absent(files_where([](const File& f) {
+                  return is_cpp(f) && !f.path.starts_with("tests/") && !f.path.starts_with("bench/");
+                }),
                 std::regex(R"(\bthrow\s+[A-Za-z:])"), "errors are values");
 }
 
 TEST(House, NoTabsNoTrailingSpacesOneNewlineAtTheEnd) {
   for (const File& file : files_where([](const File& f) {
-         return is_cpp(f) || ends_with_any(f.path, {"CMakeLists.txt", ".cmake", ".md", ".sh", ".py", ".yaml", ".json"}) || f.path == "dev";
+         return is_cpp(f) ||
+                ends_with_any(f.path, {"CMakeLists.txt", ".cmake", ".md", ".sh", ".py", ".yaml", ".json"}) ||
+                f.path == "dev";
        })) {
     // Documents given to st8 as input may look as they like.
     if (file.path.starts_with("examples/") && ends_with_any(file.path, {".json", ".yaml"})) continue;
     for (std::size_t i = 0; i < file.lines.size(); ++i) {
       const std::string& line = file.lines[i];
       EXPECT_EQ(line.find('\t'), std::string::npos) << file.path << ":" << i + 1 << ": tab";
-      EXPECT_FALSE(!line.empty() && (line.back() == ' ' || line.back() == '\r')) << file.path << ":" << i + 1 << ": trailing space";
+      EXPECT_FALSE(!line.empty() && (line.back() == ' ' || line.back() == '\r'))
+          << file.path << ":" << i + 1 << ": trailing space";
     }
-    EXPECT_TRUE(file.text.ends_with('\n') && !file.text.ends_with("\n\n")) << file.path << ": ends with exactly one newline";
+    EXPECT_TRUE(file.text.ends_with('\n') && !file.text.ends_with("\n\n"))
+        << file.path << ": ends with exactly one newline";
   }
 }
 
@@ -282,7 +309,9 @@ TEST(House, NothingIsLeftOpen) {
   // Put together, so that this file does not find itself.
   const std::regex marks(std::string("\\b(TO") + "DO|FIX" + "ME|X" + "XX|HA" + "CK)\\b");
   for (const File& file : all_files()) {
-    if (!is_cpp(file) && !ends_with_any(file.path, {".md", ".sh", ".py", ".cmake", "CMakeLists.txt"}) && file.path != "dev") continue;
+    if (!is_cpp(file) && !ends_with_any(file.path, {".md", ".sh", ".py", ".cmake", "CMakeLists.txt"}) &&
+        file.path != "dev")
+      continue;
     for (std::size_t i = 0; i < file.lines.size(); ++i) {
       EXPECT_FALSE(std::regex_search(file.lines[i], marks)) << file.path << ":" << i + 1 << ": " << file.lines[i];
     }
@@ -301,14 +330,16 @@ TEST(House, EveryTestAsserts) {
   static const std::regex begin(R"(^(TEST|TEST_F|TEST_P|TYPED_TEST)\s*\(([^)]*)\)\s*\{)");
   static const std::regex asserts(R"(EXPECT_|ASSERT_|FAIL\(|HasFailure\(|[Ee]xpect|[Cc]heck|[Vv]erify)");
   std::size_t tests = 0;
-  for (const File& file : files_where([](const File& f) { return f.path.starts_with("tests/") && f.path.ends_with("_test.cpp"); })) {
+  for (const File& file :
+       files_where([](const File& f) { return f.path.starts_with("tests/") && f.path.ends_with("_test.cpp"); })) {
     for (std::size_t i = 0; i < file.lines.size(); ++i) {
       std::smatch match;
       if (!std::regex_search(file.lines[i], match, begin)) continue;
       ++tests;
       bool found = std::regex_search(match.suffix().str(), asserts);
       std::size_t end = i;
-      while (!found && ++end < file.lines.size() && file.lines[end] != "}") found = std::regex_search(file.lines[end], asserts);
+      while (!found && ++end < file.lines.size() && file.lines[end] != "}")
+        found = std::regex_search(file.lines[end], asserts);
       EXPECT_TRUE(found) << file.path << ":" << i + 1 << ": no assertion in " << match[2];
     }
   }
@@ -324,8 +355,9 @@ TEST(House, NoTestIsDisabled) {
 
 // Sleeping until something has surely happened is how tests become slow and flaky: poll with a deadline (support/).
 TEST(House, TestsDoNotSleep) {
-  expect_absent(files_where([](const File& f) { return f.path.starts_with("tests/") && f.path.ends_with("_test.cpp"); }),
-                std::regex(R"(\b(sleep_for|sleep_until|usleep|nanosleep|sleep)\s*\()"), "a test polls with a deadline");
+  expect_absent(
+      files_where([](const File& f) { return f.path.starts_with("tests/") && f.path.ends_with("_test.cpp"); }),
+      std::regex(R"(\b(sleep_for|sleep_until|usleep|nanosleep|sleep)\s*\()"), "a test polls with a deadline");
 }
 
 // GitHub's anchor of a heading: lower case, punctuation dropped, spaces to hyphens.
@@ -333,8 +365,10 @@ std::string anchor_of(std::string heading) {
   std::string anchor;
   for (const char c : heading) {
     const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) || c == '-' || c == '_' || byte >= 0x80) anchor.push_back(static_cast<char>(std::tolower(byte)));
-    else if (c == ' ') anchor.push_back('-');
+    if (std::isalnum(byte) || c == '-' || c == '_' || byte >= 0x80)
+      anchor.push_back(static_cast<char>(std::tolower(byte)));
+    else if (c == ' ')
+      anchor.push_back('-');
   }
   return anchor;
 }
@@ -363,7 +397,8 @@ TEST(House, EveryLinkInTheDocsResolves) {
         ++links;
         const std::string at = file.path + ":" + std::to_string(i + 1) + ": " + target;
         const std::size_t hash = target.find('#');
-        const fs::path path = hash == 0 ? kRoot / file.path : (kRoot / file.path).parent_path() / target.substr(0, hash);
+        const fs::path path =
+            hash == 0 ? kRoot / file.path : (kRoot / file.path).parent_path() / target.substr(0, hash);
         ASSERT_TRUE(fs::exists(path)) << at << " does not exist";
         if (hash != std::string::npos && path.extension() == ".md") {
           EXPECT_TRUE(anchors_of(read_file(path)).contains(target.substr(hash + 1))) << at << ": no such heading";
@@ -375,8 +410,8 @@ TEST(House, EveryLinkInTheDocsResolves) {
 }
 
 TEST(House, TheDocsAreThere) {
-  for (const char* path : {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "docs/architecture.md", "docs/glossary.md",
-                           "docs/testing.md", "docs/operating.md", ".ci/run", "dev"}) {
+  for (const char* path : {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "docs/architecture.md",
+                           "docs/glossary.md", "docs/testing.md", "docs/operating.md", ".ci/run", "dev"}) {
     EXPECT_TRUE(fs::exists(kRoot / path)) << path;
   }
 }
@@ -389,7 +424,8 @@ TEST(House, DocumentedCommandsExist) {
   for (const File& file : files_where([](const File& f) { return f.path.ends_with(".md"); })) {
     for (std::sregex_iterator it(file.text.begin(), file.text.end(), command), end; it != end; ++it) {
       ++commands;
-      EXPECT_NE(dev.text.find("\ncmd_" + (*it)[1].str() + "() {"), std::string::npos) << file.path << ": ./dev " << (*it)[1];
+      EXPECT_NE(dev.text.find("\ncmd_" + (*it)[1].str() + "() {"), std::string::npos)
+          << file.path << ": ./dev " << (*it)[1];
     }
   }
   EXPECT_GT(commands, 3u);

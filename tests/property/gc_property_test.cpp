@@ -67,7 +67,8 @@ class GcHistory {
         if (made) checkpoints[checkpoint_name] = source;
         return;
       }
-      default: apply(name);
+      default:
+        apply(name);
     }
   }
 
@@ -162,7 +163,8 @@ class GcHistory {
       if (cursor->value().front() == '\0') {
         EXPECT_FALSE(pruned.contains(written_at)) << "a deletion by a pruned revision";
       } else {
-        EXPECT_TRUE(needed.contains(std::string(cursor->key()))) << "a body nobody reads, written by revision " << written_at;
+        EXPECT_TRUE(needed.contains(std::string(cursor->key())))
+            << "a body nobody reads, written by revision " << written_at;
       }
     }
   }
@@ -182,7 +184,8 @@ class GcHistory {
 class GcProperty : public testing::TestWithParam<EngineKind> {};
 
 TEST_P(GcProperty, KeepsWhatItMustAndNothingElse) {
-  for (std::uint64_t first = st8::test::first_seed(), seed = first; seed - first < (GetParam() == EngineKind::kMemory ? 12u : 3u) && !HasFailure(); ++seed) {
+  for (std::uint64_t first = st8::test::first_seed(), seed = first;
+       seed - first < (GetParam() == EngineKind::kMemory ? 12u : 3u) && !HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     GcHistory history(GetParam(), seed);
     for (int round = 0; round < 6 && !HasFailure(); ++round) {
@@ -191,7 +194,8 @@ TEST_P(GcProperty, KeepsWhatItMustAndNothingElse) {
       request.keep = 1 + history.pick(6);
       if (history.chance(30)) request.namespaces.push_back(ns("default"));
       if (history.chance(30)) request.branch = branch(history.chance(50) ? "main" : "dev");
-      if (history.chance(40) && history.last() > 0) request.pinned.emplace_back(ns("default"), RevisionNumber{1 + history.pick(history.last())});
+      if (history.chance(40) && history.last() > 0)
+        request.pinned.emplace_back(ns("default"), RevisionNumber{1 + history.pick(history.last())});
       const std::set<std::uint64_t> before = history.pruned;
       history.expect_pruned(request);
 
@@ -213,7 +217,8 @@ TEST_P(GcProperty, KeepsWhatItMustAndNothingElse) {
       if (GetParam() == EngineKind::kMemory) history.check_nothing_lies_about(*history.harness.memory_engine());
       const auto again = history.harness->gc(request);
       ASSERT_TRUE(again) << why(again);
-      EXPECT_EQ(again->revisions_pruned + again->nodes_deleted + again->blobs_deleted, 0u) << "the second run finds nothing";
+      EXPECT_EQ(again->revisions_pruned + again->nodes_deleted + again->blobs_deleted, 0u)
+          << "the second run finds nothing";
     }
   }
 }
@@ -246,7 +251,8 @@ TEST_P(GcProperty, CanBeCancelledAnywhere) {
 }
 
 TEST_P(GcProperty, ARunCutOffIsTakenUpByTheNext) {
-  for (const char* point : {"gc.after_mark=error", "gc.before_erase=error@1", "gc.before_erase=error@2", "commit.before_write=error@2"}) {
+  for (const char* point :
+       {"gc.after_mark=error", "gc.before_erase=error@1", "gc.before_erase=error@2", "commit.before_write=error@2"}) {
     if (GetParam() == EngineKind::kRocksDb && std::string_view(point) != "gc.before_erase=error@2") continue;
     SCOPED_TRACE(point);
     GcHistory history(GetParam(), 99);
@@ -296,7 +302,13 @@ TEST_P(GcProperty, NobodyBesideItNotices) {
     for (int i = 0; i < 250 && !stop; ++i) {
       if (i > 10 && random() % 4 == 0) {
         const std::uint64_t source = 1 + random() % newest.load();
-        const auto result = store.copy(CopyRequest{ns("default"), branch(name), Selector::of(RevisionNumber{source}), branch(name), Cause::kRestore, {}, StoreHarness::context()});
+        const auto result = store.copy(CopyRequest{ns("default"),
+                                                   branch(name),
+                                                   Selector::of(RevisionNumber{source}),
+                                                   branch(name),
+                                                   Cause::kRestore,
+                                                   {},
+                                                   StoreHarness::context()});
         if (!result) {
           if (result.error().code != ErrorCode::kGone) return fail_with("copy: " + why(result));
           ++gone;
@@ -359,7 +371,8 @@ TEST_P(GcProperty, NobodyBesideItNotices) {
       {
         const std::lock_guard lock(mutex);
         const auto expected = documents.find(held[which].first);
-        if (expected != documents.end() && expected->second != found) return fail_with("revision " + std::to_string(held[which].first) + " reads as something else");
+        if (expected != documents.end() && expected->second != found)
+          return fail_with("revision " + std::to_string(held[which].first) + " reads as something else");
       }
       ++read;
       held.erase(held.begin() + static_cast<std::ptrdiff_t>(which));
@@ -436,7 +449,8 @@ TEST_P(GcProperty, ADeletedNamespaceLeavesNothing) {
   EXPECT_EQ(harness.read("@").at("b"), "29");
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, GcProperty, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+INSTANTIATE_TEST_SUITE_P(Engines, GcProperty, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb),
+                         engine_kind_name);
 
 }  // namespace
 }  // namespace st8::state::test

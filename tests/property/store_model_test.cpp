@@ -63,8 +63,12 @@ class History {
  private:
   std::size_t pick(std::size_t below) { return std::uniform_int_distribution<std::size_t>(0, below - 1)(random_); }
   bool chance(int percent) { return static_cast<int>(pick(100)) < percent; }
-  std::string random_key() { return "dir" + std::to_string(pick(4)) + "/k" + std::to_string(pick(chance(90) ? 12 : 400)); }
-  std::string random_content() { return chance(10) ? std::string(pick(3000), 'x') + std::to_string(pick(9)) : "v" + std::to_string(pick(6)); }
+  std::string random_key() {
+    return "dir" + std::to_string(pick(4)) + "/k" + std::to_string(pick(chance(90) ? 12 : 400));
+  }
+  std::string random_content() {
+    return chance(10) ? std::string(pick(3000), 'x') + std::to_string(pick(9)) : "v" + std::to_string(pick(6));
+  }
   std::string random_branch() { return std::array{"main", "main", "dev", "feature/x", "feature/y"}[pick(5)]; }
   std::string random_checkpoint() { return std::array{"good", "v1", "v2", "release/3"}[pick(4)]; }
 
@@ -122,7 +126,8 @@ class History {
     return {"0", 0};
   }
 
-  void append(ModelNamespace& model, const std::string& name, Documents documents, const CommitResult& result, Cause cause) {
+  void append(ModelNamespace& model, const std::string& name, Documents documents, const CommitResult& result,
+              Cause cause) {
     EXPECT_EQ(result.revision.value, model.revisions.size() + 1);
     EXPECT_EQ(result.parent.value, model.head(name));
     // The changes are the difference, and the difference applied to the old gives the new.
@@ -163,7 +168,8 @@ class History {
   template <class Request, class Call>
   Result<CommitResult> send(Request request, const Call& call) {
     const bool keyed = chance(30);
-    if (keyed) request.context.idempotency = IdempotencyKey{"key-" + std::to_string(++keys_), Hash::of(std::to_string(keys_))};
+    if (keyed)
+      request.context.idempotency = IdempotencyKey{"key-" + std::to_string(++keys_), Hash::of(std::to_string(keys_))};
     if (chance(10)) {
       Request dry = request;
       dry.context.dry_run = true;
@@ -240,7 +246,9 @@ class History {
     if (chance(40)) {
       request.unset_missing_ok = chance(60);
       for (std::size_t i = 0; i < 1 + pick(3); ++i) {
-        const std::string k = chance(70) && !before.empty() ? std::next(before.begin(), static_cast<long>(pick(before.size())))->first : random_key();
+        const std::string k = chance(70) && !before.empty()
+                                  ? std::next(before.begin(), static_cast<long>(pick(before.size())))->first
+                                  : random_key();
         if (!used.insert(k).second) continue;
         request.unset.push_back(key(k));
         missing = missing || !before.contains(k);
@@ -251,7 +259,9 @@ class History {
       request.prune_prefix = chance(50) ? "dir1/" : chance(50) ? "" : "dir2/k1";
       std::set<std::string> wanted;
       for (const Document& document : request.documents) wanted.insert(document.key.str());
-      std::erase_if(documents, [&](const auto& item) { return item.first.starts_with(*request.prune_prefix) && !wanted.contains(item.first); });
+      std::erase_if(documents, [&](const auto& item) {
+        return item.first.starts_with(*request.prune_prefix) && !wanted.contains(item.first);
+      });
     }
     const std::uint64_t head = model.head(name);
     if (chance(20)) {
@@ -285,7 +295,12 @@ class History {
     const bool restore = chance(50);
     const std::string source_branch = restore ? random_branch() : name;
     const auto [selector, number] = random_source(model, source_branch);
-    const CopyRequest request{ns(ns_), branch(name), at(selector), branch(source_branch), restore ? Cause::kRestore : Cause::kRollback, "",
+    const CopyRequest request{ns(ns_),
+                              branch(name),
+                              at(selector),
+                              branch(source_branch),
+                              restore ? Cause::kRestore : Cause::kRollback,
+                              "",
                               StoreHarness::context()};
     const auto result = send(request, [&](const CopyRequest& r) { return harness_->copy(r); });
     if (!restore && name != "main" && !model.branches.contains(name)) {
@@ -396,7 +411,8 @@ class History {
     ModelNamespace& model = namespaces_[ns_];
     const bool force = chance(50);
     const auto gone = harness_->delete_namespace({ns(ns_), force, StoreHarness::context()});
-    const bool is_protected = std::any_of(model.branches.begin(), model.branches.end(), [](const auto& item) { return item.second.is_protected; });
+    const bool is_protected = std::any_of(model.branches.begin(), model.branches.end(),
+                                          [](const auto& item) { return item.second.is_protected; });
     if (!model.exists || (is_protected && !force)) {
       ASSERT_FALSE(gone);
       EXPECT_EQ(gone.error().code, model.exists ? ErrorCode::kConflict : ErrorCode::kNotFound);
@@ -433,7 +449,8 @@ class History {
       const Documents before = model.documents(model.revisions.at(number).parent);
       const auto a = now.find(k);
       const auto b = before.find(k);
-      if ((a == now.end()) != (b == before.end()) || (a != now.end() && a->second != b->second)) expected.push_back(number);
+      if ((a == now.end()) != (b == before.end()) || (a != now.end() && a->second != b->second))
+        expected.push_back(number);
     }
     std::vector<std::uint64_t> found;
     std::optional<RevisionNumber> after;
@@ -473,13 +490,16 @@ class History {
     LogQuery query;
     if (chance(30)) query.cause = chance(50) ? Cause::kApply : Cause::kRollback;
     if (chance(30)) query.message_contains = "apply 1";
-    if (chance(30) && !model.revisions.empty()) query.since = model.revisions.at(1 + pick(model.revisions.size())).created_at;
-    if (chance(30) && !model.revisions.empty()) query.until = model.revisions.at(1 + pick(model.revisions.size())).created_at;
+    if (chance(30) && !model.revisions.empty())
+      query.since = model.revisions.at(1 + pick(model.revisions.size())).created_at;
+    if (chance(30) && !model.revisions.empty())
+      query.until = model.revisions.at(1 + pick(model.revisions.size())).created_at;
     std::vector<std::uint64_t> expected;
     for (const std::uint64_t number : model.chain(model.head(name))) {
       const ModelRevision& revision = model.revisions.at(number);
       if (query.cause && revision.cause != *query.cause) continue;
-      if (!query.message_contains.empty() && revision.message.find(query.message_contains) == std::string::npos) continue;
+      if (!query.message_contains.empty() && revision.message.find(query.message_contains) == std::string::npos)
+        continue;
       if (query.since && revision.created_at < *query.since) continue;
       if (query.until && revision.created_at > *query.until) continue;
       expected.push_back(number);
@@ -555,7 +575,8 @@ class History {
       const auto checkpoints = harness_->checkpoints(ns(space), "", 1000);
       ASSERT_TRUE(checkpoints);
       ASSERT_EQ(checkpoints->size(), model.checkpoints.size());
-      for (const CheckpointInfo& found : *checkpoints) EXPECT_EQ(found.revision.value, model.checkpoints.at(found.name.str()));
+      for (const CheckpointInfo& found : *checkpoints)
+        EXPECT_EQ(found.revision.value, model.checkpoints.at(found.name.str()));
       for (const auto& [number, revision] : model.revisions) {
         const auto view = harness_->view(ns(space), RevisionNumber{number});
         ASSERT_TRUE(view) << why(view);
@@ -585,11 +606,13 @@ class History {
 };
 
 class StoreModel : public testing::TestWithParam<EngineKind> {};
-INSTANTIATE_TEST_SUITE_P(Engines, StoreModel, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+INSTANTIATE_TEST_SUITE_P(Engines, StoreModel, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb),
+                         engine_kind_name);
 
 TEST_P(StoreModel, RandomHistoriesAgree) {
   const std::uint64_t histories = GetParam() == EngineKind::kMemory ? 8 : 2;
-  for (std::uint64_t first = st8::test::first_seed(), seed = first; seed - first < histories && !HasFailure(); ++seed) History(GetParam(), seed).run(400);
+  for (std::uint64_t first = st8::test::first_seed(), seed = first; seed - first < histories && !HasFailure(); ++seed)
+    History(GetParam(), seed).run(400);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // The tree against a plain map, over random histories.
 #include <gtest/gtest.h>
-
 #include <random>
 
 #include "support/memory_nodes.h"
@@ -22,7 +21,8 @@ class Random {
 };
 
 std::string random_key(Random& random, std::size_t space) {
-  static constexpr std::string_view kFolders[] = {"a", "app/", "app/web/", "services/payments/prod/", "z/", "\xc3\xa9/"};
+  static constexpr std::string_view kFolders[] = {"a",  "app/",     "app/web/", "services/payments/prod/",
+                                                  "z/", "\xc3\xa9/"};
   std::string key(kFolders[random.below(std::size(kFolders))]);
   key += std::to_string(random.below(space));
   if (random.one_in(50)) key += std::string(random.below(900) + 1, 'k');
@@ -36,7 +36,8 @@ struct RandomEdits {
   Model after;
   std::map<std::string, std::pair<std::optional<DocumentRef>, std::optional<DocumentRef>>> changes;
 };
-RandomEdits random_edits(Random& random, const Model& model, std::size_t size, std::size_t space, std::uint64_t revision, bool mostly_delete) {
+RandomEdits random_edits(Random& random, const Model& model, std::size_t size, std::size_t space,
+                         std::uint64_t revision, bool mostly_delete) {
   std::map<std::string, std::optional<DocumentRef>> edits;
   for (std::size_t i = 0; i < size; ++i) {
     std::string key = random_key(random, space);
@@ -59,7 +60,10 @@ RandomEdits random_edits(Random& random, const Model& model, std::size_t size, s
     const bool same = before ? value && value->hash == before->hash : !value;
     if (!same) {
       result.changes[key] = {before, value};
-      if (value) result.after[key] = *value; else result.after.erase(key);
+      if (value)
+        result.after[key] = *value;
+      else
+        result.after.erase(key);
     }
     result.edits.push_back({key, value});
   }
@@ -67,8 +71,8 @@ RandomEdits random_edits(Random& random, const Model& model, std::size_t size, s
 }
 
 bool same_tree(const TreeRoot& a, const TreeRoot& b) {
-  return a.hash == b.hash && a.document_count == b.document_count && a.content_bytes == b.content_bytes && a.level == b.level &&
-         a.first_key == b.first_key;
+  return a.hash == b.hash && a.document_count == b.document_count && a.content_bytes == b.content_bytes &&
+         a.level == b.level && a.first_key == b.first_key;
 }
 
 void check_changes(const std::vector<Change>& got, const RandomEdits& expected) {
@@ -78,7 +82,9 @@ void check_changes(const std::vector<Change>& got, const RandomEdits& expected) 
     EXPECT_EQ(change.key.str(), at->first);
     EXPECT_EQ(change.before, at->second.first);
     EXPECT_EQ(change.after, at->second.second);
-    EXPECT_EQ(change.type, !change.before ? ChangeType::kCreate : !change.after ? ChangeType::kDelete : ChangeType::kUpdate);
+    EXPECT_EQ(change.type, !change.before  ? ChangeType::kCreate
+                           : !change.after ? ChangeType::kDelete
+                                           : ChangeType::kUpdate);
     ++at;
   }
 }
@@ -92,7 +98,10 @@ TEST_P(TreeHistory, EqualsAPlainMapAtEveryRevision) {
   MemoryNodes nodes;
   Model model;
   TreeRoot root;
-  struct Past { Model model; TreeRoot root; };
+  struct Past {
+    Model model;
+    TreeRoot root;
+  };
   std::vector<Past> history{{model, root}};
   for (std::uint64_t revision = 1; revision <= 60; ++revision) {
     const std::size_t size = random.one_in(4) ? 1 + random.below(space) : 1 + random.below(4);
@@ -120,10 +129,11 @@ TEST_P(TreeHistory, EqualsAPlainMapAtEveryRevision) {
     // What was written is reachable, and nothing reachable is missing: gc can drop the rest.
     std::set<MemoryNodes::Place> reached, bases;
     Model walked;
-    ASSERT_TRUE(walk(nodes, root,
-                     [&](const NodeLocation& location, const Hash&) { return reached.insert(MemoryNodes::place(location)).second; },
-                     [&](std::string_view key, const DocumentRef& ref) { walked.emplace(key, ref); },
-                     [&](const NodeLocation& location) { bases.insert(MemoryNodes::place(location)); }));
+    ASSERT_TRUE(walk(
+        nodes, root,
+        [&](const NodeLocation& location, const Hash&) { return reached.insert(MemoryNodes::place(location)).second; },
+        [&](std::string_view key, const DocumentRef& ref) { walked.emplace(key, ref); },
+        [&](const NodeLocation& location) { bases.insert(MemoryNodes::place(location)); }));
     EXPECT_EQ(walked, model);
     MemoryNodes kept;
     for (const auto* places : {&reached, &bases}) {
@@ -162,7 +172,8 @@ TEST_P(TreeHistory, EqualsAPlainMapAtEveryRevision) {
     for (const auto& [key, ref] : past.model) {
       const auto now = model.find(key);
       if (now != model.end() && now->second.hash == ref.hash) continue;
-      const auto change = std::find_if(changes.begin(), changes.end(), [&key = key](const Change& each) { return each.key.str() == key; });
+      const auto change = std::find_if(changes.begin(), changes.end(),
+                                       [&key = key](const Change& each) { return each.key.str() == key; });
       ASSERT_NE(change, changes.end());
       EXPECT_EQ(change->before, ref);
       EXPECT_EQ(change->after, now == model.end() ? std::nullopt : std::optional(now->second));
@@ -184,7 +195,10 @@ TEST_P(TreeHistory, EqualsAPlainMapAtEveryRevision) {
     for (const Change& change : changes) {
       if (in_part(change.key.view())) expected_keys.push_back(change.key.str());
     }
-    ASSERT_TRUE(diff(nodes, past.root, root, prefix, after, [&](Change&& change) { got_keys.push_back(change.key.str()); return true; }));
+    ASSERT_TRUE(diff(nodes, past.root, root, prefix, after, [&](Change&& change) {
+      got_keys.push_back(change.key.str());
+      return true;
+    }));
     EXPECT_EQ(got_keys, expected_keys);
     expected_keys.clear();
     got_keys.clear();

@@ -1,11 +1,10 @@
 // Eight real targets under a real st8d, moved by st8ctl: what the stories of this folder are told with.
 #pragma once
 
+#include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
-
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -41,20 +40,28 @@ class Fleet {
   }
   // A quarter at a time; a value is well when its file says "good".
   std::string policy(const std::string& more = {}) const {
-    return "branches: [main]\ntargets: {labels: {role: web}}\ndocuments: [{match: 'app/**', to: app/}]\nstrategy: {type: rolling, batchSize: 25%}\n"
-           "retry: {attempts: 2, delay: 10ms}\nhealth:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q good \"" +
-           (cli_.work() / "live").string() + "/$ST8_TARGET/current/app/value\"']}\n    interval: 10ms\n    successes: 1\n    failures: 100\n    deadline: 5s\n" + more;
+    return "branches: [main]\ntargets: {labels: {role: web}}\ndocuments: [{match: 'app/**', to: app/}]\nstrategy: "
+           "{type: rolling, batchSize: 25%}\n"
+           "retry: {attempts: 2, delay: 10ms}\nhealth:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q "
+           "good \"" +
+           (cli_.work() / "live").string() +
+           "/$ST8_TARGET/current/app/value\"']}\n    interval: 10ms\n    successes: 1\n    failures: 100\n    "
+           "deadline: 5s\n" +
+           more;
   }
   // The namespace with its policy and a good value, live on all.
   void open_shop(const std::string& more_policy = {}) {
-    cli_.ok({"apply", "-v", ".st8/rollout.yaml=" + policy(more_policy), "-v", "app/value=good 1", "-v", "app/other=1"}, shop());
+    cli_.ok({"apply", "-v", ".st8/rollout.yaml=" + policy(more_policy), "-v", "app/value=good 1", "-v", "app/other=1"},
+            shop());
     ASSERT_FALSE(testing::Test::HasFailure());
     ASSERT_EQ(ended("r-1")["phase"], "promoted") << get("/v1/rollouts/r-1").dump(1);
   }
 
   // st8ctl in the namespace of the story.
   static RunOptions shop(const std::string& ns = "shop") { return with_environment({{"ST8CTL_NAMESPACE", ns}}); }
-  RunResult st8ctl(std::vector<std::string> words, const std::string& ns = "shop") const { return cli_.run(std::move(words), shop(ns)); }
+  RunResult st8ctl(std::vector<std::string> words, const std::string& ns = "shop") const {
+    return cli_.run(std::move(words), shop(ns));
+  }
 
   Json get(const std::string& target) const {
     httplib::Client client(cli_.url());
@@ -71,10 +78,13 @@ class Fleet {
   // The rollout once its phase is final.
   Json ended(const std::string& id) const {
     Json rollout;
-    EXPECT_TRUE(eventually([&] {
-      rollout = get("/v1/rollouts/" + id);
-      return rollout.contains("ended_at");
-    }, std::chrono::seconds(60))) << id << ": " << rollout.dump(1);
+    EXPECT_TRUE(eventually(
+        [&] {
+          rollout = get("/v1/rollouts/" + id);
+          return rollout.contains("ended_at");
+        },
+        std::chrono::seconds(60)))
+        << id << ": " << rollout.dump(1);
     return rollout;
   }
   // What is at the targets, by reading it there: "good 1" -> how many.

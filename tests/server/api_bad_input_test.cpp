@@ -1,8 +1,7 @@
 // Bad input over every route: a clear error, and nothing changed.
-#include "server/api_fixture.h"
-
 #include <set>
 
+#include "server/api_fixture.h"
 #include "wire/text.h"
 
 namespace st8::api::test {
@@ -49,8 +48,8 @@ class BadInput : public testing::Test {
   ~BadInput() override { EXPECT_EQ(everything(), before_) << "something was changed"; }
 
   std::string everything() {
-    return server_.get("/v1/state").body + server_.get("/v1/branches").body + server_.get("/v1/checkpoints").body + server_.get("/v1/operations").body +
-           server_.get("/v1/namespaces").body;
+    return server_.get("/v1/state").body + server_.get("/v1/branches").body + server_.get("/v1/checkpoints").body +
+           server_.get("/v1/operations").body + server_.get("/v1/namespaces").body;
   }
 
   // An error as every error is: the status, a problem document that is valid UTF-8, with a code and a message.
@@ -74,7 +73,8 @@ TEST_F(BadInput, EveryJsonRouteIsTested) {
   std::set<std::string> tested, routed;
   for (const JsonRoute& route : json_routes()) tested.insert(route.method + " " + route.target);
   for (const Route* route : server_.api().router().routes()) {
-    if (route->body == BodyKind::kJson && !route->pattern.starts_with("/ofrep/")) routed.insert(route->method + " " + route->pattern);
+    if (route->body == BodyKind::kJson && !route->pattern.starts_with("/ofrep/"))
+      routed.insert(route->method + " " + route->pattern);
   }
   EXPECT_EQ(tested, routed);
 }
@@ -108,7 +108,8 @@ TEST_F(BadInput, BodiesThatAreNotAcceptableJson) {
     };
     if (route.target != "/v1/fsck") bodies.emplace_back("empty", "");
     for (const auto& [what, body] : bodies) {
-      expect_problem(server_.raw(route.method, route.target, body), 400, route.method + " " + route.target + ": " + what);
+      expect_problem(server_.raw(route.method, route.target, body), 400,
+                     route.method + " " + route.target + ": " + what);
     }
   }
 }
@@ -117,7 +118,8 @@ TEST_F(BadInput, AnUnknownFieldIsAnsweredWithASuggestion) {
   const Answer field = server_.raw("POST", "/v1/apply", R"({"documnets":[]})");
   expect_problem(field, 400, "field");
   EXPECT_EQ(field.json["hint"], "Did you mean \"documents\"?");
-  const Answer nested = server_.raw("POST", "/v1/apply", R"({"scope":{"branhc":"x"},"documents":[{"key":"a","content":"b"}]})");
+  const Answer nested =
+      server_.raw("POST", "/v1/apply", R"({"scope":{"branhc":"x"},"documents":[{"key":"a","content":"b"}]})");
   EXPECT_EQ(nested.json["detail"], "\"scope.branhc\" is not a field of this request");
   const Answer parameter = server_.get("/v1/state?revison=1");
   expect_problem(parameter, 400, "parameter");
@@ -129,8 +131,10 @@ TEST_F(BadInput, AnUnknownFieldIsAnsweredWithASuggestion) {
 
 TEST_F(BadInput, ContentTypesAndMethods) {
   for (const JsonRoute& route : json_routes()) {
-    for (const std::string type : {"text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"}) {
-      expect_problem(server_.send(server_.request(route.method, route.target, route.good, {{"content-type", type}})), 415, route.target + " " + type);
+    for (const std::string type :
+         {"text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"}) {
+      expect_problem(server_.send(server_.request(route.method, route.target, route.good, {{"content-type", type}})),
+                     415, route.target + " " + type);
     }
     for (const std::string method : {"PATCH", "TRACE", "BREW"}) {
       const Answer answer = server_.send(server_.request(method, route.target, route.good));
@@ -142,32 +146,47 @@ TEST_F(BadInput, ContentTypesAndMethods) {
   EXPECT_EQ(get.status, 405);
   EXPECT_EQ(get.header("Allow"), "POST");
   EXPECT_EQ(server_.send(server_.request("POST", "/v1/state")).header("Allow"), "GET, HEAD");
-  for (const std::string target : {"/", "/v1", "/v1/", "/v1/stat", "/v1/state/", "/v2/state", "/v1/apply/x", "//v1/state", "/v1/../v1/state"}) {
+  for (const std::string target :
+       {"/", "/v1", "/v1/", "/v1/stat", "/v1/state/", "/v2/state", "/v1/apply/x", "//v1/state", "/v1/../v1/state"}) {
     expect_problem(server_.get(target), 404, target);
   }
   // Parameters of the type, and none at all, are fine.
-  EXPECT_EQ(server_.send(server_.request("POST", "/v1/diff", "{}", {{"content-type", "Application/JSON; charset=utf-8"}})).status, 200);
+  EXPECT_EQ(
+      server_.send(server_.request("POST", "/v1/diff", "{}", {{"content-type", "Application/JSON; charset=utf-8"}}))
+          .status,
+      200);
   EXPECT_EQ(server_.send(server_.request("POST", "/v1/diff", "{}")).status, 200);
 }
 
 TEST_F(BadInput, KeysThatAreNone) {
   const std::string huge(1u << 20, 'k');
   const std::vector<std::pair<std::string, std::string>> keys = {
-      {"empty", ""},        {"absolute", "/etc/passwd"},   {"climbing", "../x"},          {"climbing inside", "a/../../x"}, {"NUL", std::string("a\0b", 3)},
-      {"newline", "a\nb"},  {"1 MiB", huge},               {"1,025 bytes", std::string(1025, 'k')},                          {"only dots", ".."},
-      {"dot", "."},         {"delete character", "a\x7f"}, {"only slashes", "///"},
+      {"empty", ""},
+      {"absolute", "/etc/passwd"},
+      {"climbing", "../x"},
+      {"climbing inside", "a/../../x"},
+      {"NUL", std::string("a\0b", 3)},
+      {"newline", "a\nb"},
+      {"1 MiB", huge},
+      {"1,025 bytes", std::string(1025, 'k')},
+      {"only dots", ".."},
+      {"dot", "."},
+      {"delete character", "a\x7f"},
+      {"only slashes", "///"},
   };
   for (const auto& [what, key] : keys) {
     const Json document = {{"key", key}, {"content", "x"}};
-    for (const auto& [route, body] : std::vector<std::pair<std::string, Json>>{{"/v1/apply", {{"documents", {document}}}},
-                                                                               {"/v1/apply", {{"documents", {{{"key", "fine"}, {"content", "x"}}, document}}}},
-                                                                               {"/v1/apply", {{"unset", {key}}}},
-                                                                               {"/v1/unset", {{"keys", {key}}}},
-                                                                               {"/v1/state/batch", {{"keys", {key}}}},
-                                                                               {"/v1/diff", {{"documents", {document}}}},
-                                                                               {"/v1/merge", {{"at", "1"}, {"resolve", {{key, "ours"}}}}}}) {
+    for (const auto& [route, body] : std::vector<std::pair<std::string, Json>>{
+             {"/v1/apply", {{"documents", {document}}}},
+             {"/v1/apply", {{"documents", {{{"key", "fine"}, {"content", "x"}}, document}}}},
+             {"/v1/apply", {{"unset", {key}}}},
+             {"/v1/unset", {{"keys", {key}}}},
+             {"/v1/state/batch", {{"keys", {key}}}},
+             {"/v1/diff", {{"documents", {document}}}},
+             {"/v1/merge", {{"at", "1"}, {"resolve", {{key, "ours"}}}}}}) {
       const Answer answer = server_.post(route, body);
-      EXPECT_TRUE(answer.status == 400 || answer.status == 413) << what << " " << route << " " << answer.status << " " << answer.body.substr(0, 300);
+      EXPECT_TRUE(answer.status == 400 || answer.status == 413)
+          << what << " " << route << " " << answer.status << " " << answer.body.substr(0, 300);
       expect_problem(answer, answer.status, what + " " + route);
     }
     for (const std::string method : {"GET", "PUT", "DELETE"}) {
@@ -186,9 +205,12 @@ TEST_F(BadInput, KeysThatAreNone) {
 }
 
 TEST_F(BadInput, NamesThatAreNone) {
-  for (const std::string name : {"a b", "/a", "a/", "a//b", "..", "a/../b", "-a", "a~1", "a@b", "a:b", "a*", "a?", "a[b", "a\\b", "{a}", "a\n"}) {
+  for (const std::string name : {"a b", "/a", "a/", "a//b", "..", "a/../b", "-a", "a~1", "a@b", "a:b", "a*", "a?",
+                                 "a[b", "a\\b", "{a}", "a\n"}) {
     for (const std::string member : {"namespace", "branch"}) {
-      expect_problem(server_.post("/v1/apply", {{"scope", {{member, name}}}, {"documents", {{{"key", "a"}, {"content", "x"}}}}}), 400, member + " " + name);
+      expect_problem(
+          server_.post("/v1/apply", {{"scope", {{member, name}}}, {"documents", {{{"key", "a"}, {"content", "x"}}}}}),
+          400, member + " " + name);
       expect_problem(server_.get("/v1/state?" + member + "=" + encoded(name)), 400, member + " " + name);
       expect_problem(server_.get("/v1/log?" + member + "=" + encoded(name)), 400, member + " " + name);
     }
@@ -204,17 +226,21 @@ TEST_F(BadInput, NamesThatAreNone) {
 }
 
 TEST_F(BadInput, AKeyTwiceInOneApply) {
-  const Json one = {{"key", "x"}, {"content", "1"}}, same = {{"key", "x"}, {"content", "1"}}, alias = {{"key", "./x"}, {"content", "2"}};
+  const Json one = {{"key", "x"}, {"content", "1"}}, same = {{"key", "x"}, {"content", "1"}},
+             alias = {{"key", "./x"}, {"content", "2"}};
   expect_problem(server_.post("/v1/apply", {{"documents", {one, same}}}), 400, "twice");
   expect_problem(server_.post("/v1/apply", {{"documents", {one, alias}}}), 400, "twice by another spelling");
-  expect_problem(server_.post("/v1/apply", {{"documents", {{{"key", "a"}, {"content", "1"}}}}, {"unset", {"a"}}}), 400, "set and unset");
+  expect_problem(server_.post("/v1/apply", {{"documents", {{{"key", "a"}, {"content", "1"}}}}, {"unset", {"a"}}}), 400,
+                 "set and unset");
   expect_problem(server_.post("/v1/diff", {{"documents", {one, alias}}}), 400, "twice in a diff");
 }
 
 TEST_F(BadInput, WhatDoesNotExist) {
-  for (const std::string target : {"/v1/state?revision=9999", "/v1/state?checkpoint=nope", "/v1/state?branch=nope", "/v1/state?at=nope", "/v1/state?at=9999",
-                                   "/v1/state?at=hash:ffffffffffff", "/v1/documents/nope", "/v1/documents/a?revision=9999", "/v1/log?branch=nope",
-                                   "/v1/log?from=9999", "/v1/revisions/9999", "/v1/resolve?at=nope", "/v1/history/a?branch=nope"}) {
+  for (const std::string target :
+       {"/v1/state?revision=9999", "/v1/state?checkpoint=nope", "/v1/state?branch=nope", "/v1/state?at=nope",
+        "/v1/state?at=9999", "/v1/state?at=hash:ffffffffffff", "/v1/documents/nope", "/v1/documents/a?revision=9999",
+        "/v1/log?branch=nope", "/v1/log?from=9999", "/v1/revisions/9999", "/v1/resolve?at=nope",
+        "/v1/history/a?branch=nope"}) {
     expect_problem(server_.get(target), 404, target);
   }
   for (const auto& [route, body] : std::vector<std::pair<std::string, Json>>{
@@ -246,18 +272,23 @@ TEST_F(BadInput, WhatDoesNotExist) {
 }
 
 TEST_F(BadInput, ANumberThatIsNoneIsNeverReadAsTheHead) {
-  for (const std::string number : {"abc", "-1", "1.5", "1e3", " 1", "1 ", "+1", "0x1", "99999999999999999999", "9223372036854775808", "1,2", "NaN", "null", "%00"}) {
-    for (const std::string target : {"/v1/state?revision=", "/v1/documents/a?revision=", "/v1/resolve?revision=", "/v1/log?after=", "/v1/log?limit=", "/v1/state?limit=",
-                                     "/v1/history/a?limit=", "/v1/branches?limit=", "/v1/operations?after=", "/v1/watch?after="}) {
+  for (const std::string number : {"abc", "-1", "1.5", "1e3", " 1", "1 ", "+1", "0x1", "99999999999999999999",
+                                   "9223372036854775808", "1,2", "NaN", "null", "%00"}) {
+    for (const std::string target : {"/v1/state?revision=", "/v1/documents/a?revision=", "/v1/resolve?revision=",
+                                     "/v1/log?after=", "/v1/log?limit=", "/v1/state?limit=", "/v1/history/a?limit=",
+                                     "/v1/branches?limit=", "/v1/operations?after=", "/v1/watch?after="}) {
       expect_problem(server_.get(target + (number == "%00" ? number : encoded(number))), 400, target + number);
     }
   }
-  for (const Json& number : {Json("1"), Json(1.5), Json(-1), Json(true), Json(Json::array({1})), Json(18446744073709551615u)}) {
+  for (const Json& number :
+       {Json("1"), Json(1.5), Json(-1), Json(true), Json(Json::array({1})), Json(18446744073709551615u)}) {
     expect_problem(server_.post("/v1/rollback", {{"revision_id", number}}), 400, number.dump());
     expect_problem(server_.post("/v1/restore", {{"from_revision", number}}), 400, number.dump());
     expect_problem(server_.post("/v1/diff", {{"revision_id", number}}), 400, number.dump());
     expect_problem(server_.post("/v1/branches", {{"name", "b"}, {"from_revision", number}}), 400, number.dump());
-    expect_problem(server_.post("/v1/apply", {{"documents", {{{"key", "a"}, {"content", "x"}}}}, {"expected_revision", number}}), 400, number.dump());
+    expect_problem(
+        server_.post("/v1/apply", {{"documents", {{{"key", "a"}, {"content", "x"}}}}, {"expected_revision", number}}),
+        400, number.dump());
     expect_problem(server_.post("/v1/gc", {{"keep", number}}), 400, number.dump());
   }
 }
@@ -288,24 +319,34 @@ TEST_F(BadInput, StaleExpectationsAndReusedKeys) {
   }
   const Answer deleted = server_.del("/v1/branches", {{"name", "dev"}, {"expected_revision", 1}});
   expect_problem(deleted, 412, "delete branch");
-  expect_problem(server_.post("/v1/apply", {{"documents", {{{"key", "a"}, {"content", "x"}}}}}, {{"idempotency-key", std::string(256, 'k')}}), 400, "long key");
+  expect_problem(server_.post("/v1/apply", {{"documents", {{{"key", "a"}, {"content", "x"}}}}},
+                              {{"idempotency-key", std::string(256, 'k')}}),
+                 400, "long key");
 }
 
 TEST_F(BadInput, BodiesBeyondTheLimit) {
   const std::string large = R"({"documents":[{"key":"a","content":")" + std::string(kBodyBytesMax, 'x') + R"("}]})";
-  for (const JsonRoute& route : json_routes()) expect_problem(server_.raw(route.method, route.target, large), 413, route.target);
-  expect_problem(server_.send(server_.request("PUT", "/v1/documents/a", std::string(kBodyBytesMax + 1, 'x'))), 413, "raw");
-  expect_problem(server_.send(server_.request("PUT", "/v1/documents/a", std::string(state::Limits::kDocumentBytesMax + 1, 'x'))), 413, "a document");
+  for (const JsonRoute& route : json_routes())
+    expect_problem(server_.raw(route.method, route.target, large), 413, route.target);
+  expect_problem(server_.send(server_.request("PUT", "/v1/documents/a", std::string(kBodyBytesMax + 1, 'x'))), 413,
+                 "raw");
+  expect_problem(
+      server_.send(server_.request("PUT", "/v1/documents/a", std::string(state::Limits::kDocumentBytesMax + 1, 'x'))),
+      413, "a document");
   std::string many = "[0";
   for (int i = 0; i < 1'500'000; ++i) many += ",0";
-  expect_problem(server_.raw("POST", "/v1/apply", R"({"documents":)" + many + "]}"), 413, "more values than any request needs");
-  expect_problem(server_.post("/v1/apply", {{"message", std::string(20'000, 'm')}, {"documents", {{{"key", "a"}, {"content", "x"}}}}}), 413, "message");
+  expect_problem(server_.raw("POST", "/v1/apply", R"({"documents":)" + many + "]}"), 413,
+                 "more values than any request needs");
+  expect_problem(server_.post("/v1/apply", {{"message", std::string(20'000, 'm')},
+                                            {"documents", {{{"key", "a"}, {"content", "x"}}}}}),
+                 413, "message");
 }
 
 TEST(LargeInput, TwentyMebibytesGoThrough) {
   Server server;
   const std::string content(10u << 20, 'x');
-  std::string body = R"({"documents":[{"key":"a","content":")" + content + R"("},{"key":"b","content":")" + content.substr(200) + R"("}]})";
+  std::string body = R"({"documents":[{"key":"a","content":")" + content + R"("},{"key":"b","content":")" +
+                     content.substr(200) + R"("}]})";
   ASSERT_LE(body.size(), kBodyBytesMax);
   const Answer answer = server.raw("POST", "/v1/apply", body);
   ASSERT_EQ(answer.status, 200) << answer.body.substr(0, 300);
@@ -320,7 +361,9 @@ TEST(LargeInput, ManyDocumentsInOneApply) {
   const Answer answer = server.post("/v1/apply?changes=keys", body);
   ASSERT_EQ(answer.status, 200) << answer.body.substr(0, 300);
   EXPECT_EQ(answer.json["change_count"], 20'000);
-  const Answer entry = server.get("/v1/log?changes=keys").json["entries"].size() == 1 ? server.get("/v1/revisions/1?changes=keys") : Answer{};
+  const Answer entry = server.get("/v1/log?changes=keys").json["entries"].size() == 1
+                           ? server.get("/v1/revisions/1?changes=keys")
+                           : Answer{};
   EXPECT_EQ(entry.json["changes"].size(), 1000u);
   EXPECT_EQ(entry.json["changes_truncated"], true);
   EXPECT_EQ(entry.json["change_count"], 20'000);

@@ -1,10 +1,9 @@
 // The whole API in process over a store in memory: requests in, answers out, no sockets.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <chrono>
 #include <condition_variable>
+#include <gtest/gtest.h>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -57,8 +56,9 @@ inline void set_target(http::Request& request, std::string_view target) {
     const std::size_t end = rest.find('&');
     const std::string_view pair = rest.substr(0, end);
     const std::size_t equals = pair.find('=');
-    request.query.emplace_back(decode(pair.substr(0, equals), true),
-                               equals == std::string_view::npos ? std::string() : decode(pair.substr(equals + 1), true));
+    request.query.emplace_back(decode(pair.substr(0, equals), true), equals == std::string_view::npos
+                                                                         ? std::string()
+                                                                         : decode(pair.substr(equals + 1), true));
     if (end == std::string_view::npos) break;
     rest.remove_prefix(end + 1);
   }
@@ -84,13 +84,15 @@ inline std::string encoded(std::string_view text) {
 struct Answer {
   http::Response response;
   int status = 0;
-  std::string body;  // The whole, also of a streamed one.
+  std::string body;                   // The whole, also of a streamed one.
   std::optional<Error> stream_error;  // Where a streamed body broke off.
-  Json json;         // Of the body, when it is JSON; discarded otherwise.
+  Json json;                          // Of the body, when it is JSON; discarded otherwise.
 
   std::string header(std::string_view name) const {
     for (const auto& [key, value] : response.headers) {
-      if (std::equal(key.begin(), key.end(), name.begin(), name.end(), [](char a, char b) { return std::tolower(a) == std::tolower(b); })) return value;
+      if (std::equal(key.begin(), key.end(), name.begin(), name.end(),
+                     [](char a, char b) { return std::tolower(a) == std::tolower(b); }))
+        return value;
     }
     return {};
   }
@@ -161,7 +163,8 @@ enum class Rollouts { kWithout, kWith };
 // A server: hub, store, tokens, API; with rollouts it takes revisions live, by the machine's clock.
 class Server {
  public:
-  explicit Server(std::string_view tokens = {}, WatchHubOptions hub = {}, ApiOptions options = {}, Rollouts rollouts = Rollouts::kWithout)
+  explicit Server(std::string_view tokens = {}, WatchHubOptions hub = {}, ApiOptions options = {},
+                  Rollouts rollouts = Rollouts::kWithout)
       : hub_(hub) {
     const Clock& clock = rollouts == Rollouts::kWith ? system_clock() : clock_;
     auto store = state::Store::open(state::make_memory_engine(), clock);
@@ -172,7 +175,8 @@ class Server {
     authenticator_ = std::move(*authenticator);
     options.version = "test";
     if (rollouts == Rollouts::kWith) {
-      const auto keys = std::make_shared<const target::Keyring>(*target::Keyring::parse(*target::generate_sealing_key()));
+      const auto keys =
+          std::make_shared<const target::Keyring>(*target::Keyring::parse(*target::generate_sealing_key()));
       workers_ = std::make_unique<target::WorkerHub>(clock);
       drivers_ = target::drivers_with_workers(*workers_);
       target::ServiceOptions service;
@@ -200,7 +204,8 @@ class Server {
     store_.reset();  // Before its listeners.
   }
 
-  http::Request request(std::string method, std::string_view target, std::string body = {}, Headers headers = {}) const {
+  http::Request request(std::string method, std::string_view target, std::string body = {},
+                        Headers headers = {}) const {
     http::Request request;
     request.method = std::move(method);
     set_target(request, target);
@@ -232,8 +237,12 @@ class Server {
     return answer;
   }
 
-  Answer get(std::string_view target, Headers headers = {}) { return send(request("GET", target, {}, std::move(headers))); }
-  Answer post(std::string_view target, const Json& body, Headers headers = {}) { return raw("POST", target, body.dump(), std::move(headers)); }
+  Answer get(std::string_view target, Headers headers = {}) {
+    return send(request("GET", target, {}, std::move(headers)));
+  }
+  Answer post(std::string_view target, const Json& body, Headers headers = {}) {
+    return raw("POST", target, body.dump(), std::move(headers));
+  }
   Answer del(std::string_view target, const Json& body) { return raw("DELETE", target, body.dump()); }
   // A JSON body as it stands.
   Answer raw(std::string method, std::string_view target, std::string body, Headers headers = {}) {
@@ -242,8 +251,10 @@ class Server {
   }
 
   // One document; the revision.
-  std::uint64_t put(const std::string& key, const std::string& content, const std::string& branch = "main", const std::string& ns = "default") {
-    const Answer answer = post("/v1/apply", {{"scope", {{"namespace", ns}, {"branch", branch}}}, {"documents", {{{"key", key}, {"content", content}}}}});
+  std::uint64_t put(const std::string& key, const std::string& content, const std::string& branch = "main",
+                    const std::string& ns = "default") {
+    const Answer answer = post("/v1/apply", {{"scope", {{"namespace", ns}, {"branch", branch}}},
+                                             {"documents", {{{"key", key}, {"content", content}}}}});
     EXPECT_EQ(answer.status, 200) << answer.body;
     return answer.json.is_object() ? answer.json.value("revision", std::uint64_t{0}) : 0;
   }

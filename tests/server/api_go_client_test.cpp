@@ -39,7 +39,8 @@ class GoClient : public testing::Test {
 
 TEST_F(GoClient, EveryCallWorksUnmodified) {
   Json result = call("POST", "/v1/apply",
-                     "{\"scope\":{\"namespace\":\"\",\"branch\":\"\"},\"documents\":[{\"key\":\"a\",\"content\":\"x \\u003c y \\u0026 z\"}],\"message\":\"\"}");
+                     "{\"scope\":{\"namespace\":\"\",\"branch\":\"\"},\"documents\":[{\"key\":\"a\",\"content\":\"x "
+                     "\\u003c y \\u0026 z\"}],\"message\":\"\"}");
   ASSERT_EQ(status_, 200);
   expect_apply_result(result, 1, 1, false);
   EXPECT_EQ(result["changes"][0]["after"], "x < y & z");
@@ -48,9 +49,13 @@ TEST_F(GoClient, EveryCallWorksUnmodified) {
   call("POST", "/v1/apply", R"({"scope":{"namespace":"","branch":""},"documents":null,"message":""})");
   EXPECT_EQ(status_, 400) << "an apply needs at least one document";
 
-  result = call("POST", "/v1/apply", R"({"scope":{"namespace":"default","branch":"main"},"documents":[{"key":"a","content":"x \u003c y \u0026 z"}],"message":"again"})");
+  result = call(
+      "POST", "/v1/apply",
+      R"({"scope":{"namespace":"default","branch":"main"},"documents":[{"key":"a","content":"x \u003c y \u0026 z"}],"message":"again"})");
   expect_apply_result(result, 1, 0, true);
-  call("POST", "/v1/apply", R"({"scope":{"namespace":"","branch":""},"documents":[{"key":"a","content":"2"},{"key":"b","content":""}],"message":"two"})");
+  call(
+      "POST", "/v1/apply",
+      R"({"scope":{"namespace":"","branch":""},"documents":[{"key":"a","content":"2"},{"key":"b","content":""}],"message":"two"})");
 
   result = call("GET", "/v1/state?branch=&namespace=");
   EXPECT_EQ(result["revision"], 2);
@@ -64,40 +69,56 @@ TEST_F(GoClient, EveryCallWorksUnmodified) {
   result = call("GET", "/v1/state?branch=&checkpoint=v1&namespace=");
   EXPECT_EQ(result["revision"], 2);
 
-  result = call("POST", "/v1/diff", R"({"scope":{"namespace":"","branch":""},"revision_id":0,"checkpoint_name":"","documents":[{"key":"a","content":"3"}]})");
+  result = call(
+      "POST", "/v1/diff",
+      R"({"scope":{"namespace":"","branch":""},"revision_id":0,"checkpoint_name":"","documents":[{"key":"a","content":"3"}]})");
   EXPECT_EQ(result["from_revision"], 2);
   EXPECT_EQ(result["to_revision"], 2);
   EXPECT_EQ(result["changes"][0]["before"], "2");
-  result = call("POST", "/v1/diff", R"({"scope":{"namespace":"","branch":""},"revision_id":1,"checkpoint_name":"","documents":null})");
+  result = call("POST", "/v1/diff",
+                R"({"scope":{"namespace":"","branch":""},"revision_id":1,"checkpoint_name":"","documents":null})");
   EXPECT_EQ(result["from_revision"], 2);
   EXPECT_EQ(result["to_revision"], 1);
   EXPECT_EQ(result["changes"].size(), 2u);
 
-  result = call("POST", "/v1/rollback", R"({"scope":{"namespace":"","branch":""},"revision_id":1,"checkpoint_name":"","message":""})");
+  result = call("POST", "/v1/rollback",
+                R"({"scope":{"namespace":"","branch":""},"revision_id":1,"checkpoint_name":"","message":""})");
   ASSERT_EQ(status_, 200);
   expect_apply_result(result, 3, 2, false);
-  result = call("POST", "/v1/rollback", R"({"scope":{"namespace":"","branch":""},"revision_id":0,"checkpoint_name":"v1","message":"back"})");
+  result = call("POST", "/v1/rollback",
+                R"({"scope":{"namespace":"","branch":""},"revision_id":0,"checkpoint_name":"v1","message":"back"})");
   expect_apply_result(result, 4, 2, false);
 
-  result = call("POST", "/v1/branches", R"({"scope":{"namespace":"","branch":""},"name":"dev","from_revision":0,"from_checkpoint":""})");
+  result = call("POST", "/v1/branches",
+                R"({"scope":{"namespace":"","branch":""},"name":"dev","from_revision":0,"from_checkpoint":""})");
   EXPECT_EQ(result["name"], "dev");
   EXPECT_EQ(result["base_revision"], 4);
   EXPECT_EQ(result["head_revision"], 4);
-  result = call("POST", "/v1/branches", R"({"scope":{"namespace":"","branch":""},"name":"old","from_revision":1,"from_checkpoint":""})");
+  result = call("POST", "/v1/branches",
+                R"({"scope":{"namespace":"","branch":""},"name":"old","from_revision":1,"from_checkpoint":""})");
   EXPECT_EQ(result["base_revision"], 1);
-  call("POST", "/v1/branches", R"({"scope":{"namespace":"","branch":""},"name":"pin","from_revision":0,"from_checkpoint":"v1"})");
+  call("POST", "/v1/branches",
+       R"({"scope":{"namespace":"","branch":""},"name":"pin","from_revision":0,"from_checkpoint":"v1"})");
   EXPECT_EQ(status_, 200);
   result = call("GET", "/v1/branches?branch=dev&namespace=");
   ASSERT_EQ(result["branches"].size(), 4u);
-  EXPECT_EQ(result["branches"][0], (Json{{"name", "dev"}, {"base_revision", 4}, {"head_revision", 4}, {"current", true},
-                                         {"protected", false}, {"created_at", result["branches"][0]["created_at"]}, {"created_by", "anonymous"}}));
+  EXPECT_EQ(result["branches"][0], (Json{{"name", "dev"},
+                                         {"base_revision", 4},
+                                         {"head_revision", 4},
+                                         {"current", true},
+                                         {"protected", false},
+                                         {"created_at", result["branches"][0]["created_at"]},
+                                         {"created_by", "anonymous"}}));
   result = call("GET", "/v1/branches?after=dev&branch=&limit=2&namespace=");
   EXPECT_EQ(result["branches"][0]["name"], "main");
   EXPECT_TRUE(result["next_cursor"].is_string());
   EXPECT_EQ(result["next_cursor"], "old");
 
-  call("POST", "/v1/apply", R"({"scope":{"namespace":"","branch":"dev"},"documents":[{"key":"c","content":"dev"}],"message":""})");
-  result = call("POST", "/v1/restore", R"({"scope":{"namespace":"","branch":""},"from_revision":0,"from_checkpoint":"","from_branch":"dev","message":""})");
+  call("POST", "/v1/apply",
+       R"({"scope":{"namespace":"","branch":"dev"},"documents":[{"key":"c","content":"dev"}],"message":""})");
+  result = call(
+      "POST", "/v1/restore",
+      R"({"scope":{"namespace":"","branch":""},"from_revision":0,"from_checkpoint":"","from_branch":"dev","message":""})");
   expect_apply_result(result, 6, 1, false);
 
   result = call("GET", "/v1/log?branch=&limit=2&namespace=");
@@ -111,7 +132,8 @@ TEST_F(GoClient, EveryCallWorksUnmodified) {
   EXPECT_EQ(entry["changes"].size(), 1u);
   // time.Time reads RFC 3339.
   EXPECT_TRUE(parse_rfc3339(entry["created_at"].get<std::string>()));
-  result = call("GET", "/v1/log?after=" + std::to_string(result["next_cursor"].get<int>()) + "&branch=&limit=50&namespace=");
+  result =
+      call("GET", "/v1/log?after=" + std::to_string(result["next_cursor"].get<int>()) + "&branch=&limit=50&namespace=");
   EXPECT_EQ(result["entries"].size(), 3u);
   EXPECT_FALSE(result.contains("next_cursor")) << "omitted at the end, so that it decodes to 0";
   EXPECT_EQ(result["entries"][2]["message"], "apply");

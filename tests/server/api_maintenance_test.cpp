@@ -42,7 +42,8 @@ TEST(ApiMaintenance, AStreamCannotResumeWhereGcHasBeen) {
   EXPECT_EQ(server.get("/v1/watch", {{"last-event-id", "3"}}).status, 410);
   EXPECT_EQ(server.get("/v1/watch?after=15").status, 410) << "what 16 changed is told from 15, which is gone";
   const auto channel = server.watch("/v1/watch?after=16");
-  ASSERT_TRUE(channel->wait([](const std::string& text) { return text.find("id: 20\n") != std::string::npos; })) << channel->text();
+  ASSERT_TRUE(channel->wait([](const std::string& text) { return text.find("id: 20\n") != std::string::npos; }))
+      << channel->text();
   EXPECT_NE(channel->text().find("id: 17\n"), std::string::npos);
 }
 
@@ -62,7 +63,8 @@ TEST(ApiMaintenance, FsckProvesTheStore) {
 
 TEST(ApiMaintenance, ABackupFillsAnEmptyStore) {
   Server server;
-  for (int i = 0; i < 50; ++i) server.put("k" + std::to_string(i), std::string(20'000, static_cast<char>('a' + i % 26)));
+  for (int i = 0; i < 50; ++i)
+    server.put("k" + std::to_string(i), std::string(20'000, static_cast<char>('a' + i % 26)));
   server.post("/v1/checkpoints", {{"name", "c"}});
   const Answer backup = server.get("/v1/backup");
   ASSERT_EQ(backup.status, 200) << backup.body;

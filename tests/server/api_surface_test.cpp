@@ -1,9 +1,9 @@
 // Every route of /v1 does what it says: requests in, answers out.
-#include "server/api_fixture.h"
-
 #include <fstream>
 #include <iterator>
 #include <set>
+
+#include "server/api_fixture.h"
 
 namespace st8::api::test {
 namespace {
@@ -23,7 +23,8 @@ TEST(ApiApply, MakesRevisionsAndSaysWhatChanged) {
   EXPECT_EQ(first.json["parent"], 0);
   EXPECT_EQ(first.json["noop"], false);
   EXPECT_EQ(first.json["changes"].size(), 2u);
-  EXPECT_EQ(first.json["changes"][0], (Json{{"key", "a"}, {"type", "create"}, {"after", "1"}, {"after_hash", Hash::of("1").hex()}}));
+  EXPECT_EQ(first.json["changes"][0],
+            (Json{{"key", "a"}, {"type", "create"}, {"after", "1"}, {"after_hash", Hash::of("1").hex()}}));
   EXPECT_EQ(first.header("X-St8-Revision"), "1");
   EXPECT_EQ(first.header("X-Request-Id"), "test-request");
 
@@ -103,7 +104,8 @@ TEST(ApiApply, AnIdempotencyKeyMakesARetrySafe) {
   const Answer other = server.post("/v1/apply", apply_body({{"a", "3"}}), key);
   EXPECT_EQ(other.status, 409);
   EXPECT_EQ(server.post("/v1/unset", {{"keys", {"a"}}}, key).status, 409);
-  EXPECT_EQ(server.post("/v1/apply?changes=none", apply_body({{"a", "1"}}), key).status, 409) << "another request, to the letter";
+  EXPECT_EQ(server.post("/v1/apply?changes=none", apply_body({{"a", "1"}}), key).status, 409)
+      << "another request, to the letter";
   EXPECT_EQ(server.objects(), (Json{{"a", "2"}}));
 }
 
@@ -111,7 +113,8 @@ TEST(ApiState, ReadsAtRevisionsPagesAndPrefixes) {
   Server server;
   server.post("/v1/apply", apply_body({{"a/1", "x"}, {"a/2", "y"}, {"b", "z"}}));
   server.put("b", "zz");
-  EXPECT_EQ(server.get("/v1/state?revision=1").json, (Json{{"revision", 1}, {"objects", {{"a/1", "x"}, {"a/2", "y"}, {"b", "z"}}}}));
+  EXPECT_EQ(server.get("/v1/state?revision=1").json,
+            (Json{{"revision", 1}, {"objects", {{"a/1", "x"}, {"a/2", "y"}, {"b", "z"}}}}));
   EXPECT_EQ(server.get("/v1/state?at=@~1").json["objects"]["b"], "z");
   EXPECT_EQ(server.get("/v1/state?at=0").json, (Json{{"revision", 0}, {"objects", Json::object()}}));
   EXPECT_EQ(server.get("/v1/state?prefix=a/").json["objects"], (Json{{"a/1", "x"}, {"a/2", "y"}}));
@@ -124,7 +127,8 @@ TEST(ApiState, ReadsAtRevisionsPagesAndPrefixes) {
   const Answer keys = server.get("/v1/state?values=false&limit=1");
   EXPECT_EQ(keys.json["keys"], (Json{{{"key", "a/1"}, {"hash", Hash::of("x").hex()}, {"size", 1}}}));
   EXPECT_EQ(keys.json["next_cursor"], "a/1");
-  EXPECT_EQ(server.get("/v1/state?branch=&namespace=&revision=0&checkpoint=").json["revision"], 2) << "empty and 0 are not given";
+  EXPECT_EQ(server.get("/v1/state?branch=&namespace=&revision=0&checkpoint=").json["revision"], 2)
+      << "empty and 0 are not given";
 }
 
 TEST(ApiState, ANamespaceBeforeItsFirstWriteIsEmptyAndAnUnknownBranchIsNot) {
@@ -162,7 +166,8 @@ TEST(ApiState, StreamsALargeStateWhole) {
   std::string cursor;
   do {
     const Answer page = server.get("/v1/state?limit=700&after=" + cursor);
-    seen += page.json["objects"].size() + (page.json.contains("objects_base64") ? page.json["objects_base64"].size() : 0);
+    seen +=
+        page.json["objects"].size() + (page.json.contains("objects_base64") ? page.json["objects_base64"].size() : 0);
     cursor = page.json.value("next_cursor", "");
   } while (!cursor.empty());
   EXPECT_EQ(seen, 3002u);
@@ -170,9 +175,12 @@ TEST(ApiState, StreamsALargeStateWhole) {
 
 TEST(ApiState, ReadsABatch) {
   Server server;
-  server.post("/v1/apply", {{"documents", {{{"key", "a"}, {"content", "1"}}, {{"key", "b"}, {"content_base64", "/w=="}}}}});
+  server.post("/v1/apply",
+              {{"documents", {{{"key", "a"}, {"content", "1"}}, {{"key", "b"}, {"content_base64", "/w=="}}}}});
   const Answer batch = server.post("/v1/state/batch", {{"keys", {"b", "a", "c", "a"}}});
-  EXPECT_EQ(batch.json, (Json{{"revision", 1}, {"objects", {{"a", "1"}}}, {"objects_base64", {{"b", "/w=="}}}, {"missing", {"c"}}}));
+  EXPECT_EQ(
+      batch.json,
+      (Json{{"revision", 1}, {"objects", {{"a", "1"}}}, {"objects_base64", {{"b", "/w=="}}}, {"missing", {"c"}}}));
   EXPECT_EQ(server.post("/v1/state/batch", {{"keys", Json::array()}}).status, 400);
   EXPECT_EQ(server.post("/v1/state/batch", {{"keys", std::vector<std::string>(10'001, "a")}}).status, 413);
 }
@@ -242,7 +250,10 @@ TEST(ApiDiff, ComparesDocumentsAndStates) {
   EXPECT_EQ(states.json["changes"][0]["after"], "11");
   const Answer page = server.post("/v1/diff?changes=keys", {{"from", "0"}, {"to", "@"}, {"limit", 2}});
   EXPECT_EQ(page.json["next_cursor"], "b");
-  EXPECT_EQ(server.post("/v1/diff?changes=keys", {{"from", "0"}, {"to", "@"}, {"limit", 2}, {"after", "b"}}).json["changes"].size(), 1u);
+  EXPECT_EQ(server.post("/v1/diff?changes=keys", {{"from", "0"}, {"to", "@"}, {"limit", 2}, {"after", "b"}})
+                .json["changes"]
+                .size(),
+            1u);
   EXPECT_EQ(server.post("/v1/diff", {{"from", "0"}, {"to", "@"}, {"prefix", "c"}}).json["changes"].size(), 1u);
   EXPECT_EQ(server.post("/v1/diff", {{"from", "0"}, {"revision_id", 1}}).status, 400);
   EXPECT_EQ(server.post("/v1/diff", apply_body({{"a", "1"}, {"a", "2"}})).status, 400);
@@ -279,7 +290,9 @@ TEST(ApiCopy, RollsBackAndRestoresByAppending) {
 TEST(ApiHistory, LogsWithPagingAndFilters) {
   Server server;
   for (int i = 1; i <= 5; ++i) {
-    server.post("/v1/apply", apply_body({{i % 2 == 0 ? "even" : "odd", std::to_string(i)}}, {{"message", "number " + std::to_string(i)}, {"author", i == 3 ? "ann" : "bob"}}));
+    server.post("/v1/apply",
+                apply_body({{i % 2 == 0 ? "even" : "odd", std::to_string(i)}},
+                           {{"message", "number " + std::to_string(i)}, {"author", i == 3 ? "ann" : "bob"}}));
   }
   const Answer all = server.get("/v1/log");
   ASSERT_EQ(all.json["entries"].size(), 5u);
@@ -399,8 +412,10 @@ TEST(ApiNames, KeepsNamespacesAndTheirOperations) {
   EXPECT_EQ(last["request_id"], "test-request");
   const Answer one = server.get("/v1/operations?namespace=web&limit=1");
   EXPECT_EQ(one.json["next_cursor"], one.json["operations"][0]["sequence"]);
-  EXPECT_EQ(server.get("/v1/operations?namespace=web&limit=1&after=" + std::to_string(one.json["next_cursor"].get<int>())).json["operations"][0]["sequence"],
-            one.json["operations"][0]["sequence"].get<int>() + 1);
+  EXPECT_EQ(
+      server.get("/v1/operations?namespace=web&limit=1&after=" + std::to_string(one.json["next_cursor"].get<int>()))
+          .json["operations"][0]["sequence"],
+      one.json["operations"][0]["sequence"].get<int>() + 1);
 
   EXPECT_EQ(server.del("/v1/namespaces", Json::object()).status, 400) << "nothing is deleted that was not named";
   EXPECT_EQ(server.del("/v1/namespaces", {{"namespace", "web"}}).status, 200);
@@ -430,7 +445,8 @@ TEST(ApiOfrep, EvaluatesFlagsAsTheProtocolSays) {
   EXPECT_EQ(all.json["flags"][0]["key"], "big");
   EXPECT_EQ(all.json["metadata"]["revision"], 1);
   EXPECT_EQ(all.header("ETag"), "\"rev-1\"");
-  const Answer same = server.post("/ofrep/v1/evaluate/flags?prefix=flags/", Json::object(), {{"if-none-match", "\"rev-1\""}});
+  const Answer same =
+      server.post("/ofrep/v1/evaluate/flags?prefix=flags/", Json::object(), {{"if-none-match", "\"rev-1\""}});
   EXPECT_EQ(same.status, 304);
   EXPECT_EQ(same.body, "");
   server.put("other", "2");
@@ -474,8 +490,9 @@ TEST(ApiHealth, CountsOperations) {
 TEST(ApiReads, HaveEntityTags) {
   Server server;
   server.put("a", "1");
-  for (const std::string target : {"/v1/state", "/v1/log", "/v1/branches", "/v1/checkpoints", "/v1/namespaces", "/v1/operations", "/v1/resolve",
-                                   "/v1/revisions/1", "/v1/history/a", "/v1/documents/a"}) {
+  for (const std::string target :
+       {"/v1/state", "/v1/log", "/v1/branches", "/v1/checkpoints", "/v1/namespaces", "/v1/operations", "/v1/resolve",
+        "/v1/revisions/1", "/v1/history/a", "/v1/documents/a"}) {
     const Answer first = server.get(target);
     ASSERT_EQ(first.status, 200) << target << first.body;
     const std::string etag = first.header("ETag");

@@ -1,9 +1,9 @@
 // Streams: every revision once, in order, whatever the moment of joining, and however slow the reader.
-#include "server/api_fixture.h"
-
 #include <atomic>
 #include <regex>
 #include <thread>
+
+#include "server/api_fixture.h"
 
 namespace st8::api::test {
 namespace {
@@ -17,7 +17,8 @@ WatchHubOptions quick() {
 std::vector<std::uint64_t> ids(const std::string& text) {
   std::vector<std::uint64_t> found;
   static const std::regex kId("(?:^|\n)id: ([0-9]+)\n");
-  for (std::sregex_iterator it(text.begin(), text.end(), kId), end; it != end; ++it) found.push_back(std::stoull((*it)[1]));
+  for (std::sregex_iterator it(text.begin(), text.end(), kId), end; it != end; ++it)
+    found.push_back(std::stoull((*it)[1]));
   return found;
 }
 
@@ -36,7 +37,8 @@ TEST(ApiWatch, BeginsWithReadyAndCarriesWhatHappens) {
   server.put("a", "1");
   const auto channel = server.watch("/v1/watch");
   ASSERT_TRUE(channel->wait(contains("event: ready\ndata: {\"revision\":1,\"after\":1}\n\n"))) << channel->text();
-  server.post("/v1/apply", {{"documents", {{{"key", "a"}, {"content", "2"}}, {{"key", "b"}, {"content", "x"}}}}, {"message", "two\nlines"}});
+  server.post("/v1/apply", {{"documents", {{{"key", "a"}, {"content", "2"}}, {{"key", "b"}, {"content", "x"}}}},
+                            {"message", "two\nlines"}});
   ASSERT_TRUE(channel->wait(contains("id: 2\n"))) << channel->text();
   const std::string text = channel->text();
   const std::size_t at = text.find("id: 2\nevent: revision\ndata: ");

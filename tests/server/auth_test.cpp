@@ -1,8 +1,7 @@
 // Tokens, policies and globs.
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <string>
 
 #include "auth/authenticator.h"
@@ -19,28 +18,44 @@ TEST(AuthGlob, MatchesAsTheReference) {
     bool match;
   };
   for (const Case& c : std::initializer_list<Case>{
-           {"*", "a/b/c", true},          {"*", "", true},
-           {"a/*", "a/b", true},          {"a/*", "a/b/c", false},
-           {"a/*", "a/", true},           {"a/*", "a", false},
-           {"*/b", "a/b", true},          {"*/b", "a/c/b", false},
-           {"a*c", "abbc", true},         {"a*c", "ab/c", false},
-           {"a*b*c", "aXbYbZc", true},    {"a*b*c", "aXbYbZ", false},
-           {"a?c", "abc", true},          {"a?c", "a/c", false},
-           {"[a-c]x", "bx", true},        {"[a-c]x", "dx", false},
-           {"[^a-c]x", "dx", true},       {"[^a-c]x", "/x", false},
-           {"\\*", "*", true},            {"\\*", "a", false},
-           {"[a", "a", false},            {"a\\", "a", false},
-           {"prod", "production", false}, {"production", "prod", false},
-           {"**", "a/b", false},          {"", "", true},
-           {"", "a", false},              {"*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+           {"*", "a/b/c", true},
+           {"*", "", true},
+           {"a/*", "a/b", true},
+           {"a/*", "a/b/c", false},
+           {"a/*", "a/", true},
+           {"a/*", "a", false},
+           {"*/b", "a/b", true},
+           {"*/b", "a/c/b", false},
+           {"a*c", "abbc", true},
+           {"a*c", "ab/c", false},
+           {"a*b*c", "aXbYbZc", true},
+           {"a*b*c", "aXbYbZ", false},
+           {"a?c", "abc", true},
+           {"a?c", "a/c", false},
+           {"[a-c]x", "bx", true},
+           {"[a-c]x", "dx", false},
+           {"[^a-c]x", "dx", true},
+           {"[^a-c]x", "/x", false},
+           {"\\*", "*", true},
+           {"\\*", "a", false},
+           {"[a", "a", false},
+           {"a\\", "a", false},
+           {"prod", "production", false},
+           {"production", "prod", false},
+           {"**", "a/b", false},
+           {"", "", true},
+           {"", "a", false},
+           {"*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
        }) {
     EXPECT_EQ(glob_match(c.pattern, c.text), c.match) << c.pattern << " " << c.text;
   }
 }
 
 TEST(AuthGlob, ChecksPatterns) {
-  for (const std::string_view good : {"*", "a", "a/*", "[a-z]?", "\\[", "[\\]]", "a**b"}) EXPECT_TRUE(check_glob(good)) << good;
-  for (const std::string_view bad : {"", "[", "[]", "[a", "a\\", "[a-", "[-a]", "[a-]"}) EXPECT_FALSE(check_glob(bad)) << bad;
+  for (const std::string_view good : {"*", "a", "a/*", "[a-z]?", "\\[", "[\\]]", "a**b"})
+    EXPECT_TRUE(check_glob(good)) << good;
+  for (const std::string_view bad : {"", "[", "[]", "[a", "a\\", "[a-", "[-a]", "[a-]"})
+    EXPECT_FALSE(check_glob(bad)) << bad;
 }
 
 constexpr std::string_view kTokens = R"(
@@ -72,8 +87,8 @@ TEST(Authenticator, KnowsPlainAndHashedTokens) {
   const auto ops = (*auth)->authenticate("bearer  ops-token");
   ASSERT_TRUE(ops);
   EXPECT_TRUE(denied(**ops, Verb::kRead, {})) << "no verb implies another";
-  for (const std::string header : {"", "Bearer", "Bearer ", "Bearer nope", "Basic b3BzLXRva2Vu", "ops-token", "Bearer ops-toke",
-                                   "Bearer ops-token2"}) {
+  for (const std::string header : {"", "Bearer", "Bearer ", "Bearer nope", "Basic b3BzLXRva2Vu", "ops-token",
+                                   "Bearer ops-toke", "Bearer ops-token2"}) {
     const auto refused = (*auth)->authenticate(header);
     ASSERT_FALSE(refused) << header;
     EXPECT_EQ(refused.error().code, ErrorCode::kUnauthenticated);
@@ -112,7 +127,8 @@ TEST(Authenticator, WarnsOfPlainShortAndUselessTokens) {
   EXPECT_NE(warnings[0].find("plain"), std::string::npos);
   EXPECT_NE(warnings[1].find("guessed"), std::string::npos);
   EXPECT_NE(warnings[2].find("allows nothing"), std::string::npos);
-  for (const std::string& warning : warnings) EXPECT_EQ(warning.find(" short,"), std::string::npos) << "never the token itself";
+  for (const std::string& warning : warnings)
+    EXPECT_EQ(warning.find(" short,"), std::string::npos) << "never the token itself";
 }
 
 TEST(Authenticator, RefusesABadFileAndSaysWhere) {

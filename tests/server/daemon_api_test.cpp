@@ -1,9 +1,8 @@
 // The API through the real st8d: sockets, RocksDB, signals.
-#include <gtest/gtest.h>
-
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -26,14 +25,16 @@ class DaemonApi : public testing::Test {
     daemon_ = std::make_unique<Daemon>(DaemonOptions{(directory_.path() / "state").string(), std::move(arguments), {}});
     ASSERT_TRUE(daemon_->wait_ready()) << daemon_->log();
   }
-  std::optional<RawResponse> send(RawClient& client, const std::string& method, const std::string& target, const std::string& body = {},
-                                  const std::string& headers = {}) {
+  std::optional<RawResponse> send(RawClient& client, const std::string& method, const std::string& target,
+                                  const std::string& body = {}, const std::string& headers = {}) {
     std::string head = method + " " + target + " HTTP/1.1\r\nHost: test\r\n" + headers;
-    if (!body.empty() || method == "POST" || method == "PUT") head += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    if (!body.empty() || method == "POST" || method == "PUT")
+      head += "Content-Length: " + std::to_string(body.size()) + "\r\n";
     if (!client.send(head + "\r\n") || !client.send(body)) return std::nullopt;
     return client.response(method == "HEAD", std::chrono::seconds(60));
   }
-  RawResponse call(const std::string& method, const std::string& target, const std::string& body = {}, const std::string& headers = {}) {
+  RawResponse call(const std::string& method, const std::string& target, const std::string& body = {},
+                   const std::string& headers = {}) {
     RawClient client(daemon_->port());
     auto response = send(client, method, target, body, headers);
     EXPECT_TRUE(response) << method << " " << target << "\n" << daemon_->log();
@@ -49,7 +50,8 @@ class DaemonApi : public testing::Test {
 
 TEST_F(DaemonApi, KeepsWhatItAcknowledgedAcrossARestart) {
   start();
-  const RawResponse first = call("POST", "/v1/apply", apply_body("a/b c.json", "{\"n\":9007199254740993}"), "Content-Type: application/json\r\nIdempotency-Key: k\r\n");
+  const RawResponse first = call("POST", "/v1/apply", apply_body("a/b c.json", "{\"n\":9007199254740993}"),
+                                 "Content-Type: application/json\r\nIdempotency-Key: k\r\n");
   ASSERT_EQ(first.status, 200) << first.body;
   EXPECT_EQ(first.headers.at("x-st8-revision"), "1");
   EXPECT_FALSE(first.headers.at("x-request-id").empty());
@@ -60,7 +62,8 @@ TEST_F(DaemonApi, KeepsWhatItAcknowledgedAcrossARestart) {
   start();
   EXPECT_EQ(call("GET", "/v1/documents/a/b%20c.json").body, "{\"n\":9007199254740993}");
   EXPECT_EQ(call("GET", "/v1/documents/bin").body, bytes);
-  const RawResponse again = call("POST", "/v1/apply", apply_body("a/b c.json", "{\"n\":9007199254740993}"), "Content-Type: application/json\r\nIdempotency-Key: k\r\n");
+  const RawResponse again = call("POST", "/v1/apply", apply_body("a/b c.json", "{\"n\":9007199254740993}"),
+                                 "Content-Type: application/json\r\nIdempotency-Key: k\r\n");
   EXPECT_EQ(Json::parse(again.body)["replayed"], true) << again.body;
   EXPECT_EQ(call("POST", "/v1/apply", apply_body("x", "y"), "Idempotency-Key: k\r\n").status, 409);
 }
@@ -94,14 +97,17 @@ TEST_F(DaemonApi, HeadConditionsAndErrorsOverTheWire) {
   ASSERT_TRUE(nul);
   EXPECT_EQ(nul->status, 400);
   const RawResponse metrics = call("GET", "/metrics");
-  EXPECT_NE(metrics.body.find("st8_http_requests_total{route=\"/v1/documents/{key...}\""), std::string::npos) << metrics.body.substr(0, 2000);
-  EXPECT_NE(metrics.body.find("st8_operations_total{operation=\"put_document\",result=\"success\"} 1"), std::string::npos);
+  EXPECT_NE(metrics.body.find("st8_http_requests_total{route=\"/v1/documents/{key...}\""), std::string::npos)
+      << metrics.body.substr(0, 2000);
+  EXPECT_NE(metrics.body.find("st8_operations_total{operation=\"put_document\",result=\"success\"} 1"),
+            std::string::npos);
 }
 
 TEST_F(DaemonApi, TwentyMebibytesInAndAStateOutInChunks) {
   start();
   const std::string content(10u << 20, 'x');
-  const std::string body = R"({"documents":[{"key":"a","content":")" + content + R"("},{"key":"b","content":")" + content.substr(1000) + R"("}]})";
+  const std::string body = R"({"documents":[{"key":"a","content":")" + content + R"("},{"key":"b","content":")" +
+                           content.substr(1000) + R"("}]})";
   const RawResponse applied = call("POST", "/v1/apply?changes=keys", body, "Content-Type: application/json\r\n");
   ASSERT_EQ(applied.status, 200) << applied.body.substr(0, 300);
   const RawResponse state = call("GET", "/v1/state");
@@ -123,7 +129,8 @@ TEST_F(DaemonApi, StreamsResumeAndEndWithTheDaemon) {
   start();
   for (int i = 1; i <= 3; ++i) ASSERT_EQ(call("PUT", "/v1/documents/a", std::to_string(i)).status / 100, 2);
   RawClient stream(daemon_->port());
-  ASSERT_TRUE(stream.send("GET /v1/watch HTTP/1.1\r\nHost: t\r\nLast-Event-ID: 1\r\nAccept: text/event-stream\r\n\r\n"));
+  ASSERT_TRUE(
+      stream.send("GET /v1/watch HTTP/1.1\r\nHost: t\r\nLast-Event-ID: 1\r\nAccept: text/event-stream\r\n\r\n"));
   const auto begun = stream.receive_until("id: 3\n");
   ASSERT_TRUE(begun) << daemon_->log();
   EXPECT_NE(begun->find("text/event-stream"), std::string::npos);
@@ -137,14 +144,16 @@ TEST_F(DaemonApi, StreamsResumeAndEndWithTheDaemon) {
   daemon_->send_signal(SIGTERM);
   EXPECT_TRUE(stream.receive_all()) << "the stream ends";
   EXPECT_EQ(daemon_->wait_end(), 0) << daemon_->log();
-  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(8)) << "an open stream does not hold the daemon up";
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(8))
+      << "an open stream does not hold the daemon up";
 }
 
 TEST_F(DaemonApi, TokensAreReadAgainOnSighup) {
   const auto tokens = directory_.path() / "tokens.yaml";
   const auto write = [&](const std::string& name) {
-    std::ofstream(tokens, std::ios::trunc) << "tokens:\n  - {name: " << name << ", token: " << name
-                                           << "-with-more-than-enough-bytes, allow: {namespaces: ['*'], branches: ['*'], verbs: [read, write]}}\n";
+    std::ofstream(tokens, std::ios::trunc)
+        << "tokens:\n  - {name: " << name << ", token: " << name
+        << "-with-more-than-enough-bytes, allow: {namespaces: ['*'], branches: ['*'], verbs: [read, write]}}\n";
   };
   write("first");
   start({"--auth-config", tokens.string()});
@@ -160,14 +169,18 @@ TEST_F(DaemonApi, TokensAreReadAgainOnSighup) {
   EXPECT_EQ(status("first"), 401);
   std::ofstream(tokens, std::ios::trunc) << "tokens: [oh no";
   daemon_->send_signal(SIGHUP);
-  ASSERT_TRUE(eventually([&] { return daemon_->log().find("stay as they were") != std::string::npos; })) << daemon_->log();
+  ASSERT_TRUE(eventually([&] { return daemon_->log().find("stay as they were") != std::string::npos; }))
+      << daemon_->log();
   EXPECT_EQ(status("second"), 200);
   EXPECT_EQ(daemon_->log().find("with-more-than-enough-bytes"), std::string::npos) << "no token in the log";
 }
 
 TEST_F(DaemonApi, ABackupTakenOverHttpRestores) {
   start();
-  for (int i = 0; i < 20; ++i) ASSERT_EQ(call("PUT", "/v1/documents/k" + std::to_string(i), std::string(50'000, static_cast<char>('a' + i))).status, 201);
+  for (int i = 0; i < 20; ++i)
+    ASSERT_EQ(
+        call("PUT", "/v1/documents/k" + std::to_string(i), std::string(50'000, static_cast<char>('a' + i))).status,
+        201);
   const RawResponse backup = call("GET", "/v1/backup");
   ASSERT_EQ(backup.status, 200);
   const std::unique_ptr<state::Engine> engine = state::make_memory_engine();

@@ -1,7 +1,6 @@
 // docs/errors.md is the table in the code, row by row.
-#include <gtest/gtest.h>
-
 #include <fstream>
+#include <gtest/gtest.h>
 #include <map>
 #include <sstream>
 #include <string>

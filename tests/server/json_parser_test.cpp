@@ -1,6 +1,5 @@
 // Our JSON parser against nlohmann/json: the same texts accepted, the same values read, over random documents and damaged ones.
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
@@ -25,23 +24,56 @@ class Generator {
     return kSpaces[below(kSpaces.size())];
   }
   std::string text() {
-    static const std::vector<std::string> kPieces = {"a",     "key",    "\\n",          "\\\"",   "\\\\",   "\\/",  "\\u0041", "\\u00e9",       "\xc3\xa9", "\xf0\x9f\x98\x80",
-                                                     "\\ud83d\\ude00", "12345678", "abcdefghijklmnop", "\\b\\f\\r\\t", "\\u0000", " ", "{", "]",      ",",        "\x7f"};
+    static const std::vector<std::string> kPieces = {"a",
+                                                     "key",
+                                                     "\\n",
+                                                     "\\\"",
+                                                     "\\\\",
+                                                     "\\/",
+                                                     "\\u0041",
+                                                     "\\u00e9",
+                                                     "\xc3\xa9",
+                                                     "\xf0\x9f\x98\x80",
+                                                     "\\ud83d\\ude00",
+                                                     "12345678",
+                                                     "abcdefghijklmnop",
+                                                     "\\b\\f\\r\\t",
+                                                     "\\u0000",
+                                                     " ",
+                                                     "{",
+                                                     "]",
+                                                     ",",
+                                                     "\x7f"};
     std::string out = "\"";
     for (std::size_t n = below(6); n > 0; --n) out += kPieces[below(kPieces.size())];
     return out + "\"";
   }
   std::string number() {
-    static const std::vector<std::string> kNumbers = {"0", "-0", "1", "-17", "9007199254740993", "18446744073709551615", "1.5", "-0.25e3", "1E+2", "2e-7", "123456789012345678901234567890"};
+    static const std::vector<std::string> kNumbers = {"0",
+                                                      "-0",
+                                                      "1",
+                                                      "-17",
+                                                      "9007199254740993",
+                                                      "18446744073709551615",
+                                                      "1.5",
+                                                      "-0.25e3",
+                                                      "1E+2",
+                                                      "2e-7",
+                                                      "123456789012345678901234567890"};
     return kNumbers[below(kNumbers.size())];
   }
   std::string value(std::size_t depth) {
     switch (below(depth == 0 ? 5 : 8)) {
-      case 0: return "null";
-      case 1: return "true";
-      case 2: return "false";
-      case 3: return number();
-      case 4: return text();
+      case 0:
+        return "null";
+      case 1:
+        return "true";
+      case 2:
+        return "false";
+      case 3:
+        return number();
+      case 4:
+        return text();
       case 5:
       case 6: {
         std::string out = "[" + space();
@@ -52,24 +84,30 @@ class Generator {
       default: {
         std::string out = "{" + space();
         const std::size_t n = below(25);
-        for (std::size_t i = 0; i < n; ++i) out += (i == 0 ? "" : ",") + space() + "\"k" + std::to_string(i) + "\"" + space() + ":" + space() + value(depth - 1) + space();
+        for (std::size_t i = 0; i < n; ++i)
+          out += (i == 0 ? "" : ",") + space() + "\"k" + std::to_string(i) + "\"" + space() + ":" + space() +
+                 value(depth - 1) + space();
         return out + "}";
       }
     }
   }
   std::string damaged(std::string text) {
-    static constexpr std::string_view kBytes("\0\x01\x1f \"\\{}[]:,ue019.-+tfn\x7f\x80\xbf\xc0\xc3\xe2\xed\xa0\xf4\xf5\xff", 34);
+    static constexpr std::string_view kBytes(
+        "\0\x01\x1f \"\\{}[]:,ue019.-+tfn\x7f\x80\xbf\xc0\xc3\xe2\xed\xa0\xf4\xf5\xff", 34);
     for (std::size_t n = 1 + below(3); n > 0; --n) {
       const std::size_t at = text.empty() ? 0 : below(text.size());
       switch (below(4)) {
         case 0:
           if (!text.empty()) text.erase(at, 1 + below(3));
           break;
-        case 1: text.insert(at, 1, kBytes[below(kBytes.size())]); break;
+        case 1:
+          text.insert(at, 1, kBytes[below(kBytes.size())]);
+          break;
         case 2:
           if (!text.empty()) text[at] = kBytes[below(kBytes.size())];
           break;
-        default: text = text.substr(0, at);
+        default:
+          text = text.substr(0, at);
       }
     }
     return text;
@@ -153,8 +191,10 @@ TEST(JsonParser, FindsWhatEndsARunAtEveryOffset) {
 TEST(JsonParser, SaysWhereAndWhat) {
   EXPECT_EQ(parse_json("{\"a\": 1,\n \"b\": x}").error().message,
             "the body is not acceptable JSON: line 2, column 7: this is no value, at \"x}\"");
-  EXPECT_EQ(parse_json("{\"a\":").error().message, "the body is not acceptable JSON: line 1, column 6: it ends where a value should stand");
-  EXPECT_EQ(parse_json("\"ab\xff\"").error().message, "the body is not acceptable JSON: line 1, column 4: these bytes are not UTF-8, at \"\\xff\"\"");
+  EXPECT_EQ(parse_json("{\"a\":").error().message,
+            "the body is not acceptable JSON: line 1, column 6: it ends where a value should stand");
+  EXPECT_EQ(parse_json("\"ab\xff\"").error().message,
+            "the body is not acceptable JSON: line 1, column 4: these bytes are not UTF-8, at \"\\xff\"\"");
 }
 
 }  // namespace

@@ -17,7 +17,9 @@ tokens:
   - {name: reader, token: reader-token-with-enough-bytes, allow: {namespaces: ["shop"], branches: ["*"], verbs: [read]}}
   - {name: one-prefix, token: one-prefix-token-with-enough-bytes, allow: {namespaces: ["shop"], branches: ["main"], key_prefix: "app/", verbs: [read]}}
 )";
-constexpr const char* kPolicy = "branches: [main, new]\ntargets: {labels: {role: web}}\nstrategy: {type: rolling, batchSize: 1}\nhealth: [{tcp: {host: localhost, port: 9}, when: [before], interval: 1ms, deadline: 5ms}]\n";
+constexpr const char* kPolicy =
+    "branches: [main, new]\ntargets: {labels: {role: web}}\nstrategy: {type: rolling, batchSize: 1}\nhealth: [{tcp: "
+    "{host: localhost, port: 9}, when: [before], interval: 1ms, deadline: 5ms}]\n";
 
 class PolicyRoutes : public testing::Test {
  protected:
@@ -25,7 +27,9 @@ class PolicyRoutes : public testing::Test {
     as("root");
     EXPECT_EQ(server_.post("/v1/freeze", {{"reason", "nothing goes live here"}}).status, 200);
     for (const std::string name : {"web-1", "web-2"}) {
-      server_.put("targets/" + name + ".yaml", "kind: file\nlabels: {role: web}\nspec: {root: " + (directory_.path() / name).string() + "}\n", "main", "st8/system");
+      server_.put("targets/" + name + ".yaml",
+                  "kind: file\nlabels: {role: web}\nspec: {root: " + (directory_.path() / name).string() + "}\n",
+                  "main", "st8/system");
     }
     server_.put("app/a", "1", "main", "shop");
   }
@@ -34,7 +38,9 @@ class PolicyRoutes : public testing::Test {
   // All that a change would show in.
   std::string everything() {
     as("root");
-    return server_.get("/v1/operations?namespace=shop").body + server_.get("/v1/log?namespace=shop").body + server_.get("/v1/rollouts").body + server_.get("/v1/live").body + server_.get("/v1/branches?namespace=shop").body;
+    return server_.get("/v1/operations?namespace=shop").body + server_.get("/v1/log?namespace=shop").body +
+           server_.get("/v1/rollouts").body + server_.get("/v1/live").body +
+           server_.get("/v1/branches?namespace=shop").body;
   }
 
   st8::test::TempDirectory directory_;
@@ -61,7 +67,8 @@ TEST_F(PolicyRoutes, SimulatesAPolicyThatWasNeverApplied) {
 
 TEST_F(PolicyRoutes, LaysDocumentsOverARevision) {
   server_.put(".st8/rollout.yaml", kPolicy, "main", "shop");
-  ASSERT_TRUE(st8::test::eventually([&] { return server_.get("/v1/live").json["branches"].size() == 1; }));  // The rollout waits for the freeze.
+  ASSERT_TRUE(st8::test::eventually(
+      [&] { return server_.get("/v1/live").json["branches"].size() == 1; }));  // The rollout waits for the freeze.
   const std::string before = everything();
   const auto content = [&](const Json& more) {
     Json body = {{"scope", scope()}};
@@ -71,33 +78,49 @@ TEST_F(PolicyRoutes, LaysDocumentsOverARevision) {
     return answer.json["plan"]["targets"][0];
   };
   const Json as_it_is = content(Json::object());
-  EXPECT_EQ(content({{"documents", {{{"key", "app/a"}, {"content", "1"}}}}})["content"], as_it_is["content"]) << "the same bytes are no change";
+  EXPECT_EQ(content({{"documents", {{{"key", "app/a"}, {"content", "1"}}}}})["content"], as_it_is["content"])
+      << "the same bytes are no change";
   const Json changed = content({{"documents", {{{"key", "app/b"}, {"content", "2"}}}}, {"unset", {"app/a"}}});
   EXPECT_NE(changed["content"], as_it_is["content"]);
   EXPECT_EQ(changed["diff"], Json::parse(R"([{"path": "app/b", "type": "create"}])"));
   // Rendered from what is laid over, and from what stands below it.
   const std::string rendering = std::string(kPolicy) + "documents: [{match: \"app/*\", render: true}]\n";
-  const Json rendered = content({{"policy", rendering}, {"documents", {{{"key", "app/b"}, {"content", "{{ key.app/a }}"}}}}});
-  EXPECT_EQ(rendered["content"], content({{"policy", rendering}, {"documents", {{{"key", "app/b"}, {"content", "1"}}}}})["content"]);
-  const Answer missing = server_.post("/v1/policy/simulate", {{"scope", scope()}, {"policy", rendering}, {"documents", {{{"key", "app/b"}, {"content", "{{ key.app/a }}"}}}}, {"unset", {"app/a"}}});
+  const Json rendered =
+      content({{"policy", rendering}, {"documents", {{{"key", "app/b"}, {"content", "{{ key.app/a }}"}}}}});
+  EXPECT_EQ(rendered["content"],
+            content({{"policy", rendering}, {"documents", {{{"key", "app/b"}, {"content", "1"}}}}})["content"]);
+  const Answer missing =
+      server_.post("/v1/policy/simulate", {{"scope", scope()},
+                                           {"policy", rendering},
+                                           {"documents", {{{"key", "app/b"}, {"content", "{{ key.app/a }}"}}}},
+                                           {"unset", {"app/a"}}});
   EXPECT_EQ(missing.status, 422);
   EXPECT_THAT(missing.body, HasSubstr("the revision would have no document \\\"app/a\\\""));
-  const Answer other = server_.post("/v1/policy/simulate", {{"scope", scope("new")}, {"policy", kPolicy}, {"documents", {{{"key", "k"}, {"content", "2"}}}}});
+  const Answer other =
+      server_.post("/v1/policy/simulate",
+                   {{"scope", scope("new")}, {"policy", kPolicy}, {"documents", {{{"key", "k"}, {"content", "2"}}}}});
   EXPECT_EQ(other.status, 200) << "a branch need not exist: " << other.body;
   EXPECT_EQ(other.json["plan"]["targets"][0]["diff"], Json::parse(R"([{"path": "k", "type": "create"}])"));
   EXPECT_EQ(server_.post("/v1/policy/simulate", {{"scope", scope("elsewhere")}}).status, 404);
   EXPECT_EQ(server_.post("/v1/policy/simulate", {{"scope", scope()}, {"at", "99"}}).status, 404);
-  EXPECT_EQ(server_.post("/v1/policy/simulate", {{"scope", scope()}, {"policy", "branches: [other]\ntargets: {names: [web-1]}\n"}}).json["detail"], "the policy does not name branch main");
+  EXPECT_EQ(server_
+                .post("/v1/policy/simulate",
+                      {{"scope", scope()}, {"policy", "branches: [other]\ntargets: {names: [web-1]}\n"}})
+                .json["detail"],
+            "the policy does not name branch main");
   EXPECT_EQ(everything(), before);
 }
 
 TEST_F(PolicyRoutes, ASimulationIsNoWayToASecret) {
   const std::string sealed = server_.post("/v1/seal", {{"namespace", "shop"}, {"value", "1234"}}).json["sealed"];
-  const Json body = {{"scope", scope()}, {"policy", std::string(kPolicy) + "documents: [{match: \"app/*\", render: true}]\n"}, {"documents", {{{"key", "app/pin"}, {"content", sealed}}}}};
+  const Json body = {{"scope", scope()},
+                     {"policy", std::string(kPolicy) + "documents: [{match: \"app/*\", render: true}]\n"},
+                     {"documents", {{{"key", "app/pin"}, {"content", sealed}}}}};
   EXPECT_EQ(server_.post("/v1/policy/simulate", body).status, 200);
   as("reader");
   const Answer refused = server_.post("/v1/policy/simulate", body);
-  EXPECT_EQ(refused.status, 422) << "whoever may not write could try all four digits against the hash: " << refused.body;
+  EXPECT_EQ(refused.status, 422) << "whoever may not write could try all four digits against the hash: "
+                                 << refused.body;
   EXPECT_THAT(refused.body, Not(HasSubstr("1234")));
   as("one-prefix");
   EXPECT_EQ(server_.post("/v1/policy/simulate", body).status, 403);
@@ -105,28 +128,42 @@ TEST_F(PolicyRoutes, ASimulationIsNoWayToASecret) {
 
 TEST_F(PolicyRoutes, LintTellsWithoutWhatIsHidden) {
   const std::string before = everything();
-  const Json body = {{"scope", scope()}, {"policy", "branches: [main]\ntargets: {names: [web-3]}\ndocuments: [{match: \"none/*\"}]\nbake: 5\n"}};
-  const Answer whole = server_.post("/v1/policy/lint", {{"scope", scope()}, {"policy", "branches: [main]\ntargets: {names: [web-3]}\ndocuments: [{match: \"none/*\"}]\n"}});
+  const Json body = {
+      {"scope", scope()},
+      {"policy", "branches: [main]\ntargets: {names: [web-3]}\ndocuments: [{match: \"none/*\"}]\nbake: 5\n"}};
+  const Answer whole =
+      server_.post("/v1/policy/lint",
+                   {{"scope", scope()},
+                    {"policy", "branches: [main]\ntargets: {names: [web-3]}\ndocuments: [{match: \"none/*\"}]\n"}});
   ASSERT_EQ(whole.status, 200) << whole.body;
   EXPECT_EQ(whole.json["errors"], 1);
   EXPECT_EQ(whole.json["warnings"], 2);
-  EXPECT_EQ(whole.json["findings"][0], Json::parse(R"({"severity": "error", "rule": "no-target", "file": ".st8/rollout.yaml", "line": 2, "path": "targets.names[0]",
+  EXPECT_EQ(
+      whole.json["findings"][0],
+      Json::parse(
+          R"({"severity": "error", "rule": "no-target", "file": ".st8/rollout.yaml", "line": 2, "path": "targets.names[0]",
       "message": "there is no target \"web-3\" in st8/system", "suggestion": "did you mean `web-1`?"})"));
   EXPECT_EQ(server_.post("/v1/policy/lint", body).json["findings"][0]["line"], 4);
   as("one-prefix");
-  const Answer less = server_.post("/v1/policy/lint", {{"scope", scope()}, {"policy", "branches: [main]\ntargets: {names: [web-3]}\ndocuments: [{match: \"none/*\"}]\n"}});
+  const Answer less =
+      server_.post("/v1/policy/lint",
+                   {{"scope", scope()},
+                    {"policy", "branches: [main]\ntargets: {names: [web-3]}\ndocuments: [{match: \"none/*\"}]\n"}});
   EXPECT_EQ(less.status, 200) << less.body;
   EXPECT_EQ(less.json["findings"], Json::array()) << "neither which targets there are, nor which documents";
   EXPECT_EQ(less.json["looked_at"], Json::parse(R"({"targets": false, "branches": false, "documents": false})"));
-  EXPECT_EQ(server_.post("/v1/policy/lint", {{"scope", scope()}}).status, 403) << "the stored policy is a document like others";
+  EXPECT_EQ(server_.post("/v1/policy/lint", {{"scope", scope()}}).status, 403)
+      << "the stored policy is a document like others";
   EXPECT_EQ(everything(), before);
 }
 
 TEST_F(PolicyRoutes, LintLooksAtNoMoreDocumentsThanItHolds) {
-  const Json lint = {{"scope", {{"namespace", "large"}}}, {"policy", "branches: [main]\ntargets: {names: [web-1]}\ndocuments: [{match: \"none/*\"}]\n"}};
+  const Json lint = {{"scope", {{"namespace", "large"}}},
+                     {"policy", "branches: [main]\ntargets: {names: [web-1]}\ndocuments: [{match: \"none/*\"}]\n"}};
   for (const int part : {0, 1}) {
     Json body = {{"scope", {{"namespace", "large"}}}, {"documents", Json::array()}};
-    for (int n = 0; n < 60'000; ++n) body["documents"].push_back({{"key", std::to_string(part) + "/" + std::to_string(n)}, {"content", ""}});
+    for (int n = 0; n < 60'000; ++n)
+      body["documents"].push_back({{"key", std::to_string(part) + "/" + std::to_string(n)}, {"content", ""}});
     ASSERT_EQ(server_.post("/v1/apply?changes=none", body).status, 200);
     const Json answer = server_.post("/v1/policy/lint", lint).json;
     EXPECT_EQ(answer["looked_at"]["documents"], part == 0);

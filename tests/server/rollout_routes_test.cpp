@@ -1,8 +1,7 @@
 // The routes of rollouts over a real store, directories and service: what they answer, and to whom.
-#include <gmock/gmock.h>
-
 #include <filesystem>
 #include <fstream>
+#include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
 #include "api/instance.h"
@@ -37,8 +36,11 @@ class RolloutRoutes : public ::testing::Test {
     auto opened = Instance::open(std::move(options), system_clock());
     ASSERT_TRUE(opened) << opened.error().message;
     instance_ = std::move(*opened);
-    put("st8/system", {{"targets/web-1.yaml", "kind: file\nspec: {root: " + (directory_.path() / "web-1").string() + "}\n"}});
-    put("shop", {{".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-1]}\napproval: {required: true}\n"}, {"pub/a", "1"}, {"private/secret-name", "2"}});
+    put("st8/system",
+        {{"targets/web-1.yaml", "kind: file\nspec: {root: " + (directory_.path() / "web-1").string() + "}\n"}});
+    put("shop", {{".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-1]}\napproval: {required: true}\n"},
+                 {"pub/a", "1"},
+                 {"private/secret-name", "2"}});
     ASSERT_TRUE(st8::test::eventually([&] { return get("root", "/v1/rollouts").json["rollouts"].size() == 1; }));
   }
 
@@ -47,7 +49,8 @@ class RolloutRoutes : public ::testing::Test {
     std::string body;
     Json json;
   };
-  Reply send(const std::string& token, const std::string& method, const std::string& target, const std::string& body = "") {
+  Reply send(const std::string& token, const std::string& method, const std::string& target,
+             const std::string& body = "") {
     http::Request request;
     request.method = method;
     test::set_target(request, target);
@@ -59,7 +62,9 @@ class RolloutRoutes : public ::testing::Test {
     return {response.status, response.body, Json::parse(response.body, nullptr, false)};
   }
   Reply get(const std::string& token, const std::string& target) { return send(token, "GET", target); }
-  Reply post(const std::string& token, const std::string& target, const Json& body = Json::object()) { return send(token, "POST", target, body.dump()); }
+  Reply post(const std::string& token, const std::string& target, const Json& body = Json::object()) {
+    return send(token, "POST", target, body.dump());
+  }
   void put(const std::string& ns, const std::vector<std::pair<std::string, std::string>>& documents) {
     Json body = {{"scope", {{"namespace", ns}, {"branch", "main"}}}, {"documents", Json::array()}};
     for (const auto& [key, content] : documents) body["documents"].push_back({{"key", key}, {"content", content}});
@@ -80,10 +85,13 @@ class RolloutRoutes : public ::testing::Test {
 // Four eyes: who wrote a revision down under another's name is still the one who made it.
 TEST_F(RolloutRoutes, NobodyApprovesWhatTheyMadeWhateverAuthorTheyGave) {
   approve();
-  const Json body = {{"scope", {{"namespace", "shop"}, {"branch", "main"}}}, {"author", "somebody-else"}, {"documents", {{{"key", "pub/a"}, {"content", "mine"}}}}};
+  const Json body = {{"scope", {{"namespace", "shop"}, {"branch", "main"}}},
+                     {"author", "somebody-else"},
+                     {"documents", {{{"key", "pub/a"}, {"content", "mine"}}}}};
   const Reply made = post("shop", "/v1/apply", body);
   ASSERT_EQ(made.status, 200) << made.body;
-  ASSERT_TRUE(st8::test::eventually([&] { return get("root", "/v1/rollouts/r-2").json["waiting_for"] == "an approval"; }));
+  ASSERT_TRUE(
+      st8::test::eventually([&] { return get("root", "/v1/rollouts/r-2").json["waiting_for"] == "an approval"; }));
   const std::string hash = get("root", "/v1/rollouts/r-2").json["plan_hash"];
   const Reply own = post("shop", "/v1/rollouts/r-2/approve", {{"plan", hash}});
   EXPECT_EQ(own.status, 403);
@@ -92,7 +100,9 @@ TEST_F(RolloutRoutes, NobodyApprovesWhatTheyMadeWhateverAuthorTheyGave) {
   // Many names changed in between: the log is read on to the revision's own record.
   for (int i = 0; i < 3; ++i) {
     const std::string name = "c" + std::to_string(i);
-    ASSERT_EQ(post("root", "/v1/checkpoints", {{"scope", {{"namespace", "shop"}, {"branch", "main"}}}, {"name", name}}).status, 200);
+    ASSERT_EQ(post("root", "/v1/checkpoints", {{"scope", {{"namespace", "shop"}, {"branch", "main"}}}, {"name", name}})
+                  .status,
+              200);
   }
   EXPECT_EQ(post("root", "/v1/rollouts/r-2/approve", {{"plan", hash}}).status, 200);
 }
@@ -132,7 +142,8 @@ TEST_F(RolloutRoutes, ShowTheWayOfARevisionToItsTarget) {
 
 TEST_F(RolloutRoutes, AnswerOnlyWhoMaySeeTheBranch) {
   approve();
-  for (const char* path : {"/v1/rollouts/r-1", "/v1/live?namespace=shop", "/v1/rollouts?namespace=shop", "/v1/plan?namespace=shop", "/v1/targets", "/v1/targets/web-1"}) {
+  for (const char* path : {"/v1/rollouts/r-1", "/v1/live?namespace=shop", "/v1/rollouts?namespace=shop",
+                           "/v1/plan?namespace=shop", "/v1/targets", "/v1/targets/web-1"}) {
     EXPECT_EQ(get("", path).status, 401) << path;
     const int status = get("bank", path).status;
     EXPECT_TRUE(status == 403 || status == 404) << path << " " << status;
@@ -155,7 +166,8 @@ TEST_F(RolloutRoutes, AnswerOnlyWhoMaySeeTheBranch) {
 
 TEST_F(RolloutRoutes, TellNothingOfKeysOutsideThePrefix) {
   approve();
-  for (const char* path : {"/v1/rollouts/r-1", "/v1/rollouts", "/v1/plan?namespace=shop", "/v1/live?namespace=shop", "/v1/quarantine?namespace=shop"}) {
+  for (const char* path : {"/v1/rollouts/r-1", "/v1/rollouts", "/v1/plan?namespace=shop", "/v1/live?namespace=shop",
+                           "/v1/quarantine?namespace=shop"}) {
     const Reply reply = get("part", path);
     EXPECT_EQ(reply.status, 200) << path << reply.body;
     EXPECT_EQ(reply.body.find("secret-name"), std::string::npos) << path;
@@ -164,7 +176,8 @@ TEST_F(RolloutRoutes, TellNothingOfKeysOutsideThePrefix) {
 
 TEST_F(RolloutRoutes, RefuseABadPolicyBeforeARevisionIsMade) {
   const auto apply = [&](const std::string& ns, const std::string& key, const std::string& content) {
-    return post("root", "/v1/apply", {{"scope", {{"namespace", ns}}}, {"documents", {{{"key", key}, {"content", content}}}}});
+    return post("root", "/v1/apply",
+                {{"scope", {{"namespace", ns}}}, {"documents", {{{"key", key}, {"content", content}}}}});
   };
   const Reply policy = apply("shop", ".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-2]}\n");
   EXPECT_EQ(policy.status, 422) << policy.body;

@@ -1,6 +1,5 @@
 // The wire types: strict where a server reads, exact where it writes.
 #include <gtest/gtest.h>
-
 #include <string>
 
 #include "wire/problem.h"
@@ -11,10 +10,13 @@
 namespace st8::wire {
 namespace {
 
-std::string error_of(const auto& result) { return result ? "accepted" : result.error().message + " " + result.error().hint; }
+std::string error_of(const auto& result) {
+  return result ? "accepted" : result.error().message + " " + result.error().hint;
+}
 
 TEST(WireJson, RefusesWhatIsNotJson) {
-  for (const std::string text : {"", "{", "{\"a\":}", "[1,]", "{\"a\":1}x", "nul", "\"a", "{'a':1}", "01", "{\"a\" 1}", "\"\x01\""}) {
+  for (const std::string text :
+       {"", "{", "{\"a\":}", "[1,]", "{\"a\":1}x", "nul", "\"a", "{'a':1}", "01", "{\"a\" 1}", "\"\x01\""}) {
     const auto parsed = parse_json(text);
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().code, ErrorCode::kInvalidArgument) << text;
@@ -67,7 +69,11 @@ TEST(WireJson, WriterEscapesAndReadsBack) {
   std::string every;
   for (int c = 0; c < 128; ++c) every += static_cast<char>(c);
   every += "\xc3\xa9\xf0\x9f\x98\x80";
-  out.begin_object().field("a", every).field("n", std::uint64_t{18446744073709551615u}).field("i", std::int64_t{-5}).field("t", true);
+  out.begin_object()
+      .field("a", every)
+      .field("n", std::uint64_t{18446744073709551615u})
+      .field("i", std::int64_t{-5})
+      .field("t", true);
   out.key("l").begin_array().number(std::uint64_t{1}).null().begin_object().end_object().end_array().end_object();
   const auto parsed = parse_json(text);
   ASSERT_TRUE(parsed) << parsed.error().message << text;
@@ -93,7 +99,8 @@ TEST(WireText, Base64IsStrictAndRoundTrips) {
     bytes += static_cast<char>(i * 7);
   }
   EXPECT_EQ(base64_encode("f"), "Zg==");
-  for (const std::string bad : {"Zg", "Zg=", "Zg===", "Z===", "====", "Zh==", "Zm9=", "Zm 9", "Zm9v\n", "Zm9_", "=Zg="}) {
+  for (const std::string bad :
+       {"Zg", "Zg=", "Zg===", "Z===", "====", "Zh==", "Zm9=", "Zm 9", "Zm9v\n", "Zm9_", "=Zg="}) {
     EXPECT_FALSE(base64_decode(bad)) << bad;
   }
 }
@@ -104,11 +111,14 @@ TEST(WireRequests, AcceptsWhatThePublishedClientSends) {
   EXPECT_TRUE(apply->documents.empty());
   EXPECT_FALSE(apply->prune);
   EXPECT_FALSE(apply->write.expected_revision);
-  EXPECT_TRUE(parse_diff(R"({"scope":{"namespace":"a","branch":"b"},"revision_id":0,"checkpoint_name":"","documents":null})"));
-  EXPECT_TRUE(parse_rollback(R"({"scope":{"namespace":"","branch":""},"revision_id":3,"checkpoint_name":"","message":""})"));
+  EXPECT_TRUE(
+      parse_diff(R"({"scope":{"namespace":"a","branch":"b"},"revision_id":0,"checkpoint_name":"","documents":null})"));
+  EXPECT_TRUE(
+      parse_rollback(R"({"scope":{"namespace":"","branch":""},"revision_id":3,"checkpoint_name":"","message":""})"));
   EXPECT_TRUE(parse_restore(
       R"({"scope":{"namespace":"","branch":""},"from_revision":0,"from_checkpoint":"","from_branch":"x","message":""})"));
-  EXPECT_TRUE(parse_branch_create(R"({"scope":{"namespace":"","branch":""},"name":"x","from_revision":0,"from_checkpoint":""})"));
+  EXPECT_TRUE(parse_branch_create(
+      R"({"scope":{"namespace":"","branch":""},"name":"x","from_revision":0,"from_checkpoint":""})"));
   EXPECT_TRUE(parse_checkpoint_put(R"({"scope":{"namespace":"","branch":""},"name":"x","description":""})"));
   EXPECT_TRUE(parse_gc(R"({"keep":10})"));
 }
@@ -128,10 +138,13 @@ TEST(WireRequests, NamesTheWrongTypeByItsPath) {
   EXPECT_EQ(error_of(parse_apply("[]")), "the body must be an object, not an array ");
   EXPECT_EQ(error_of(parse_apply(R"({"unset":["a",null]})")), "\"unset[1]\" must be a string, not null ");
   EXPECT_EQ(error_of(parse_apply(R"({"dry_run":"yes"})")), "\"dry_run\" must be true or false, not a string ");
-  for (const std::string number : {"-1", "1.5", "1.0", "1e3", "9223372036854775808", "99999999999999999999999", "\"5\"", "true", "[]"}) {
+  for (const std::string number :
+       {"-1", "1.5", "1.0", "1e3", "9223372036854775808", "99999999999999999999999", "\"5\"", "true", "[]"}) {
     const auto parsed = parse_rollback(R"({"revision_id":)" + number + "}");
     ASSERT_FALSE(parsed) << number;
-    EXPECT_NE(parsed.error().message.find("\"revision_id\" must be an integer from 0 to 9223372036854775807"), std::string::npos) << number;
+    EXPECT_NE(parsed.error().message.find("\"revision_id\" must be an integer from 0 to 9223372036854775807"),
+              std::string::npos)
+        << number;
   }
   EXPECT_EQ(parse_rollback(R"({"revision_id":9223372036854775807})")->revision_id, 9223372036854775807u);
 }

@@ -23,11 +23,11 @@ namespace st8::target::sim {
 // What is deliberately broken, to see whether the checks notice.
 enum class Mutation : std::uint8_t {
   kNone,
-  kNoFence,        // Targets take calls under any token.
-  kEchoObserve,    // Read-back answers what was sent.
-  kEchoRestore,    // A restore says it restored, and did not.
-  kLoseIntents,    // Events written before effects are lost with a crash.
-  kSkipValidate,   // Validation answers the planned hash without looking.
+  kNoFence,       // Targets take calls under any token.
+  kEchoObserve,   // Read-back answers what was sent.
+  kEchoRestore,   // A restore says it restored, and did not.
+  kLoseIntents,   // Events written before effects are lost with a crash.
+  kSkipValidate,  // Validation answers the planned hash without looking.
 };
 
 struct Options {
@@ -62,9 +62,11 @@ class SimRecords final : public state::RecordStore {
     const auto found = map_.find(std::string(key));
     return found == map_.end() ? std::optional<std::string>{} : std::optional<std::string>(found->second);
   }
-  Result<std::vector<state::Record>> scan(std::string_view prefix, std::string_view after, std::size_t limit) const override {
+  Result<std::vector<state::Record>> scan(std::string_view prefix, std::string_view after,
+                                          std::size_t limit) const override {
     std::vector<state::Record> found;
-    for (auto it = after.empty() ? map_.lower_bound(std::string(prefix)) : map_.upper_bound(std::string(after)); it != map_.end() && found.size() < limit; ++it) {
+    for (auto it = after.empty() ? map_.lower_bound(std::string(prefix)) : map_.upper_bound(std::string(after));
+         it != map_.end() && found.size() < limit; ++it) {
       if (!it->first.starts_with(prefix)) break;
       found.push_back({it->first, it->second});
     }
@@ -95,8 +97,8 @@ struct SimTarget {
   std::map<std::string, std::optional<Hash>> restore_points;
   std::uint64_t fence = 0;
   std::int64_t dead_until = 0;
-  std::int64_t sick_from = 0;          // Unhealthy from then, whatever is live; 0: well.
-  std::uint64_t last_rollout = 0;      // Whose effect was the last to take hold.
+  std::int64_t sick_from = 0;      // Unhealthy from then, whatever is live; 0: well.
+  std::uint64_t last_rollout = 0;  // Whose effect was the last to take hold.
   std::uint64_t last_token = 0;
 };
 
@@ -150,24 +152,34 @@ class Simulation final : public Source, public EffectRunner {
     if (branch != branch_ || revisions_.empty()) return std::optional<SourceHead>{};
     return std::optional<SourceHead>(head_of(revisions_.size()));
   }
-  Result<SourceHead> revision(const std::string&, state::RevisionNumber number) override { return head_of(number.value); }
+  Result<SourceHead> revision(const std::string&, state::RevisionNumber number) override {
+    return head_of(number.value);
+  }
   Result<std::vector<SourceDocument>> documents(const std::string&, state::RevisionNumber number) override {
     const Revision& revision = revisions_[number.value - 1];
-    return std::vector<SourceDocument>{{".st8/rollout.yaml", Hash::of(revision.policy), revision.policy.size()}, {"value", Hash::of(revision.value), revision.value.size()}};
+    return std::vector<SourceDocument>{{".st8/rollout.yaml", Hash::of(revision.policy), revision.policy.size()},
+                                       {"value", Hash::of(revision.value), revision.value.size()}};
   }
-  Result<std::optional<std::string>> read(const std::string&, state::RevisionNumber number, const std::string& key) override {
+  Result<std::optional<std::string>> read(const std::string&, state::RevisionNumber number,
+                                          const std::string& key) override {
     const Revision& revision = revisions_[number.value - 1];
-    return key == "value" ? std::optional(revision.value) : key == kPolicyKey ? std::optional(revision.policy) : std::optional<std::string>{};
+    return key == "value"      ? std::optional(revision.value)
+           : key == kPolicyKey ? std::optional(revision.policy)
+                               : std::optional<std::string>{};
   }
   Result<std::map<TargetName, std::string>> targets() override {
     std::map<TargetName, std::string> documents;
-    for (const auto& [name, target] : targets_) documents.emplace(name, "kind: file\nlabels: {role: web}\nspec: {root: /none/" + name.str() + "}\n");
+    for (const auto& [name, target] : targets_)
+      documents.emplace(name, "kind: file\nlabels: {role: web}\nspec: {root: /none/" + name.str() + "}\n");
     return documents;
   }
   Result<std::pair<state::RevisionNumber, std::string>> append_rollback(const AppendOrder& order) override {
-    if (failed_revisions_.contains(order.promoted.value)) violate("7: a failed revision, " + std::to_string(order.promoted.value) + ", is a rollback's source");
-    if (const auto done = appended_.find(order.rollout); done != appended_.end()) return std::pair(state::RevisionNumber{done->second}, std::string());
-    if (order.failed.value != revisions_.size()) return std::pair(state::RevisionNumber{}, std::string("the head has moved on"));
+    if (failed_revisions_.contains(order.promoted.value))
+      violate("7: a failed revision, " + std::to_string(order.promoted.value) + ", is a rollback's source");
+    if (const auto done = appended_.find(order.rollout); done != appended_.end())
+      return std::pair(state::RevisionNumber{done->second}, std::string());
+    if (order.failed.value != revisions_.size())
+      return std::pair(state::RevisionNumber{}, std::string("the head has moved on"));
     Revision copy = revisions_[order.promoted.value - 1];
     copy.cause = state::Cause::kAutoRollback;
     revisions_.push_back(copy);
@@ -183,9 +195,11 @@ class Simulation final : public Source, public EffectRunner {
     const Effect& effect = order.effect;
     if (const Executor* executor = coordinator_ ? coordinator_->executor(order.rollout) : nullptr) {
       const bool rolling_back = executor->state().phase == RolloutPhase::kRollingBack;
-      if (rolling_back && effect.kind == Effect::Kind::kOp) violate("3: a new operation begins at " + name_of(order) + " while the rollout is rolled back");
+      if (rolling_back && effect.kind == Effect::Kind::kOp)
+        violate("3: a new operation begins at " + name_of(order) + " while the rollout is rolled back");
     }
-    const std::int64_t latency = random_.chance(fault_percent_) ? static_cast<std::int64_t>(random_.below(30'000'000)) : static_cast<std::int64_t>(random_.below(200'000));
+    const std::int64_t latency = random_.chance(fault_percent_) ? static_cast<std::int64_t>(random_.below(30'000'000))
+                                                                : static_cast<std::int64_t>(random_.below(200'000));
     in_flight_.emplace(now_ + latency, Flight{epoch_, std::move(order)});
   }
 
@@ -203,36 +217,53 @@ class Simulation final : public Source, public EffectRunner {
   SourceHead head_of(std::uint64_t number) const {
     return {{number}, Hash::of("revision " + std::to_string(number)), "author", revisions_[number - 1].cause};
   }
-  std::string name_of(const EffectOrder& order) const { return order.plan->targets[order.effect.target].target.name.str(); }
+  std::string name_of(const EffectOrder& order) const {
+    return order.plan->targets[order.effect.target].target.name.str();
+  }
   void say(const std::string& what) {
     if (options_.trace) trace_ += std::to_string(now_ / 1000) + " ms: " + what + "\n";
   }
   void violate(const std::string& what) {
-    if (violation_.empty()) violation_ = "seed " + std::to_string(options_.seed) + ", at " + std::to_string(now_ / 1000) + " ms: invariant " + what;
+    if (violation_.empty())
+      violation_ =
+          "seed " + std::to_string(options_.seed) + ", at " + std::to_string(now_ / 1000) + " ms: invariant " + what;
     say("VIOLATION " + what);
   }
 
   std::string random_policy() {
     std::string policy = "branches: [main]\ntargets: {labels: {role: web}}\n";
     switch (random_.below(5)) {
-      case 0: break;
-      case 1: policy += "strategy: {type: sequential}\n"; break;
-      case 2: policy += "strategy: {type: rolling, batchSize: " + std::to_string(1 + random_.below(3)) + ", batchDelay: 2s, maxParallel: 2}\n"; break;
+      case 0:
+        break;
+      case 1:
+        policy += "strategy: {type: sequential}\n";
+        break;
+      case 2:
+        policy += "strategy: {type: rolling, batchSize: " + std::to_string(1 + random_.below(3)) +
+                  ", batchDelay: 2s, maxParallel: 2}\n";
+        break;
       case 3: {
         const bool analysis = random_.chance(50);
-        policy += "strategy: {type: canary, steps: [{setWeight: 20}, " +
-                  std::string(analysis ? "{analysis: {tcp: {host: h, port: 1}, interval: 1s, count: 4, failureLimit: 1}}" : "{pause: {duration: 5s}}") + ", {setWeight: 60}, {pause: {}}]}\n";
+        policy +=
+            "strategy: {type: canary, steps: [{setWeight: 20}, " +
+            std::string(analysis ? "{analysis: {tcp: {host: h, port: 1}, interval: 1s, count: 4, failureLimit: 1}}"
+                                 : "{pause: {duration: 5s}}") +
+            ", {setWeight: 60}, {pause: {}}]}\n";
         break;
       }
-      case 4: policy += "strategy: {type: blue-green, scaleDownDelay: 5s}\n"; break;
+      case 4:
+        policy += "strategy: {type: blue-green, scaleDownDelay: 5s}\n";
+        break;
     }
     policy += "maxFailures: " + std::to_string(random_.below(3)) + "\n";
     policy += "retry: {attempts: " + std::to_string(1 + random_.below(3)) + ", delay: 500ms}\n";
-    policy += "health: [{name: up, tcp: {host: h, port: 1}, interval: 200ms, successes: 2, failures: 2, deadline: 3s}]\n";
+    policy +=
+        "health: [{name: up, tcp: {host: h, port: 1}, interval: 200ms, successes: 2, failures: 2, deadline: 3s}]\n";
     if (random_.chance(50)) policy += "bake: 3s\n";
     if (random_.chance(30)) policy += "supersede: queue\n";
     if (random_.chance(40)) {
-      policy += "steps: [{name: once, type: script, when: " + std::string(random_.chance(50) ? "before" : "after") + ", params: {command: x}, retry: {attempts: 1}}]\n";
+      policy += "steps: [{name: once, type: script, when: " + std::string(random_.chance(50) ? "before" : "after") +
+                ", params: {command: x}, retry: {attempts: 1}}]\n";
     }
     policy += "progressDeadline: 60s\n";
     return policy;
@@ -278,11 +309,13 @@ class Simulation final : public Source, public EffectRunner {
         if (key.starts_with("rollout/event/")) last[key.substr(0, 14 + 16)] = key;
       }
       for (const auto& [rollout, key] : last) {
-        if (records_.map().contains("rollout/open/" + rollout.substr(14)) && !key.ends_with("0000000000000001")) records_.map().erase(key);
+        if (records_.map().contains("rollout/open/" + rollout.substr(14)) && !key.ends_with("0000000000000001"))
+          records_.map().erase(key);
       }
     }
     // What was sent may be lost, or arrive after all.
-    for (auto it = in_flight_.begin(); it != in_flight_.end();) it = random_.chance(40) ? in_flight_.erase(it) : std::next(it);
+    for (auto it = in_flight_.begin(); it != in_flight_.end();)
+      it = random_.chance(40) ? in_flight_.erase(it) : std::next(it);
     now_ += static_cast<std::int64_t>(random_.below(5'000'000));
     boot();
   }
@@ -310,14 +343,17 @@ class Simulation final : public Source, public EffectRunner {
       in_flight_.erase(in_flight_.begin());
       EffectResult result = happen(flight);
       check_instant();
-      if (flight.epoch == epoch_ && flight.order.effect.kind != Effect::Kind::kDiscard) results_.emplace_back(flight.order.rollout, std::move(result));
+      if (flight.epoch == epoch_ && flight.order.effect.kind != Effect::Kind::kDiscard)
+        results_.emplace_back(flight.order.rollout, std::move(result));
     }
     step();
   }
 
   // --- The targets ---
 
-  Hash wanted_by(const EffectOrder& order) const { return order.plan->contents[order.plan->targets[order.effect.target].content].hash; }
+  Hash wanted_by(const EffectOrder& order) const {
+    return order.plan->contents[order.plan->targets[order.effect.target].content].hash;
+  }
 
   EffectResult happen(const Flight& flight) {
     const EffectOrder& order = flight.order;
@@ -329,7 +365,8 @@ class Simulation final : public Source, public EffectRunner {
     };
     if (effect.kind == Effect::Kind::kAppend) {
       if (flight.epoch != epoch_ && random_.chance(50)) return failed(ErrorCode::kUnavailable, "gone");
-      auto appended = append_rollback({branch_, order.plan->revision, order.plan->promoted, order.rollout, order.reason});
+      auto appended =
+          append_rollback({branch_, order.plan->revision, order.plan->promoted, order.rollout, order.reason});
       result.revision = appended->first;
       result.output = appended->second;
       if (random_.chance(fault_percent_)) return failed(ErrorCode::kOutcomeUnknown, "the answer was lost");
@@ -337,27 +374,36 @@ class Simulation final : public Source, public EffectRunner {
     }
     if (effect.kind == Effect::Kind::kMeasure) {
       if (order.cancelled && order.cancelled->load()) return failed(ErrorCode::kUnavailable, "cancelled");
-      if (bad_revision(order.plan->revision.value) || random_.chance(fault_percent_)) return failed(ErrorCode::kUnavailable, "the error rate is high");
+      if (bad_revision(order.plan->revision.value) || random_.chance(fault_percent_))
+        return failed(ErrorCode::kUnavailable, "the error rate is high");
       return result;
     }
     SimTarget& target = targets_.at(order.plan->targets[effect.target].target.name);
     const std::string name = name_of(order);
-    if (random_.chance(fault_percent_) && random_.chance(20)) target.dead_until = now_ + static_cast<std::int64_t>(random_.below(90'000'000));
+    if (random_.chance(fault_percent_) && random_.chance(20))
+      target.dead_until = now_ + static_cast<std::int64_t>(random_.below(90'000'000));
     if (target.dead_until > now_) return failed(ErrorCode::kUnavailable, "unreachable");
-    if (order.cancelled && order.cancelled->load() && random_.chance(50)) return failed(ErrorCode::kUnavailable, "cancelled");
+    if (order.cancelled && order.cancelled->load() && random_.chance(50))
+      return failed(ErrorCode::kUnavailable, "cancelled");
     if (effect.kind == Effect::Kind::kProbe) {
-      const bool well = target.live && !bad_contents_.contains(*target.live) && (target.sick_from == 0 || now_ < target.sick_from);
+      const bool well =
+          target.live && !bad_contents_.contains(*target.live) && (target.sick_from == 0 || now_ < target.sick_from);
       if (!well) return failed(ErrorCode::kUnavailable, "unhealthy");
       return result;
     }
-    const bool mutates = effect.kind == Effect::Kind::kRestore || effect.kind == Effect::Kind::kDiscard ||
-                         (effect.kind == Effect::Kind::kOp && order.plan->ops[effect.op].kind != OpKind::kObserve && order.plan->ops[effect.op].kind != OpKind::kFinalize &&
-                          order.plan->ops[effect.op].kind != OpKind::kValidate && order.plan->ops[effect.op].kind != OpKind::kStep);
+    const bool mutates =
+        effect.kind == Effect::Kind::kRestore || effect.kind == Effect::Kind::kDiscard ||
+        (effect.kind == Effect::Kind::kOp && order.plan->ops[effect.op].kind != OpKind::kObserve &&
+         order.plan->ops[effect.op].kind != OpKind::kFinalize && order.plan->ops[effect.op].kind != OpKind::kValidate &&
+         order.plan->ops[effect.op].kind != OpKind::kStep);
     if (mutates) {
-      if (order.token < target.fence && options_.mutation != Mutation::kNoFence) return failed(ErrorCode::kPreconditionFailed, "a stale token");
+      if (order.token < target.fence && options_.mutation != Mutation::kNoFence)
+        return failed(ErrorCode::kPreconditionFailed, "a stale token");
       // Whoever takes hold after a newer holder did breaks the lease.
       if (effect.kind != Effect::Kind::kDiscard) {
-        if (order.token < target.last_token) violate("5: rollout " + order.rollout.str() + " acts on " + name + " after r-" + std::to_string(target.last_rollout) + " took it over");
+        if (order.token < target.last_token)
+          violate("5: rollout " + order.rollout.str() + " acts on " + name + " after r-" +
+                  std::to_string(target.last_rollout) + " took it over");
         target.last_token = order.token;
         target.last_rollout = order.rollout.value;
       }
@@ -406,23 +452,27 @@ class Simulation final : public Source, public EffectRunner {
         if (trouble && random_.chance(30)) return result;  // A lie: nothing happened.
         const auto staged = target.staged.find(label);
         if (staged == target.staged.end()) return failed(ErrorCode::kNotFound, "not staged");
-        if (!validated_.contains({order.rollout.value, name})) violate("1: " + name + " is activated by " + order.rollout.str() + " without having been validated in it");
+        if (!validated_.contains({order.rollout.value, name}))
+          violate("1: " + name + " is activated by " + order.rollout.str() + " without having been validated in it");
         target.restore_points.try_emplace(order.restore_point, target.live);
         target.live = trouble && random_.chance(30) ? Hash::of("half live " + label) : staged->second;
         say(name + " goes live with " + label + " by " + order.rollout.str());
         if (trouble && random_.chance(50)) return failed(ErrorCode::kUnavailable, "the answer was lost");
-        if (random_.chance(fault_percent_)) target.sick_from = now_ + static_cast<std::int64_t>(random_.below(10'000'000));
+        if (random_.chance(fault_percent_))
+          target.sick_from = now_ + static_cast<std::int64_t>(random_.below(10'000'000));
         return result;
       }
       case OpKind::kFinalize:
       case OpKind::kObserve:
         if (trouble) return failed(ErrorCode::kUnavailable, "no answer");
         result.observation = seen(target);
-        if (options_.mutation == Mutation::kEchoObserve && order.plan->ops[effect.op].kind == OpKind::kObserve) result.observation = Observation{true, wanted, label};
+        if (options_.mutation == Mutation::kEchoObserve && order.plan->ops[effect.op].kind == OpKind::kObserve)
+          result.observation = Observation{true, wanted, label};
         return result;
       case OpKind::kStep: {
         const std::string step = order.rollout.str() + " " + name + " " + std::to_string(effect.op);
-        if (++steps_run_[step] > 1 + retries_[order.rollout]) violate("6: a step that must not run twice ran " + std::to_string(steps_run_[step]) + " times: " + step);
+        if (++steps_run_[step] > 1 + retries_[order.rollout])
+          violate("6: a step that must not run twice ran " + std::to_string(steps_run_[step]) + " times: " + step);
         if (trouble) return failed(ErrorCode::kUnprocessable, "exit 1");
         return result;
       }
@@ -430,7 +480,9 @@ class Simulation final : public Source, public EffectRunner {
         return failed(ErrorCode::kInternal, "no such operation");
     }
   }
-  static Observation seen(const SimTarget& target) { return {target.live.has_value(), target.live.value_or(Hash{}), ""}; }
+  static Observation seen(const SimTarget& target) {
+    return {target.live.has_value(), target.live.value_or(Hash{}), ""};
+  }
   bool bad_revision(std::uint64_t number) const { return revisions_[number - 1].value.starts_with("bad"); }
 
   // --- People ---
@@ -450,7 +502,8 @@ class Simulation final : public Source, public EffectRunner {
     using Kind = RolloutAction::Kind;
     std::vector<std::pair<RolloutId, Kind>> acts;
     each_open([&](RolloutId id, const RolloutView&) {
-      constexpr Kind kKinds[] = {Kind::kPause, Kind::kResume, Kind::kResume, Kind::kPromote, Kind::kPromote, Kind::kPromoteFull, Kind::kAbort, Kind::kRetry};
+      constexpr Kind kKinds[] = {Kind::kPause,   Kind::kResume,      Kind::kResume, Kind::kPromote,
+                                 Kind::kPromote, Kind::kPromoteFull, Kind::kAbort,  Kind::kRetry};
       acts.emplace_back(id, kKinds[random_.below(8)]);
     });
     for (const auto& [id, kind] : acts) act(id, kind);
@@ -471,7 +524,8 @@ class Simulation final : public Source, public EffectRunner {
     // A freeze that was written, and whose answer was lost.
     if (!coordinator_->published()->freezes.empty()) thaw();
     each_open([&](RolloutId id, const RolloutView& view) {
-      if (view.state.phase == RolloutPhase::kPaused || view.state.phase == RolloutPhase::kIncomplete) acts.emplace_back(id, random_.chance(50) ? Kind::kRetry : random_.chance(50) ? Kind::kResume : Kind::kAbort);
+      if (view.state.phase == RolloutPhase::kPaused || view.state.phase == RolloutPhase::kIncomplete)
+        acts.emplace_back(id, random_.chance(50) ? Kind::kRetry : random_.chance(50) ? Kind::kResume : Kind::kAbort);
       if (view.summary.waiting_for == "promote") acts.emplace_back(id, Kind::kPromote);
     });
     for (const auto& [id, kind] : acts) act(id, kind);
@@ -505,8 +559,10 @@ class Simulation final : public Source, public EffectRunner {
       for (std::uint32_t i = 0; i < view->plan->targets.size(); ++i) {
         const PlannedTarget& target = view->plan->targets[i];
         const std::string name = target.target.name.str();
-        if (const auto [other, fresh] = holders.try_emplace(name, id); !fresh) violate("5: " + name + " is held by " + other->second.str() + " and " + id.str());
-        const bool wave_begun = target.switch_wave < state.wave || (target.switch_wave == state.wave && state.wave_started) || state.targets[i].touched;
+        if (const auto [other, fresh] = holders.try_emplace(name, id); !fresh)
+          violate("5: " + name + " is held by " + other->second.str() + " and " + id.str());
+        const bool wave_begun = target.switch_wave < state.wave ||
+                                (target.switch_wave == state.wave && state.wave_started) || state.targets[i].touched;
         if (wave_begun) begun.insert(name);
       }
     }
@@ -514,7 +570,8 @@ class Simulation final : public Source, public EffectRunner {
     for (const auto& [name, target] : targets_) {
       const std::optional<Hash> good = last.is_root() ? std::nullopt : std::optional<Hash>(content_of(last.value));
       if (target.live != good && !begun.contains(name.str())) {
-        violate("2: " + name.str() + " is away from the promoted revision " + std::to_string(last.value) + ", and no rollout has begun its wave");
+        violate("2: " + name.str() + " is away from the promoted revision " + std::to_string(last.value) +
+                ", and no rollout has begun its wave");
       }
     }
   }
@@ -522,7 +579,8 @@ class Simulation final : public Source, public EffectRunner {
   // Looks at every rollout that ended since the last look.
   void note_ends() {
     const std::map<std::string, std::string>& all = records_.map();
-    for (auto it = all.lower_bound(records::index({first_open_})); it != all.end() && it->first.starts_with(records::kIndexPrefix); ++it) {
+    for (auto it = all.lower_bound(records::index({first_open_}));
+         it != all.end() && it->first.starts_with(records::kIndexPrefix); ++it) {
       if (it->second.find("\"ended_at\":0,") != std::string::npos) continue;
       const auto summary = decode_summary(it->second);
       if (!summary || !is_final(summary->phase) || !seen_ends_.insert(summary->id).second) continue;
@@ -535,12 +593,16 @@ class Simulation final : public Source, public EffectRunner {
         continue;
       }
       if (summary->phase == RolloutPhase::kPromoted) {
-        if (failed_revisions_.contains(plan->revision.value)) violate("7: the failed revision " + std::to_string(plan->revision.value) + " is promoted");
+        if (failed_revisions_.contains(plan->revision.value))
+          violate("7: the failed revision " + std::to_string(plan->revision.value) + " is promoted");
         for (const PlannedTarget& target : plan->targets) {
           const SimTarget& truth = targets_.at(target.target.name);
-          if (truth.live != plan->contents[target.content].hash) violate("4: " + summary->id.str() + " is promoted, and " + target.target.name.str() + " is not live with it");
+          if (truth.live != plan->contents[target.content].hash)
+            violate("4: " + summary->id.str() + " is promoted, and " + target.target.name.str() +
+                    " is not live with it");
         }
-        if (!plan->targets.empty() && bad_revision(plan->revision.value)) violate("4: " + summary->id.str() + " promotes an unhealthy revision");
+        if (!plan->targets.empty() && bad_revision(plan->revision.value))
+          violate("4: " + summary->id.str() + " promotes an unhealthy revision");
       } else {
         if (summary->phase == RolloutPhase::kRolledBack) {
           ++rollbacks_;
@@ -548,17 +610,23 @@ class Simulation final : public Source, public EffectRunner {
         }
         for (const PlannedTarget& target : plan->targets) {
           const SimTarget& truth = targets_.at(target.target.name);
-          if (truth.live != target.from) violate("3: " + summary->id.str() + " ends as " + std::string(phase_name(summary->phase)) + ", and " + target.target.name.str() + " is not back");
+          if (truth.live != target.from)
+            violate("3: " + summary->id.str() + " ends as " + std::string(phase_name(summary->phase)) + ", and " +
+                    target.target.name.str() + " is not back");
         }
       }
     }
   }
 
-  bool quiet() const { return coordinator_ && coordinator_->open_rollouts() == 0 && in_flight_.empty() && results_.empty() && !moved_; }
+  bool quiet() const {
+    return coordinator_ && coordinator_->open_rollouts() == 0 && in_flight_.empty() && results_.empty() && !moved_;
+  }
   std::string describe() {
     std::string all;
     each_open([&](RolloutId id, const RolloutView& view) {
-      all += id.str() + " is " + std::string(phase_name(view.state.phase)) + " in wave " + std::to_string(view.state.wave) + ", waits for \"" + view.summary.waiting_for + "\", " + view.state.reason + "; ";
+      all += id.str() + " is " + std::string(phase_name(view.state.phase)) + " in wave " +
+             std::to_string(view.state.wave) + ", waits for \"" + view.summary.waiting_for + "\", " +
+             view.state.reason + "; ";
     });
     return all;
   }

@@ -1,9 +1,9 @@
 // Rollouts over random schedules of faults: every invariant, at every event. A seed that fails is replayed by ./dev sim --seed N.
-#include <gtest/gtest.h>
+#include "sim/simulation.h"
 
 #include <cstdlib>
+#include <gtest/gtest.h>
 
-#include "sim/simulation.h"
 #include "support/seed.h"
 
 namespace st8::target::sim {
@@ -25,7 +25,8 @@ TEST(Simulation, InvariantsHoldOverManySeeds) {
     rollbacks += simulation.rollbacks();
     crashes += simulation.crashes();
   }
-  std::printf("%llu rollouts, %llu rolled back, %llu crashes\n", static_cast<unsigned long long>(ended), static_cast<unsigned long long>(rollbacks), static_cast<unsigned long long>(crashes));
+  std::printf("%llu rollouts, %llu rolled back, %llu crashes\n", static_cast<unsigned long long>(ended),
+              static_cast<unsigned long long>(rollbacks), static_cast<unsigned long long>(crashes));
   if (count > 1) {
     // A world in which nothing happens proves nothing.
     EXPECT_GT(ended, 3 * count);
@@ -44,14 +45,18 @@ class Broken : public ::testing::TestWithParam<Named> {};
 
 TEST_P(Broken, OnPurposeIsFound) {
   std::string violation;
-  for (std::uint64_t seed = 1; seed <= 400 && violation.empty(); ++seed) violation = Simulation({seed, GetParam().mutation, false}).run();
+  for (std::uint64_t seed = 1; seed <= 400 && violation.empty(); ++seed)
+    violation = Simulation({seed, GetParam().mutation, false}).run();
   EXPECT_NE(violation, "") << "no seed noticed it";
   std::printf("%s: %s\n", GetParam().name, violation.c_str());
 }
 
 INSTANTIATE_TEST_SUITE_P(Mutations, Broken,
-                         ::testing::Values(Named{Mutation::kNoFence, "NoFence"}, Named{Mutation::kEchoObserve, "EchoObserve"}, Named{Mutation::kEchoRestore, "EchoRestore"},
-                                           Named{Mutation::kLoseIntents, "LoseIntents"}, Named{Mutation::kSkipValidate, "SkipValidate"}),
+                         ::testing::Values(Named{Mutation::kNoFence, "NoFence"},
+                                           Named{Mutation::kEchoObserve, "EchoObserve"},
+                                           Named{Mutation::kEchoRestore, "EchoRestore"},
+                                           Named{Mutation::kLoseIntents, "LoseIntents"},
+                                           Named{Mutation::kSkipValidate, "SkipValidate"}),
                          [](const auto& instance) { return instance.param.name; });
 
 }  // namespace

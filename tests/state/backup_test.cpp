@@ -1,10 +1,10 @@
-#include <gtest/gtest.h>
+#include "maintenance/backup.h"
 
+#include <gtest/gtest.h>
 #include <map>
 #include <random>
 
 #include "engine/keyspace.h"
-#include "maintenance/backup.h"
 #include "st8/state/failpoint.h"
 #include "st8/state/hash.h"
 #include "st8/state/maintenance.h"
@@ -140,7 +140,8 @@ void expect_refused(const std::string& stream, std::string_view what) {
   ASSERT_FALSE(restored) << what;
   EXPECT_TRUE(restored.error().code == ErrorCode::kCorrupt || restored.error().code == ErrorCode::kInvalidArgument)
       << what << ": " << restored.error().message;
-  EXPECT_TRUE(contents(*engine).contains(maintenance::restoring_key())) << what << ": the engine must stay marked as unusable";
+  EXPECT_TRUE(contents(*engine).contains(maintenance::restoring_key()))
+      << what << ": the engine must stay marked as unusable";
 }
 
 TEST(Restore, RefusesAStreamCutAnywhere) {
@@ -175,7 +176,8 @@ TEST(Restore, RefusesFramesLostRepeatedOrReordered) {
   std::vector<std::size_t> borders{12};
   while (borders.back() < stream.size()) {
     std::size_t length = 0;
-    for (int i = 1; i <= 4; ++i) length = length << 8 | static_cast<unsigned char>(stream[borders.back() + static_cast<std::size_t>(i)]);
+    for (int i = 1; i <= 4; ++i)
+      length = length << 8 | static_cast<unsigned char>(stream[borders.back() + static_cast<std::size_t>(i)]);
     borders.push_back(borders.back() + 5 + length + 8);
   }
   ASSERT_GE(borders.size(), 5u);
@@ -224,7 +226,8 @@ TEST(Restore, RefusesAnEngineThatIsNotEmpty) {
 
 TEST(Restore, PassesOnWhatTheSourceSays) {
   const auto engine = make_memory_engine();
-  const auto restored = restore_backup(*engine, []() -> Result<std::string> { return fail(ErrorCode::kUnavailable, "the line is cut"); });
+  const auto restored =
+      restore_backup(*engine, []() -> Result<std::string> { return fail(ErrorCode::kUnavailable, "the line is cut"); });
   ASSERT_FALSE(restored);
   EXPECT_EQ(restored.error().message, "the line is cut");
 }

@@ -1,7 +1,6 @@
 // The error table, hashes, text, clock and the words of stored numbers.
-#include <gtest/gtest.h>
-
 #include <cstdint>
+#include <gtest/gtest.h>
 #include <set>
 #include <thread>
 #include <vector>
@@ -40,7 +39,8 @@ TEST(HashTest, KnownDigests) {
   // FIPS 180-2, appendix B.
   EXPECT_EQ(Hash::of("").hex(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(Hash::of("abc").hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(Hash::of(std::string(1'000'000, 'a')).hex(), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  EXPECT_EQ(Hash::of(std::string(1'000'000, 'a')).hex(),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 TEST(HashTest, PartsAreTheWhole) {
@@ -55,7 +55,8 @@ TEST(HashTest, ThreadsDoNotDisturbEachOther) {
   for (std::size_t t = 0; t < right.size(); ++t) {
     threads.emplace_back([&, t] {
       bool all = true;
-      for (int i = 0; i < 2000; ++i) all = all && Hash::of("abc") == expected && Hash::of_parts({"ab", "c"}) == expected;
+      for (int i = 0; i < 2000; ++i)
+        all = all && Hash::of("abc") == expected && Hash::of_parts({"ab", "c"}) == expected;
       right[t] = all;
     });
   }
@@ -84,13 +85,31 @@ TEST(HashTest, RefusesWhatIsNotADigest) {
 }
 
 TEST(Utf8, AcceptsShortestFormsOnly) {
-  for (const char* good : {"", "plain ascii, more than eight bytes of it", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80",
-                           "\xEF\xBF\xBF", "\xF4\x8F\xBF\xBF", "\xED\x9F\xBF", "12345678\xC3\xA9"}) {
+  for (const char* good :
+       {"", "plain ascii, more than eight bytes of it", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xEF\xBF\xBF",
+        "\xF4\x8F\xBF\xBF", "\xED\x9F\xBF", "12345678\xC3\xA9"}) {
     EXPECT_TRUE(is_valid_utf8(good)) << good;
   }
-  for (const char* bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF",
-                          "\xED\xA0\x80", "\xED\xBF\xBF", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80\x80", "\xFF", "\xFE", "\xC3",
-                          "\xE2\x82", "\xF0\x9F\x98", "\xC3(", "12345678\xC3", "1234567\x80", "ok ok ok ok \xE2\x28\xA1"}) {
+  for (const char* bad : {"\x80",
+                          "\xC0\x80",
+                          "\xC1\xBF",
+                          "\xE0\x80\x80",
+                          "\xE0\x9F\xBF",
+                          "\xF0\x80\x80\x80",
+                          "\xF0\x8F\xBF\xBF",
+                          "\xED\xA0\x80",
+                          "\xED\xBF\xBF",
+                          "\xF4\x90\x80\x80",
+                          "\xF8\x88\x80\x80\x80",
+                          "\xFF",
+                          "\xFE",
+                          "\xC3",
+                          "\xE2\x82",
+                          "\xF0\x9F\x98",
+                          "\xC3(",
+                          "12345678\xC3",
+                          "1234567\x80",
+                          "ok ok ok ok \xE2\x28\xA1"}) {
     EXPECT_FALSE(is_valid_utf8(bad)) << quote(bad);
   }
   EXPECT_TRUE(is_valid_utf8(std::string(3, '\0')));
@@ -131,14 +150,41 @@ TEST(Rfc3339, OffsetsAndFractions) {
 }
 
 TEST(Rfc3339, RefusesAnythingElse) {
-  for (const char* bad :
-       {"", "2026", "2026-11-21", "2026-11-21T", "2026-11-21T01:02", "2026-11-21T01:02:03", "2026-11-21 01:02:03Z",
-        "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-11-31T00:00:00Z", "2026-11-00T00:00:00Z",
-        "2026-11-21T24:00:00Z", "2026-11-21T01:60:00Z", "2026-11-21T01:02:61Z", "2026-11-21T01:02:60Z", "2026-11-21T01:02:03.Z",
-        "2026-11-21T01:02:03.1234567890Z", "2026-11-21T01:02:03,5Z", "2026-11-21T01:02:03Zx", "2026-11-21T01:02:03+1:00",
-        "2026-11-21T01:02:03+0100", "2026-11-21T01:02:03+24:00", "2026-11-21T01:02:03+01:60", "2026-11-21T01:02:03+", "26-11-21T01:02:03Z",
-        "+2026-11-21T01:02:03Z", "-026-11-21T01:02:03Z", "2026-11-21T-1:02:03Z", " 2026-11-21T01:02:03Z", "2026-11-21T01:02:03Z ",
-        "0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "2026-1a-21T01:02:03Z", "99999999999999999999"}) {
+  for (const char* bad : {"",
+                          "2026",
+                          "2026-11-21",
+                          "2026-11-21T",
+                          "2026-11-21T01:02",
+                          "2026-11-21T01:02:03",
+                          "2026-11-21 01:02:03Z",
+                          "2026-13-01T00:00:00Z",
+                          "2026-00-01T00:00:00Z",
+                          "2026-02-29T00:00:00Z",
+                          "2026-11-31T00:00:00Z",
+                          "2026-11-00T00:00:00Z",
+                          "2026-11-21T24:00:00Z",
+                          "2026-11-21T01:60:00Z",
+                          "2026-11-21T01:02:61Z",
+                          "2026-11-21T01:02:60Z",
+                          "2026-11-21T01:02:03.Z",
+                          "2026-11-21T01:02:03.1234567890Z",
+                          "2026-11-21T01:02:03,5Z",
+                          "2026-11-21T01:02:03Zx",
+                          "2026-11-21T01:02:03+1:00",
+                          "2026-11-21T01:02:03+0100",
+                          "2026-11-21T01:02:03+24:00",
+                          "2026-11-21T01:02:03+01:60",
+                          "2026-11-21T01:02:03+",
+                          "26-11-21T01:02:03Z",
+                          "+2026-11-21T01:02:03Z",
+                          "-026-11-21T01:02:03Z",
+                          "2026-11-21T-1:02:03Z",
+                          " 2026-11-21T01:02:03Z",
+                          "2026-11-21T01:02:03Z ",
+                          "0000-01-01T00:00:00+00:01",
+                          "9999-12-31T23:59:59-00:01",
+                          "2026-1a-21T01:02:03Z",
+                          "99999999999999999999"}) {
     EXPECT_FALSE(parse_rfc3339(bad)) << bad;
   }
   EXPECT_FALSE(parse_rfc3339(std::string_view("2026-11-21T01:02:03\0", 20)));
@@ -168,7 +214,8 @@ TEST(Nouns, AreTheWordsOfTheWire) {
   EXPECT_EQ(cause_name(Cause::kAutoRollback), "auto-rollback");
   EXPECT_EQ(operation_kind_name(OperationKind::kCheckpointDelete), "checkpoint.delete");
   std::set<std::string_view> names;
-  for (int i = 0; i <= static_cast<int>(OperationKind::kGc); ++i) names.insert(operation_kind_name(static_cast<OperationKind>(i)));
+  for (int i = 0; i <= static_cast<int>(OperationKind::kGc); ++i)
+    names.insert(operation_kind_name(static_cast<OperationKind>(i)));
   EXPECT_EQ(names.size(), 12u);
   EXPECT_EQ(cause_name(static_cast<Cause>(99)), "unknown");
 }

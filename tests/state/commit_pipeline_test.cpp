@@ -46,7 +46,8 @@ class HeldWrite {
   }
   // That so many commands have been taken up by the builder since this was made.
   static void await_built(std::uint64_t commands) {
-    ASSERT_TRUE(eventually([&] { return failpoint::hits("commit.before_build") >= commands; }, kPatience)) << "a command is not built beside the write";
+    ASSERT_TRUE(eventually([&] { return failpoint::hits("commit.before_build") >= commands; }, kPatience))
+        << "a command is not built beside the write";
   }
   void release(Status outcome) {
     const std::lock_guard lock(mutex_);
@@ -70,7 +71,8 @@ class CommitPipeline : public StoreTest {
     HeldWrite::await_built(++begun_);
     return future;
   }
-  std::future<Result<CommitResult>> begin_apply(const Documents& documents, std::string_view branch_name = "main", std::string_view space = "default") {
+  std::future<Result<CommitResult>> begin_apply(const Documents& documents, std::string_view branch_name = "main",
+                                                std::string_view space = "default") {
     return begin_apply(StoreHarness::apply_request(documents, branch_name, space));
   }
   std::future<Result<CommitResult>> begin_apply(ApplyRequest request) {
@@ -92,7 +94,8 @@ class CommitPipeline : public StoreTest {
 
   std::uint64_t begun_ = 0;
 };
-INSTANTIATE_TEST_SUITE_P(Engines, CommitPipeline, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+INSTANTIATE_TEST_SUITE_P(Engines, CommitPipeline, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb),
+                         engine_kind_name);
 
 TEST_P(CommitPipeline, AGroupIsBuiltUponTheOneInFlight) {
   ASSERT_TRUE(harness.apply({{"a", "0"}}));
@@ -155,7 +158,9 @@ TEST_P(CommitPipeline, ANamespaceComesAndGoesBetweenGroups) {
   auto made = begin_apply({{"old", "1"}}, "main", "fresh");
   write.await();
   auto more = begin_apply({{"old", "2"}}, "main", "fresh");
-  auto deleted = begin<NamespaceInfo>([&] { return harness->delete_namespace({ns("fresh"), false, StoreHarness::context()}); });
+  auto deleted = begin<NamespaceInfo>([&] {
+    return harness->delete_namespace({ns("fresh"), false, StoreHarness::context()});
+  });
   auto gone = begin<BranchInfo>([&] { return harness.create_branch("dev", "2", "main", "fresh"); });
   auto remade = begin_apply({{"new", "1"}}, "main", "fresh");
   auto other = begin_apply({{"x", "1"}}, "main", "other");
@@ -213,10 +218,10 @@ TEST_P(CommitPipeline, AGroupThatFailsTakesTheOneBuiltUponIt) {
     write.await();
     std::vector<std::future<Result<CommitResult>>> built;
     built.push_back(begin_apply({{"b", "1"}}));
-    built.push_back(begin_apply({{"a", "1"}}));                                                     // A noop upon the first.
-    built.push_back(begin_apply(with_key(StoreHarness::apply_request({{"a", "1"}}), "K")));         // Its replay.
-    built.push_back(begin_apply(expecting(StoreHarness::apply_request({{"c", "1"}}), 1)));          // Stale upon it.
-    built.push_back(begin_apply({{"x", "1"}}, "main", "elsewhere"));                                // Nothing to do with it.
+    built.push_back(begin_apply({{"a", "1"}}));                                              // A noop upon the first.
+    built.push_back(begin_apply(with_key(StoreHarness::apply_request({{"a", "1"}}), "K")));  // Its replay.
+    built.push_back(begin_apply(expecting(StoreHarness::apply_request({{"c", "1"}}), 1)));   // Stale upon it.
+    built.push_back(begin_apply({{"x", "1"}}, "main", "elsewhere"));                         // Nothing to do with it.
     auto dry = StoreHarness::apply_request({{"e", "1"}});
     dry.context.dry_run = true;
     built.push_back(begin_apply(dry));
@@ -254,7 +259,8 @@ TEST_P(CommitPipeline, AnUnknownOutcomeIsToldToItsOwnGroupOnly) {
     HeldWrite write;
     auto first = begin_apply(with_key(StoreHarness::apply_request({{"a", "1"}}), "K"));
     write.await();
-    auto second = begin_apply(with_key(StoreHarness::apply_request({{"b", "1"}}), "L")), noop = begin_apply({{"a", "1"}});
+    auto second = begin_apply(with_key(StoreHarness::apply_request({{"b", "1"}}), "L")),
+         noop = begin_apply({{"a", "1"}});
     write.release(fail(ErrorCode::kOutcomeUnknown, "the sync failed"));
     const auto unknown = first.get();
     ASSERT_FALSE(unknown);
@@ -304,12 +310,13 @@ TEST(CommitPipelineOutcome, AnUnknownWriteThatHappenedIsFoundByItsRetry) {
 // Ends the test program when it is not taken back in time: a queue that leaves somebody waiting would hang it for ever.
 class Watchdog {
  public:
-  explicit Watchdog(std::string what) : thread_([this, what = std::move(what)] {
-    std::unique_lock lock(mutex_);
-    if (over_.wait_for(lock, kPatience, [this] { return done_; })) return;
-    std::fprintf(stderr, "nothing moves any more: %s\n", what.c_str());
-    std::abort();
-  }) {}
+  explicit Watchdog(std::string what)
+      : thread_([this, what = std::move(what)] {
+          std::unique_lock lock(mutex_);
+          if (over_.wait_for(lock, kPatience, [this] { return done_; })) return;
+          std::fprintf(stderr, "nothing moves any more: %s\n", what.c_str());
+          std::abort();
+        }) {}
   ~Watchdog() {
     {
       const std::lock_guard lock(mutex_);
@@ -356,7 +363,8 @@ struct Writer {
       case 0:
       case 1:
       case 2: {
-        const Documents put{{"k" + std::to_string(random() % 6), std::to_string(random() % 3)}, {own, std::to_string(number)}};
+        const Documents put{{"k" + std::to_string(random() % 6), std::to_string(random() % 3)},
+                            {own, std::to_string(number)}};
         for (const auto& [k, v] : put) after[k] = v;
         auto request = StoreHarness::apply_request(put, own, space);
         if (random() % 2 == 0) request.context.expected_revision = RevisionNumber{past.empty() ? 0 : past.back().first};
@@ -384,7 +392,9 @@ struct Writer {
         stale.context.expected_revision = RevisionNumber{past.empty() ? 7u : past.back().first - 1};
         const auto refused = harness->apply(std::move(stale));
         ASSERT_FALSE(refused);
-        EXPECT_TRUE(refused.error().code == ErrorCode::kPreconditionFailed || refused.error().code == ErrorCode::kUnavailable) << why(refused);
+        EXPECT_TRUE(refused.error().code == ErrorCode::kPreconditionFailed ||
+                    refused.error().code == ErrorCode::kUnavailable)
+            << why(refused);
         break;
       }
       case 5: {
@@ -435,21 +445,23 @@ struct Shape {
 };
 void PrintTo(const Shape& shape, std::ostream* out) {
   PrintTo(shape.engine, out);
-  *out << ", " << shape.threads << " threads, " << shape.spaces << " namespaces, " << shape.steps << " steps, groups of " << shape.group_max << ", " << shape.fails_in_hundred << "% fail";
+  *out << ", " << shape.threads << " threads, " << shape.spaces << " namespaces, " << shape.steps
+       << " steps, groups of " << shape.group_max << ", " << shape.fails_in_hundred << "% fail";
 }
 
 class CommitPipelineStress : public testing::TestWithParam<Shape> {};
-INSTANTIATE_TEST_SUITE_P(Shapes, CommitPipelineStress,
-                         testing::Values(Shape{EngineKind::kMemory, 2, 1, 150, 512, 0}, Shape{EngineKind::kMemory, 16, 1, 40, 512, 20},
-                                         Shape{EngineKind::kMemory, 16, 16, 40, 512, 20}, Shape{EngineKind::kMemory, 12, 3, 40, 1, 10},
-                                         Shape{EngineKind::kMemory, 12, 3, 40, 2, 10}, Shape{EngineKind::kMemory, 12, 12, 40, 3, 40},
-                                         Shape{EngineKind::kRocksDb, 2, 2, 60, 512, 10}, Shape{EngineKind::kRocksDb, 12, 4, 30, 3, 20}),
-                         [](const testing::TestParamInfo<Shape>& of) {
-                           const Shape& shape = of.param;
-                           return std::string(shape.engine == EngineKind::kMemory ? "Memory" : "RocksDb") + std::to_string(shape.threads) + "Writers" +
-                                  std::to_string(shape.spaces) + "SpacesGroupsOf" + std::to_string(shape.group_max) + "Failing" +
-                                  std::to_string(shape.fails_in_hundred);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, CommitPipelineStress,
+    testing::Values(Shape{EngineKind::kMemory, 2, 1, 150, 512, 0}, Shape{EngineKind::kMemory, 16, 1, 40, 512, 20},
+                    Shape{EngineKind::kMemory, 16, 16, 40, 512, 20}, Shape{EngineKind::kMemory, 12, 3, 40, 1, 10},
+                    Shape{EngineKind::kMemory, 12, 3, 40, 2, 10}, Shape{EngineKind::kMemory, 12, 12, 40, 3, 40},
+                    Shape{EngineKind::kRocksDb, 2, 2, 60, 512, 10}, Shape{EngineKind::kRocksDb, 12, 4, 30, 3, 20}),
+    [](const testing::TestParamInfo<Shape>& of) {
+      const Shape& shape = of.param;
+      return std::string(shape.engine == EngineKind::kMemory ? "Memory" : "RocksDb") + std::to_string(shape.threads) +
+             "Writers" + std::to_string(shape.spaces) + "SpacesGroupsOf" + std::to_string(shape.group_max) + "Failing" +
+             std::to_string(shape.fails_in_hundred);
+    });
 
 TEST_P(CommitPipelineStress, AcknowledgedIsStoredAndNobodyIsLeftWaiting) {
   const Shape& shape = GetParam();
@@ -459,12 +471,20 @@ TEST_P(CommitPipelineStress, AcknowledgedIsStoredAndNobodyIsLeftWaiting) {
   std::atomic<std::uint64_t> commits{0};
   harness.set_fault([&](const Batch&) -> Status {
     std::mt19937_64 dice(commits.fetch_add(1));
-    if (static_cast<int>(dice() % 100) < shape.fails_in_hundred) return fail(ErrorCode::kUnavailable, "the disk said no");
+    if (static_cast<int>(dice() % 100) < shape.fails_in_hundred)
+      return fail(ErrorCode::kUnavailable, "the disk said no");
     return {};
   });
   std::vector<Writer> writers;
   for (int t = 0; t < shape.threads; ++t) {
-    writers.push_back({harness, "space" + std::to_string(t % shape.spaces), "own" + std::to_string(t), std::mt19937_64(static_cast<std::uint64_t>(t) + 1), {}, {}, 0, 0});
+    writers.push_back({harness,
+                       "space" + std::to_string(t % shape.spaces),
+                       "own" + std::to_string(t),
+                       std::mt19937_64(static_cast<std::uint64_t>(t) + 1),
+                       {},
+                       {},
+                       0,
+                       0});
   }
   {
     const Watchdog watchdog("writers of " + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
@@ -485,7 +505,8 @@ TEST_P(CommitPipelineStress, AcknowledgedIsStoredAndNobodyIsLeftWaiting) {
       if (!writer.past.empty()) {
         EXPECT_EQ(harness.read("@", writer.own, writer.space), writer.model);
         EXPECT_EQ(harness.head(writer.own, writer.space).value, writer.past.back().first);
-        for (const auto& [revision, documents] : writer.past) EXPECT_EQ(harness.read(std::to_string(revision), writer.own, writer.space), documents);
+        for (const auto& [revision, documents] : writer.past)
+          EXPECT_EQ(harness.read(std::to_string(revision), writer.own, writer.space), documents);
       }
     }
     for (const auto& [space, count] : made) {

@@ -20,7 +20,8 @@ class EngineExpectations : public testing::TestWithParam<EngineKind> {
     if (opened) engine_ = std::move(*opened);
   }
   // Writes (nullopt: erases) the record; the code of the refusal, or nullopt.
-  std::optional<ErrorCode> write(const std::string& record, const std::optional<std::string>& value, const std::vector<Expectation>& expectations = {}) {
+  std::optional<ErrorCode> write(const std::string& record, const std::optional<std::string>& value,
+                                 const std::vector<Expectation>& expectations = {}) {
     Batch batch;
     if (value) {
       batch.put(record, *value);
@@ -35,7 +36,8 @@ class EngineExpectations : public testing::TestWithParam<EngineKind> {
   st8::test::TempDirectory directory_;
   std::unique_ptr<Engine> engine_;
 };
-INSTANTIATE_TEST_SUITE_P(Engines, EngineExpectations, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+INSTANTIATE_TEST_SUITE_P(Engines, EngineExpectations, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb),
+                         engine_kind_name);
 
 TEST_P(EngineExpectations, FollowEveryWrite) {
   constexpr auto kRefused = ErrorCode::kPreconditionFailed;

@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include "st8/state/failpoint.h"
+
+#include <gtest/gtest.h>
 
 namespace st8 {
 namespace {
@@ -61,7 +61,8 @@ TEST_F(Failpoints, CallWhatATestGives) {
 }
 
 TEST_F(Failpoints, RefuseASpecificationThatCannotBeRead) {
-  for (const char* bad : {"x", "=crash", "x=", "x=explode", "x=crash@", "x=crash@0", "x=crash@-1", "x=crash@x", "x=sleep:", "x=sleep:-1", "x=error;y"}) {
+  for (const char* bad : {"x", "=crash", "x=", "x=explode", "x=crash@", "x=crash@0", "x=crash@-1", "x=crash@x",
+                          "x=sleep:", "x=sleep:-1", "x=error;y"}) {
     EXPECT_FALSE(failpoint::configure(bad)) << bad;
   }
   EXPECT_TRUE(failpoint::configure(""));

@@ -22,7 +22,8 @@ class Fsck : public testing::Test {
     for (int i = 0; i < 120; ++i) many["app/k" + std::to_string(1000 + i)] = "value " + std::to_string(i);
     EXPECT_TRUE(harness.apply(many));
     for (int i = 0; i < 12; ++i) {
-      EXPECT_TRUE(harness.apply({{"app/k1005", "changed " + std::to_string(i)}, {"app/k1100", "too " + std::to_string(i)}}));
+      EXPECT_TRUE(
+          harness.apply({{"app/k1005", "changed " + std::to_string(i)}, {"app/k1100", "too " + std::to_string(i)}}));
     }
     EXPECT_TRUE(harness.unset({"app/k1007"}));
     EXPECT_TRUE(harness.copy("3"));
@@ -54,19 +55,23 @@ class Fsck : public testing::Test {
   }
   void put(const std::string& engine_key, const std::optional<std::string>& value) {
     Batch batch;
-    if (value) batch.put(engine_key, *value);
-    else batch.erase(engine_key);
+    if (value)
+      batch.put(engine_key, *value);
+    else
+      batch.erase(engine_key);
     ASSERT_TRUE(engine().commit(batch, {}, Durability::kBuffered));
   }
   static bool names(const FsckReport& report, std::string_view object) {
     for (const FsckProblem& problem : report.problems) {
-      if (problem.object.find(object) != std::string::npos && !problem.problem.empty() && !problem.affects.empty()) return true;
+      if (problem.object.find(object) != std::string::npos && !problem.problem.empty() && !problem.affects.empty())
+        return true;
     }
     return false;
   }
   static std::string told(const FsckReport& report) {
     std::string all;
-    for (const FsckProblem& problem : report.problems) all += "\n  " + problem.name_space + " | " + problem.object + " | " + problem.problem + " | " + problem.affects;
+    for (const FsckProblem& problem : report.problems)
+      all += "\n  " + problem.name_space + " | " + problem.object + " | " + problem.problem + " | " + problem.affects;
     return all.empty() ? "\n  nothing" : all;
   }
   // The document or first key of a body's key.
@@ -74,7 +79,9 @@ class Fsck : public testing::Test {
     const std::size_t begin = engine_key.front() == 'T' ? 6 : 5;
     return engine_key.substr(begin, engine_key.size() - 9 - begin);
   }
-  static std::uint64_t number_of(const std::string& engine_key) { return keyspace::read_u64(std::string_view(engine_key).substr(engine_key.size() - 8)); }
+  static std::uint64_t number_of(const std::string& engine_key) {
+    return keyspace::read_u64(std::string_view(engine_key).substr(engine_key.size() - 8));
+  }
 
   void damage_documents(std::size_t every) {
     for (const auto& [engine_key, value] : records("D", every)) {
@@ -88,7 +95,8 @@ class Fsck : public testing::Test {
         ASSERT_EQ(report.problem_count, 1u) << object << " byte " << at << told(report);
         ASSERT_TRUE(names(report, object)) << object << " byte " << at << told(report);
       }
-      for (const std::optional<std::string>& wrong : {std::optional<std::string>{}, std::optional<std::string>{""}, std::optional(value.substr(1)), std::optional(value + "x")}) {
+      for (const std::optional<std::string>& wrong : {std::optional<std::string>{}, std::optional<std::string>{""},
+                                                      std::optional(value.substr(1)), std::optional(value + "x")}) {
         put(engine_key, wrong);
         ASSERT_TRUE(names(fsck(), object)) << object;
       }
@@ -111,9 +119,11 @@ class Fsck : public testing::Test {
         const FsckReport report = fsck();
         ASSERT_FALSE(report.clean()) << object << " byte " << at;
         // A place that is not hashed (where a body lies) leads to a body that is missing or another: then that one is named.
-        ASSERT_TRUE(names(report, object) || names(report, "blob ") || names(report, "tree node ")) << object << " byte " << at << told(report);
+        ASSERT_TRUE(names(report, object) || names(report, "blob ") || names(report, "tree node "))
+            << object << " byte " << at << told(report);
       }
-      for (const std::optional<std::string>& wrong : {std::optional<std::string>{}, std::optional<std::string>{""}, std::optional(value.substr(0, value.size() / 2))}) {
+      for (const std::optional<std::string>& wrong : {std::optional<std::string>{}, std::optional<std::string>{""},
+                                                      std::optional(value.substr(0, value.size() / 2))}) {
         put(engine_key, wrong);
         const FsckReport report = fsck();
         ASSERT_TRUE(names(report, object)) << object << told(report);
@@ -146,7 +156,8 @@ class Fsck : public testing::Test {
           const auto after = codec::decode_revision(damaged, RevisionNumber{number});
           ASSERT_TRUE(before && after);
           ASSERT_EQ(before->revision.hash, after->revision.hash) << object << " byte " << at;
-          ASSERT_TRUE(before->revision.pruned != after->revision.pruned || before->is_copy != after->is_copy) << object << " byte " << at << " bit " << bit << told(report);
+          ASSERT_TRUE(before->revision.pruned != after->revision.pruned || before->is_copy != after->is_copy)
+              << object << " byte " << at << " bit " << bit << told(report);
           if (report.clean()) ++passed_over;
         }
       }

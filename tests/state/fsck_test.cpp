@@ -22,7 +22,8 @@ TEST_F(Fsck, NamesDamagedNodes) { damage_nodes(10); }
 TEST_F(Fsck, NamesDamagedRevisions) { damage_revisions(7); }
 
 TEST_F(Fsck, NamesWhatIsMissing) {
-  const std::map<char, std::string> objects{{'C', "counters"}, {'B', "counters"}, {'K', "counters"}, {'H', "revision "}, {'O', "operation "}};
+  const std::map<char, std::string> objects{
+      {'C', "counters"}, {'B', "counters"}, {'K', "counters"}, {'H', "revision "}, {'O', "operation "}};
   for (const auto& [engine_key, value] : records("CBKHO")) {
     put(engine_key, std::nullopt);
     const FsckReport report = fsck();
@@ -32,9 +33,12 @@ TEST_F(Fsck, NamesWhatIsMissing) {
 }
 
 TEST_F(Fsck, NamesRecordsThatCannotBeRead) {
-  const std::map<char, std::string> objects{{'N', "namespace"}, {'C', "counters"}, {'B', "branch "}, {'K', "checkpoint good"}, {'O', "operation "}, {'I', "idempotency key retry"}};
+  const std::map<char, std::string> objects{{'N', "namespace"},  {'C', "counters"},
+                                            {'B', "branch "},    {'K', "checkpoint good"},
+                                            {'O', "operation "}, {'I', "idempotency key retry"}};
   for (const auto& [engine_key, value] : records("NCBKOI")) {
-    for (const std::string& wrong : {std::string(), std::string("\xff"), value.substr(0, value.size() - 1), value + "x"}) {
+    for (const std::string& wrong :
+         {std::string(), std::string("\xff"), value.substr(0, value.size() - 1), value + "x"}) {
       put(engine_key, wrong);
       const FsckReport report = fsck();
       EXPECT_TRUE(names(report, objects.at(engine_key.front()))) << engine_key.front() << told(report);
@@ -82,7 +86,8 @@ TEST_F(Fsck, SaysWhichRevisionsADamageTakesAlong) {
 TEST_F(Fsck, NamesAllDamagesOfOneTree) {
   std::size_t damaged = 0;
   for (const auto& [engine_key, value] : records("T")) {
-    if (number_of(engine_key) == 1 && engine_key[5] == '\0' && keyspace::read_u64(engine_key.substr(engine_key.size() - 8)) == 1) {
+    if (number_of(engine_key) == 1 && engine_key[5] == '\0' &&
+        keyspace::read_u64(engine_key.substr(engine_key.size() - 8)) == 1) {
       put(engine_key, "broken");
       ++damaged;
     }
@@ -106,7 +111,8 @@ TEST_F(Fsck, RandomBytesAnywhereNeverEndIt) {
   for (int round = 0; round < 300; ++round) {
     auto victim = std::next(all.begin(), static_cast<long>(random() % all.size()));
     std::string value = victim->second;
-    for (int flips = 0; flips < 4 && !value.empty(); ++flips) value[random() % value.size()] = static_cast<char>(random());
+    for (int flips = 0; flips < 4 && !value.empty(); ++flips)
+      value[random() % value.size()] = static_cast<char>(random());
     put(victim->first, value);
     ASSERT_TRUE(maintenance::fsck_engine(engine(), {}));
     if (round % 3 != 0) put(victim->first, victim->second);  // Some stay, and gather.
@@ -157,7 +163,8 @@ TEST_F(Fsck, ABackupOfADamagedStoreIsNotRestored) {
   }));
   const std::shared_ptr<Engine> target = make_memory_engine();
   bool given = false;
-  const auto restored = restore_backup(*target, [&]() -> Result<std::string> { return std::exchange(given, true) ? "" : stream; });
+  const auto restored =
+      restore_backup(*target, [&]() -> Result<std::string> { return std::exchange(given, true) ? "" : stream; });
   ASSERT_FALSE(restored);
   EXPECT_EQ(restored.error().code, ErrorCode::kCorrupt);
   EXPECT_NE(restored.error().message.find("blob app/k1050@1"), std::string::npos) << restored.error().message;

@@ -1,12 +1,12 @@
-#include <gtest/gtest.h>
+#include "engine/log_file.h"
 
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <iterator>
 #include <random>
 
-#include "engine/log_file.h"
 #include "support/temp_directory.h"
 
 namespace st8::state {

@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include "st8/state/names.h"
+
+#include <gtest/gtest.h>
 
 namespace st8::state {
 namespace {
@@ -12,7 +12,8 @@ void expect_refused(std::string_view text) {
   EXPECT_EQ(name.error().code, ErrorCode::kInvalidArgument);
   EXPECT_FALSE(name.error().message.empty());
   EXPECT_LT(name.error().message.size(), 400u) << "a stranger's bytes must not fill the log";
-  for (char c : name.error().message) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << "control character in a message";
+  for (char c : name.error().message)
+    EXPECT_GE(static_cast<unsigned char>(c), 0x20) << "control character in a message";
 }
 
 std::string key(std::string_view text) {
@@ -22,7 +23,8 @@ std::string key(std::string_view text) {
 }
 
 TEST(BranchNames, AreAcceptedAsGiven) {
-  for (const char* good : {"main", "experiment/x", "a", "v1.2.3", "..a", "a..", "feature/Ünïcode", "123", "head", "a/b/c/d", "a-b_c+d=e,f;g!h#i$j%k&l(m)"}) {
+  for (const char* good : {"main", "experiment/x", "a", "v1.2.3", "..a", "a..", "feature/Ünïcode", "123", "head",
+                           "a/b/c/d", "a-b_c+d=e,f;g!h#i$j%k&l(m)"}) {
     const auto name = BranchName::parse(good);
     ASSERT_TRUE(name) << good;
     EXPECT_EQ(name->str(), good);
@@ -31,9 +33,38 @@ TEST(BranchNames, AreAcceptedAsGiven) {
 }
 
 TEST(BranchNames, RefuseWhatASelectorOrGlobUses) {
-  for (const char* bad : {"", "a b", "a\tb", "a~1", "a^", "a:b", "a@b", "a?", "a*", "a[b", "a]b", "a\\b", "a{b", "a}b", "-a", "/a",
-                          "a/", "a//b", "/", "a/./b", "a/../b", ".", "..", "a\nb", "a\x7f", "a\xC2\x85", "a\xC2\xA0" "b", "a\xE3\x80\x80",
-                          "\xFF", "a\xC3", "a\xE2\x80\xA8"}) {
+  for (const char* bad : {"",
+                          "a b",
+                          "a\tb",
+                          "a~1",
+                          "a^",
+                          "a:b",
+                          "a@b",
+                          "a?",
+                          "a*",
+                          "a[b",
+                          "a]b",
+                          "a\\b",
+                          "a{b",
+                          "a}b",
+                          "-a",
+                          "/a",
+                          "a/",
+                          "a//b",
+                          "/",
+                          "a/./b",
+                          "a/../b",
+                          ".",
+                          "..",
+                          "a\nb",
+                          "a\x7f",
+                          "a\xC2\x85",
+                          "a\xC2\xA0"
+                          "b",
+                          "a\xE3\x80\x80",
+                          "\xFF",
+                          "a\xC3",
+                          "a\xE2\x80\xA8"}) {
     expect_refused<BranchName>(bad);
     expect_refused<NamespaceName>(bad);
     expect_refused<CheckpointName>(bad);
@@ -63,8 +94,9 @@ TEST(DocumentKeys, CleaningTwiceChangesNothing) {
 }
 
 TEST(DocumentKeys, RefuseWhatLeavesTheNamespace) {
-  for (const char* bad : {"", ".", "./", "/", "//a", "/etc/passwd", "..", "../a", "a/../..", "a/../../b", "./..", "a/..", "a\nb", "a\x1b[31m",
-                          "a\x7f", "\xC2\x9B", "\xFF\xFE", "a/\xC0\xAF/b", "\xED\xA0\x80"}) {
+  for (const char* bad :
+       {"", ".", "./", "/", "//a", "/etc/passwd", "..", "../a", "a/../..", "a/../../b", "./..", "a/..", "a\nb",
+        "a\x1b[31m", "a\x7f", "\xC2\x9B", "\xFF\xFE", "a/\xC0\xAF/b", "\xED\xA0\x80"}) {
     expect_refused<DocumentKey>(bad);
   }
   expect_refused<DocumentKey>(std::string_view("a\0b", 3));

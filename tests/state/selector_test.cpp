@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include "st8/state/selector.h"
+
+#include <gtest/gtest.h>
 
 namespace st8::state {
 namespace {
@@ -81,12 +81,65 @@ TEST(SelectorParse, Times) {
 }
 
 TEST(SelectorParse, BadInputIsRefusedWithWhatToDo) {
-  for (const char* bad :
-       {"", "~", "~2", "^", "@1", "@90m-ago", "@@", "main@", "main@yesterday", "main@90m", "main@-ago", "main~x", "main~-1", "main~+1",
-        "main~1x", "main~18446744073709551616", "main~18446744073709551615~1", "18446744073709551616", "rev:", "rev:x", "rev:-1", "rev:1 ",
-        "hash:", "hash:xyz", "hash:12 ", "branch:", "branch:a b", "checkpoint:", "checkpoint:a*", "time:", "time:12", "time:now", "tag:x", ":",
-        ":x", "a:b", "-1", "-x", "a b", " main", "main ", "a//b", "/a", "a/", "..", "a/../b", "HEAD^", "main{1}", "*", "a\nb", "\xFF", "1x-ago",
-        "5-ago", "1h2-ago", "99999999999999999999s-ago", "9223372036854775807w-ago", "1.5h-ago", "2026-02-30T00:00:00Z", "2026-11-21T10:00"}) {
+  for (const char* bad : {"",
+                          "~",
+                          "~2",
+                          "^",
+                          "@1",
+                          "@90m-ago",
+                          "@@",
+                          "main@",
+                          "main@yesterday",
+                          "main@90m",
+                          "main@-ago",
+                          "main~x",
+                          "main~-1",
+                          "main~+1",
+                          "main~1x",
+                          "main~18446744073709551616",
+                          "main~18446744073709551615~1",
+                          "18446744073709551616",
+                          "rev:",
+                          "rev:x",
+                          "rev:-1",
+                          "rev:1 ",
+                          "hash:",
+                          "hash:xyz",
+                          "hash:12 ",
+                          "branch:",
+                          "branch:a b",
+                          "checkpoint:",
+                          "checkpoint:a*",
+                          "time:",
+                          "time:12",
+                          "time:now",
+                          "tag:x",
+                          ":",
+                          ":x",
+                          "a:b",
+                          "-1",
+                          "-x",
+                          "a b",
+                          " main",
+                          "main ",
+                          "a//b",
+                          "/a",
+                          "a/",
+                          "..",
+                          "a/../b",
+                          "HEAD^",
+                          "main{1}",
+                          "*",
+                          "a\nb",
+                          "\xFF",
+                          "1x-ago",
+                          "5-ago",
+                          "1h2-ago",
+                          "99999999999999999999s-ago",
+                          "9223372036854775807w-ago",
+                          "1.5h-ago",
+                          "2026-02-30T00:00:00Z",
+                          "2026-11-21T10:00"}) {
     const auto selector = Selector::parse(bad, kNow);
     ASSERT_FALSE(selector) << bad;
     EXPECT_EQ(selector.error().code, ErrorCode::kInvalidArgument) << bad;

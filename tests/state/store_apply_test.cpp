@@ -5,7 +5,8 @@ namespace st8::state::test {
 namespace {
 
 class StoreApply : public StoreTest {};
-INSTANTIATE_TEST_SUITE_P(Engines, StoreApply, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+INSTANTIATE_TEST_SUITE_P(Engines, StoreApply, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb),
+                         engine_kind_name);
 
 TEST_P(StoreApply, MakesConsecutiveRevisionsThatReadBack) {
   const auto first = harness.apply({{"a", "1"}, {"b", "2"}});

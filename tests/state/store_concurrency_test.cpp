@@ -13,7 +13,8 @@ namespace st8::state::test {
 namespace {
 
 class StoreConcurrency : public StoreTest {};
-INSTANTIATE_TEST_SUITE_P(Engines, StoreConcurrency, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+INSTANTIATE_TEST_SUITE_P(Engines, StoreConcurrency, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb),
+                         engine_kind_name);
 
 // Each writer reads a counter, adds one, and writes it back on condition of the head that it saw.
 TEST_P(StoreConcurrency, CompareAndSetLosesNoUpdate) {
@@ -128,7 +129,8 @@ TEST_P(StoreConcurrency, WaitingWritersBecomeOneGroup) {
     threads.emplace_back([&, i] { EXPECT_TRUE(harness.apply({{"k" + std::to_string(i), "1"}})); });
   }
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (harness->stats().commit_queue_length < kWaiting + 1 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  while (harness->stats().commit_queue_length < kWaiting + 1 && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
   {
     const std::lock_guard lock(mutex);
     hold = false;
@@ -161,7 +163,8 @@ TEST_P(StoreConcurrency, AFullQueueRefuses) {
     threads.emplace_back([&, i] { EXPECT_TRUE(small.apply({{"k" + std::to_string(i), "1"}})); });
   }
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (small->stats().commit_queue_length < 3 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  while (small->stats().commit_queue_length < 3 && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
   const auto refused = small.apply({{"late", "1"}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kRateLimited);
@@ -237,7 +240,9 @@ TEST_P(StoreConcurrency, ListenersHearEveryOperationInOrder) {
   std::vector<std::thread> threads;
   for (int w = 0; w < 6; ++w) {
     threads.emplace_back([&, w] {
-      for (int i = 0; i < 15; ++i) EXPECT_TRUE(harness.apply({{"k", std::to_string(w * 100 + i)}}, "b" + std::to_string(w), w % 2 ? "one" : "two"));
+      for (int i = 0; i < 15; ++i)
+        EXPECT_TRUE(
+            harness.apply({{"k", std::to_string(w * 100 + i)}}, "b" + std::to_string(w), w % 2 ? "one" : "two"));
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -1,8 +1,7 @@
 // Counts, not times, of what the store does over RocksDB: with a million keys in a namespace, at most three times what it does
 // with a thousand.
-#include <gtest/gtest.h>
-
 #include <functional>
+#include <gtest/gtest.h>
 #include <random>
 
 #include "support/store_fixture.h"
@@ -20,7 +19,8 @@ class Costs {
     constexpr std::size_t kAtOnce = 50'000;
     for (std::size_t at = 0; at < keys; at += kAtOnce) {
       ApplyRequest request = StoreHarness::apply_request({});
-      for (std::size_t i = at; i < std::min(keys, at + kAtOnce); ++i) request.documents.push_back({key(name(i)), "value " + std::to_string(i)});
+      for (std::size_t i = at; i < std::min(keys, at + kAtOnce); ++i)
+        request.documents.push_back({key(name(i)), "value " + std::to_string(i)});
       const auto applied = harness_->apply(std::move(request));
       if (!applied) throw std::runtime_error(why(applied));
     }
@@ -37,14 +37,19 @@ class Costs {
     const StoreStats before = harness_->stats();
     for (int i = 0; i < rounds; ++i) operation(harness_, ++number_, name(random_() % keys_));
     const StoreStats after = harness_->stats();
-    const auto each = [rounds](std::uint64_t from, std::uint64_t to) { return static_cast<double>(to - from) / rounds; };
-    return {each(before.nodes_written, after.nodes_written), each(before.engine.gets + before.engine.scans, after.engine.gets + after.engine.scans),
-            each(before.engine.syncs, after.engine.syncs), each(before.engine.bytes_written, after.engine.bytes_written)};
+    const auto each = [rounds](std::uint64_t from, std::uint64_t to) {
+      return static_cast<double>(to - from) / rounds;
+    };
+    return {each(before.nodes_written, after.nodes_written),
+            each(before.engine.gets + before.engine.scans, after.engine.gets + after.engine.scans),
+            each(before.engine.syncs, after.engine.syncs),
+            each(before.engine.bytes_written, after.engine.bytes_written)};
   }
 
  private:
   static std::string name(std::size_t i) {
-    return "services/team-" + std::to_string(i / 10 % 97) + "/svc-" + std::to_string(i / 10) + "/config-" + std::to_string(i % 10) + ".json";
+    return "services/team-" + std::to_string(i / 10 % 97) + "/svc-" + std::to_string(i / 10) + "/config-" +
+           std::to_string(i % 10) + ".json";
   }
   const std::size_t keys_;
   StoreHarness harness_;
@@ -53,7 +58,8 @@ class Costs {
 };
 
 void expect_within(const char* what, double large, double small, double least) {
-  EXPECT_LE(large, 3 * std::max(small, least)) << what << ": " << large << " with a million keys, " << small << " with a thousand";
+  EXPECT_LE(large, 3 * std::max(small, least))
+      << what << ": " << large << " with a million keys, " << small << " with a thousand";
 }
 
 TEST(StoreCosts, OfAMillionKeysStayWithinThreeTimesThoseOfAThousand) {
@@ -64,8 +70,14 @@ TEST(StoreCosts, OfAMillionKeysStayWithinThreeTimesThoseOfAThousand) {
     std::function<void(StoreHarness&, int, const std::string&)> operation;
   };
   const std::vector<Case> cases = {
-      {"apply of one key", 1, [](StoreHarness& store, int n, const std::string& k) { ASSERT_TRUE(store.apply({{k, "new " + std::to_string(n)}})); }},
-      {"branch", 1, [](StoreHarness& store, int n, const std::string&) { ASSERT_TRUE(store.create_branch("b" + std::to_string(n))); }},
+      {"apply of one key", 1,
+       [](StoreHarness& store, int n, const std::string& k) {
+         ASSERT_TRUE(store.apply({{k, "new " + std::to_string(n)}}));
+       }},
+      {"branch", 1,
+       [](StoreHarness& store, int n, const std::string&) {
+         ASSERT_TRUE(store.create_branch("b" + std::to_string(n)));
+       }},
       {"rollback", 1, [](StoreHarness& store, int, const std::string&) { ASSERT_TRUE(store.copy("@~1")); }},
       {"diff of one key", 0,
        [](StoreHarness& store, int, const std::string&) {
@@ -86,8 +98,8 @@ TEST(StoreCosts, OfAMillionKeysStayWithinThreeTimesThoseOfAThousand) {
     SCOPED_TRACE(each.name);
     const Counts small = thousand.of(40, each.operation), large = million.of(40, each.operation);
     RecordProperty(std::string(each.name) + " reads", std::to_string(large.reads));
-    std::printf("%-18s nodes %.2f / %.2f   reads %.2f / %.2f   syncs %.2f / %.2f   bytes %.0f / %.0f\n", each.name, large.nodes, small.nodes, large.reads, small.reads,
-                large.syncs, small.syncs, large.bytes, small.bytes);
+    std::printf("%-18s nodes %.2f / %.2f   reads %.2f / %.2f   syncs %.2f / %.2f   bytes %.0f / %.0f\n", each.name,
+                large.nodes, small.nodes, large.reads, small.reads, large.syncs, small.syncs, large.bytes, small.bytes);
     expect_within("nodes written", large.nodes, small.nodes, 0);
     expect_within("engine reads", large.reads, small.reads, 1);
     expect_within("bytes written", large.bytes, small.bytes, 0);

@@ -1,7 +1,6 @@
 // A store of another format is refused by name, by every program that opens one, and what it holds stays as it is.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <vector>
 
 #include "codec/records.h"
@@ -21,7 +20,8 @@ using testing::HasSubstr;
 
 std::vector<std::pair<std::string, std::string>> everything(Engine& engine) {
   std::vector<std::pair<std::string, std::string>> all;
-  for (const auto cursor = engine.scan({}); cursor->valid(); cursor->next()) all.emplace_back(cursor->key(), cursor->value());
+  for (const auto cursor = engine.scan({}); cursor->valid(); cursor->next())
+    all.emplace_back(cursor->key(), cursor->value());
   return all;
 }
 
@@ -45,7 +45,8 @@ TEST(StoreFormat, OfAnotherVersionIsRefusedAndLeftAlone) {
   for (const std::uint32_t version : {codec::kFormatVersion + 1, codec::kFormatVersion + 1000, 0u}) {
     set_format(*engine, version);
     const auto before = everything(*engine);
-    const auto refused = Store::open(std::make_unique<SharedEngine>(engine, std::make_shared<SharedEngine::Fault>()), harness.clock, {});
+    const auto refused =
+        Store::open(std::make_unique<SharedEngine>(engine, std::make_shared<SharedEngine::Fault>()), harness.clock, {});
     ASSERT_FALSE(refused) << version;
     EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
     EXPECT_THAT(refused.error().message, HasSubstr("format version " + std::to_string(version)));
@@ -64,7 +65,8 @@ TEST(StoreFormat, WithoutAMarkIsRefused) {
   Batch batch;
   batch.put("somebody", "else's");
   ASSERT_TRUE(shared->commit(batch, {}, Durability::kSynced));
-  const auto refused = Store::open(std::make_unique<SharedEngine>(shared, std::make_shared<SharedEngine::Fault>()), harness.clock, {});
+  const auto refused =
+      Store::open(std::make_unique<SharedEngine>(shared, std::make_shared<SharedEngine::Fault>()), harness.clock, {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kCorrupt);
   EXPECT_EQ(everything(*shared).size(), 1u);

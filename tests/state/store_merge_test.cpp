@@ -1,6 +1,5 @@
-#include <gtest/gtest.h>
-
 #include <atomic>
+#include <gtest/gtest.h>
 #include <random>
 #include <set>
 #include <thread>
@@ -12,7 +11,8 @@ namespace {
 
 class StoreMerge : public StoreTest {
  protected:
-  Result<CommitResult> merge(std::string_view source, std::string_view into = "main", Cause cause = Cause::kMerge, ConflictSide prefer = ConflictSide::kNone,
+  Result<CommitResult> merge(std::string_view source, std::string_view into = "main", Cause cause = Cause::kMerge,
+                             ConflictSide prefer = ConflictSide::kNone,
                              std::vector<std::pair<std::string, ConflictSide>> resolve = {}, bool dry_run = false) {
     MergeRequest request = merge_request(source, into, cause);
     request.prefer = prefer;
@@ -21,7 +21,8 @@ class StoreMerge : public StoreTest {
     return harness->merge(std::move(request));
   }
   MergeRequest merge_request(std::string_view source, std::string_view into = "main", Cause cause = Cause::kMerge) {
-    return MergeRequest{ns("default"), branch(into), at(source, harness.clock.now()), cause, ConflictSide::kNone, {}, StoreHarness::context()};
+    return MergeRequest{ns("default"),       branch(into), at(source, harness.clock.now()), cause,
+                        ConflictSide::kNone, {},           StoreHarness::context()};
   }
   Revision revision(RevisionNumber number) {
     auto found = harness->revision(ns("default"), number);
@@ -56,7 +57,8 @@ TEST_P(StoreMerge, TakesBothSidesWithBothParents) {
   EXPECT_EQ(result->parent, ours);
   ASSERT_EQ(result->changes.size(), 3u);
   EXPECT_EQ(result->changes[0].key.str(), "b");
-  EXPECT_EQ(harness.read(), (Documents{{"a", "2\n"}, {"b", "2\n"}, {"c.json", "{\"x\": 2, \"y\": 2}\n"}, {"new", "n"}}));
+  EXPECT_EQ(harness.read(),
+            (Documents{{"a", "2\n"}, {"b", "2\n"}, {"c.json", "{\"x\": 2, \"y\": 2}\n"}, {"new", "n"}}));
   const Revision made = revision(result->revision);
   EXPECT_EQ(made.parents, (std::vector{ours, theirs}));
   EXPECT_EQ(made.parent_hashes[1], revision(theirs).hash);
@@ -115,7 +117,8 @@ TEST_P(StoreMerge, ConflictsChangeNothingUntilASideIsChosen) {
   EXPECT_EQ(harness.read(), before);
 
   // Some chosen: the others are still told.
-  const auto some = merge("dev", "main", Cause::kMerge, ConflictSide::kNone, {{"t", ConflictSide::kOurs}, {"a.json", ConflictSide::kTheirs}});
+  const auto some = merge("dev", "main", Cause::kMerge, ConflictSide::kNone,
+                          {{"t", ConflictSide::kOurs}, {"a.json", ConflictSide::kTheirs}});
   ASSERT_TRUE(some);
   ASSERT_EQ(some->conflicts.size(), 2u);
   EXPECT_EQ(some->conflicts[1].key.str(), "u");
@@ -123,7 +126,8 @@ TEST_P(StoreMerge, ConflictsChangeNothingUntilASideIsChosen) {
   const auto all = merge("dev", "main", Cause::kMerge, ConflictSide::kTheirs, {{"t", ConflictSide::kOurs}});
   ASSERT_TRUE(all) << why(all);
   EXPECT_TRUE(all->conflicts.empty());
-  EXPECT_EQ(harness.read(), (Documents{{"a.json", "{\"x\": 3, \"y\": 2}"}, {"gone", "2"}, {"t", "ours\n"}, {"u", "theirs\n"}}));
+  EXPECT_EQ(harness.read(),
+            (Documents{{"a.json", "{\"x\": 3, \"y\": 2}"}, {"gone", "2"}, {"t", "ours\n"}, {"u", "theirs\n"}}));
 }
 
 TEST_P(StoreMerge, DryRunsRetriesAndExpectations) {
@@ -223,10 +227,10 @@ TEST_P(StoreMerge, BaseIsTheNearestByAllParents) {
   const RevisionNumber r1 = apply({{"a", "1\n"}});
   fork("dev");
   apply({{"b", "1\n"}});
-  const RevisionNumber m1 = merge("main", "dev")->revision;      // dev has main.
+  const RevisionNumber m1 = merge("main", "dev")->revision;  // dev has main.
   const RevisionNumber main2 = apply({{"c", "1\n"}});
   const RevisionNumber dev2 = apply({{"d", "1\n"}}, "dev");
-  EXPECT_EQ(base_of(main2, dev2), 2u);                            // Through the merge, not where dev began.
+  EXPECT_EQ(base_of(main2, dev2), 2u);  // Through the merge, not where dev began.
   const RevisionNumber m2 = merge("dev")->revision;
   EXPECT_EQ(base_of(m2, dev2), dev2.value);
   EXPECT_EQ(base_of(dev2, m2), dev2.value);
@@ -246,7 +250,8 @@ TEST_P(StoreMerge, BaseAgreesWithAWalkOverTheWholeHistory) {
   const auto note = [&](const Result<CommitResult>& result) {
     ASSERT_TRUE(result) << why(result);
     if (result->noop) return;
-    for (const RevisionNumber parent : revision(result->revision).parents) parents[result->revision.value].push_back(parent.value);
+    for (const RevisionNumber parent : revision(result->revision).parents)
+      parents[result->revision.value].push_back(parent.value);
     parents[result->revision.value];
   };
   note(harness.apply({{"k0", "0"}}));
@@ -261,9 +266,14 @@ TEST_P(StoreMerge, BaseAgreesWithAWalkOverTheWholeHistory) {
         }
         break;
       case 1:
-      case 2: note(merge(branches[random() % branches.size()], name, Cause::kMerge, ConflictSide::kOurs)); break;
-      case 3: note(harness.copy(std::to_string(1 + random() % parents.rbegin()->first), name, Cause::kRestore)); break;
-      default: note(harness.apply({{"k" + std::to_string(random() % 40), std::to_string(i)}}, name));
+      case 2:
+        note(merge(branches[random() % branches.size()], name, Cause::kMerge, ConflictSide::kOurs));
+        break;
+      case 3:
+        note(harness.copy(std::to_string(1 + random() % parents.rbegin()->first), name, Cause::kRestore));
+        break;
+      default:
+        note(harness.apply({{"k" + std::to_string(random() % 40), std::to_string(i)}}, name));
     }
   }
   const auto ancestors = [&](std::uint64_t from) {
@@ -349,7 +359,8 @@ TEST_P(StoreMerge, RefusesWhatTheGuardRefuses) {
   harness.close();
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, StoreMerge, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+INSTANTIATE_TEST_SUITE_P(Engines, StoreMerge, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb),
+                         engine_kind_name);
 
 }  // namespace
 }  // namespace st8::state::test

@@ -5,7 +5,8 @@ namespace st8::state::test {
 namespace {
 
 class StoreNames : public StoreTest {};
-INSTANTIATE_TEST_SUITE_P(Engines, StoreNames, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb), engine_kind_name);
+INSTANTIATE_TEST_SUITE_P(Engines, StoreNames, testing::Values(EngineKind::kMemory, EngineKind::kRocksDb),
+                         engine_kind_name);
 
 TEST_P(StoreNames, BranchIsAPointerWithABaseThatNeverMoves) {
   ASSERT_TRUE(harness.apply({{"a", "1"}}));

@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-
 #include <random>
 #include <thread>
 
@@ -59,7 +58,9 @@ TEST(NodeCache, StaysWithinItsBoundAndKeepsWhatIsAskedFor) {
     if (i % 50 == 0) {
       for (const auto& node : hot) kept += cache.get(kNs, node->name(), {1}) != nullptr;
     }
-    if (i % 1'000 == 0) { EXPECT_LE(cache.stats().bytes, std::size_t{1} << 20); }
+    if (i % 1'000 == 0) {
+      EXPECT_LE(cache.stats().bytes, std::size_t{1} << 20);
+    }
   }
   EXPECT_LE(cache.stats().bytes, std::size_t{1} << 20);
   EXPECT_GT(cache.stats().nodes, 1'000u);
@@ -99,8 +100,10 @@ TEST(NodeCache, ServesManyThreads) {
       for (int i = 0; i < 30'000; ++i) {
         const auto& node = nodes[random() % nodes.size()];
         const auto found = cache.get(kNs, node->name(), {1});
-        if (!found) cache.put(kNs, {1}, node);
-        else if (found != node) ++wrong;
+        if (!found)
+          cache.put(kNs, {1}, node);
+        else if (found != node)
+          ++wrong;
       }
     });
   }

@@ -1,7 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <bit>
+#include <gtest/gtest.h>
 #include <random>
 
 #include "support/memory_nodes.h"
@@ -22,14 +21,19 @@ std::shared_ptr<Node> make_node(std::uint8_t level, const std::vector<std::pair<
 }
 
 std::shared_ptr<Node> sample_leaf() {
-  return make_node(0, {{"app/a.json", leaf_entry(0, 1)}, {"app/b.json", leaf_entry(70'000, 300)}, {"app/web/x", leaf_entry(12, 2)},
+  return make_node(0, {{"app/a.json", leaf_entry(0, 1)},
+                       {"app/b.json", leaf_entry(70'000, 300)},
+                       {"app/web/x", leaf_entry(12, 2)},
                        {"app/web/x.json", leaf_entry(255, 70'000)}});
 }
 std::shared_ptr<Node> sample_inner() {
-  return make_node(3, {{"a", {Hash::of("1"), 1000, 1 << 20, {7}}}, {"m/n", {Hash::of("2"), 1, 0, {1}}}, {"z", {Hash::of("3"), 70'000, 5, {std::uint64_t{1} << 40}}}});
+  return make_node(3, {{"a", {Hash::of("1"), 1000, 1 << 20, {7}}},
+                       {"m/n", {Hash::of("2"), 1, 0, {1}}},
+                       {"z", {Hash::of("3"), 70'000, 5, {std::uint64_t{1} << 40}}}});
 }
 
-Result<std::shared_ptr<const Node>> load_body(const std::string& body, const Node& node, std::uint64_t written_at = 100'000) {
+Result<std::shared_ptr<const Node>> load_body(const std::string& body, const Node& node,
+                                              std::uint64_t written_at = 100'000) {
   const NodeLocation location{node.level(), std::string(node.first_key()), RevisionNumber{written_at}};
   return load(location, node.name(), {[&](RevisionNumber) -> Result<std::string> { return body; }, {}, {}});
 }
@@ -86,7 +90,8 @@ TEST(TreeNode, FindsKeysByBinarySearch) {
     std::set<std::string> keys;
     for (std::size_t n = 1 + random() % kEntriesMax; keys.size() < n;) {
       std::string key = prefix;
-      for (std::size_t size = 1 + random() % 4; size > 0; --size) key += static_cast<char>(random() % 3 == 0 ? 255 - random() % 3 : 'a' + random() % 4);
+      for (std::size_t size = 1 + random() % 4; size > 0; --size)
+        key += static_cast<char>(random() % 3 == 0 ? 255 - random() % 3 : 'a' + random() % 4);
       keys.insert(key);
     }
     for (const std::string& key : keys) entries.push_back({key, leaf_entry(1, 1)});
@@ -120,10 +125,14 @@ TEST(TreeNode, UpdatedInPlaceIsTheNodeBuiltAnew) {
     const auto level = static_cast<std::uint8_t>(random() % 3);
     const auto random_entry = [&] {
       const std::uint64_t scale = scales[random() % std::size(scales)];
-      return NodeEntry{Hash::of(std::to_string(random())), level == 0 ? 1 : 1 + random() % scale, random() % (scale + 1), {1 + random() % scale}};
+      return NodeEntry{Hash::of(std::to_string(random())),
+                       level == 0 ? 1 : 1 + random() % scale,
+                       random() % (scale + 1),
+                       {1 + random() % scale}};
     };
     std::vector<std::pair<std::string, NodeEntry>> entries;
-    for (std::size_t i = 0, n = 1 + random() % 6; i < n; ++i) entries.push_back({"key/" + std::to_string(i), random_entry()});
+    for (std::size_t i = 0, n = 1 + random() % 6; i < n; ++i)
+      entries.push_back({"key/" + std::to_string(i), random_entry()});
     const auto node = make_node(level, entries);
     std::vector<Node::Update> updates;
     for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -172,7 +181,9 @@ TEST(TreeNode, RefusesEncodingsThatTheBuilderNeverMakes) {
   };
   const auto good = make_node(0, {{"aa", leaf_entry(1, 1)}, {"ab", leaf_entry(2, 1)}});
   // version, level, count, prefix size (2), widths; ends 1 2; prefix "a"; rests "a" "b".
-  ASSERT_EQ(good->body().substr(0, 13), std::string("\x01\x00\x02\x01\x00\x01\x01\x00\x01\x02" "aab", 13));
+  ASSERT_EQ(good->body().substr(0, 13), std::string("\x01\x00\x02\x01\x00\x01\x01\x00\x01\x02"
+                                                    "aab",
+                                                    13));
   expect_corrupt(patched(good->body(), 0, 9), "version");
   expect_corrupt(patched(good->body(), 2, 0), "no entries");
   expect_corrupt(patched(good->body(), 2, static_cast<char>(kEntriesMax + 1)), "too many entries");
@@ -202,7 +213,8 @@ TEST(TreeNode, RefusesEncodingsThatTheBuilderNeverMakes) {
 
   // Sums that overflow, documents and locations of zero: what a builder fed with nonsense makes is refused when read.
   const std::uint64_t huge = ~std::uint64_t{0};
-  expect_corrupt(make_node(1, {{"a", {Hash{}, huge, 1, {1}}}, {"b", {Hash{}, 1, 1, {1}}}})->body(), "documents overflow");
+  expect_corrupt(make_node(1, {{"a", {Hash{}, huge, 1, {1}}}, {"b", {Hash{}, 1, 1, {1}}}})->body(),
+                 "documents overflow");
   expect_corrupt(make_node(1, {{"a", {Hash{}, 1, huge, {1}}}, {"b", {Hash{}, 1, 1, {1}}}})->body(), "bytes overflow");
   expect_corrupt(make_node(1, {{"a", {Hash{}, 0, 1, {1}}}})->body(), "no documents");
   expect_corrupt(make_node(0, {{"a", {Hash{}, 1, 1, {0}}}})->body(), "no location");
@@ -223,7 +235,9 @@ struct Versions {
                          const auto found = bodies.find(at.value);
                          if (found == bodies.end()) return fail(ErrorCode::kGone, "no such body");
                          return found->second;
-                       }, {}, {}});
+                       },
+                       {},
+                       {}});
   }
 };
 
@@ -239,7 +253,12 @@ Versions make_versions(std::size_t count, std::uint8_t level) {
   };
   std::mt19937_64 random(level);
   std::map<std::string, NodeEntry> model;
-  const auto entry = [&] { return NodeEntry{Hash::of(std::to_string(random())), level == 0 ? 1 : 1 + random() % 1000, random() % 3000, {1 + random() % 100}}; };
+  const auto entry = [&] {
+    return NodeEntry{Hash::of(std::to_string(random())),
+                     level == 0 ? 1 : 1 + random() % 1000,
+                     random() % 3000,
+                     {1 + random() % 100}};
+  };
   for (int i = 0; i < 40; ++i) model["services/" + std::to_string(1000 + i) + "/config"] = entry();
   Versions versions;
   const None source(versions);
@@ -247,9 +266,14 @@ Versions make_versions(std::size_t count, std::uint8_t level) {
   for (std::size_t i = 0; i < count; ++i) {
     auto at = std::next(model.begin(), 1 + static_cast<std::ptrdiff_t>(random() % (model.size() - 1)));
     switch (random() % 4) {
-      case 0: model.emplace(at->first + "x", entry()); break;
-      case 1: model.erase(at); break;
-      default: at->second = entry();
+      case 0:
+        model.emplace(at->first + "x", entry());
+        break;
+      case 1:
+        model.erase(at);
+        break;
+      default:
+        at->second = entry();
     }
     auto node = make_node(level, {model.begin(), model.end()});
     versions.bodies[i + 1] = before ? stored_body(source, *node, before, {i}) : node->body();

@@ -1,7 +1,6 @@
 // What the tree costs, in nodes and bytes, and that damage below a root is an error and never a wrong answer.
-#include <gtest/gtest.h>
-
 #include <cmath>
+#include <gtest/gtest.h>
 #include <random>
 
 #include "support/memory_nodes.h"
@@ -31,7 +30,9 @@ TEST(TreeStructure, SizesStayCloseToTheirMean) {
     const auto& counts = shape.levels[level];
     double sum = 0, squares = 0;
     for (std::size_t i = 0; i < counts.size(); ++i) {
-      if (i + 1 < counts.size()) { EXPECT_GE(counts[i], kEntriesMin); }
+      if (i + 1 < counts.size()) {
+        EXPECT_GE(counts[i], kEntriesMin);
+      }
       EXPECT_LE(counts[i], kEntriesMax);
       sum += double(counts[i]);
       squares += double(counts[i]) * double(counts[i]);
@@ -63,9 +64,7 @@ TEST(TreeStructure, KeysMadeAgainstTheHashStillMakeASoundTree) {
 
 class TreeCosts : public testing::TestWithParam<std::size_t> {};
 
-TEST_P(TreeCosts, OneKeyEditsWriteOneNodeALevelAndFewBytes) {
-  check_one_key_costs(GetParam());
-}
+TEST_P(TreeCosts, OneKeyEditsWriteOneNodeALevelAndFewBytes) { check_one_key_costs(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Keys, TreeCosts, testing::Values(1'000, 100'000));
 
 TEST(TreeEdit, ReplacingAllUpdatesAllAndMovesNoBoundary) {
@@ -113,7 +112,10 @@ TEST(TreeDamage, AMissingNodeIsAnErrorInEveryOperation) {
     const auto leaf = std::next(whole.begin(), 40);
     ASSERT_EQ(leaf->first.first.first, 0);
     nodes.bodies = whole;
-    if (remove) nodes.bodies.erase(leaf->first); else nodes.bodies[leaf->first] = std::next(leaf)->second;
+    if (remove)
+      nodes.bodies.erase(leaf->first);
+    else
+      nodes.bodies[leaf->first] = std::next(leaf)->second;
     const ErrorCode expected = remove ? ErrorCode::kGone : ErrorCode::kCorrupt;
     const std::string key = leaf->first.first.second;
     EXPECT_EQ(find(nodes, *root, key).error().code, expected);

@@ -19,7 +19,8 @@ namespace st8::test {
 
 Daemon::Daemon(DaemonOptions options) : options_(std::move(options)), ready_file_(options_.state_dir + ".ready") {
   std::filesystem::remove(ready_file_);
-  std::vector<std::string> words = {std::string(ST8_BIN_DIR) + "/st8d", "--state-dir", options_.state_dir, "--ready-file", ready_file_};
+  std::vector<std::string> words = {std::string(ST8_BIN_DIR) + "/st8d", "--state-dir", options_.state_dir,
+                                    "--ready-file", ready_file_};
   if (std::find(options_.arguments.begin(), options_.arguments.end(), "--log-format") == options_.arguments.end()) {
     words.insert(words.end(), {"--log-format", "none"});
   }
@@ -56,7 +57,8 @@ bool Daemon::wait_ready(int seconds) {
       return true;
     }
     siginfo_t info{};
-    if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid_) return false;
+    if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid_)
+      return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   return false;

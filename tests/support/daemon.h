@@ -12,8 +12,8 @@ namespace st8::test {
 
 struct DaemonOptions {
   std::string state_dir;
-  std::vector<std::string> arguments{};   // Beside --listen (unless it is among them), --state-dir and --ready-file.
-  std::vector<std::string> environment{}; // "NAME=value", beside ours.
+  std::vector<std::string> arguments{};    // Beside --listen (unless it is among them), --state-dir and --ready-file.
+  std::vector<std::string> environment{};  // "NAME=value", beside ours.
 };
 
 class Daemon {

@@ -1,12 +1,11 @@
 // What must hold of every import that succeeds: its documents are good ones of st8's, and each field of the source is in the report.
 #pragma once
 
-#include <yaml-cpp/yaml.h>
-
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
+#include <yaml-cpp/yaml.h>
 
 #include "import/import.h"
 #include "render/document.h"
@@ -29,13 +28,15 @@ inline std::string import_fault(std::string_view source, const ctl::Imported& im
   std::string missing;
   const auto covered = [&](const std::string& path) {
     for (const ctl::ImportRow& row : imported.report) {
-      const bool below = path.size() > row.from.size() && path.starts_with(row.from) && (path[row.from.size()] == '.' || path[row.from.size()] == '[');
+      const bool below = path.size() > row.from.size() && path.starts_with(row.from) &&
+                         (path[row.from.size()] == '.' || path[row.from.size()] == '[');
       if (row.from == path || below) return true;
     }
     return false;
   };
   std::size_t visited = 0;  // Aliases of aliases have no end.
-  const std::function<void(const YAML::Node&, const std::string&)> walk = [&](const YAML::Node& node, const std::string& path) {
+  const std::function<void(const YAML::Node&, const std::string&)> walk = [&](const YAML::Node& node,
+                                                                              const std::string& path) {
     if (!missing.empty() || ++visited > 20'000 || (!path.empty() && covered(path))) return;
     if (node.IsMap() && node.size() > 0) {
       for (const auto& field : node) {
@@ -53,7 +54,8 @@ inline std::string import_fault(std::string_view source, const ctl::Imported& im
   if (!missing.empty()) return "not in the report: " + missing;
   for (const ctl::ImportRow& row : imported.report) {
     if (row.from.empty() || row.line < 1) return "a row without a place";
-    if ((row.what == ctl::ImportRow::What::kLeft) != row.to.empty()) return row.from + ": left out, and yet it went somewhere; or the other way round";
+    if ((row.what == ctl::ImportRow::What::kLeft) != row.to.empty())
+      return row.from + ": left out, and yet it went somewhere; or the other way round";
     if (row.what != ctl::ImportRow::What::kTaken && row.why.empty()) return row.from + ": no reason";
   }
   return "";

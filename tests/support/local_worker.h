@@ -118,7 +118,9 @@ class LocalWorker {
  public:
   LocalWorker(target::WorkerHub& hub, const std::string& name, const std::string& root, bool allow_steps = true)
       : transport_(hub, *target::WorkerName::parse(name)) {
-    auto opened = target::WorkerAgent::open({*target::WorkerName::parse(name), root, std::chrono::milliseconds(200), nullptr, allow_steps}, transport_, system_clock());
+    auto opened = target::WorkerAgent::open(
+        {*target::WorkerName::parse(name), root, std::chrono::milliseconds(200), nullptr, allow_steps}, transport_,
+        system_clock());
     if (!opened) {
       ended_ = fail(opened.error());
       return;

@@ -1,10 +1,9 @@
 // A file system of its own, in an image file on a loop device: to be cut off, or filled, without harm to anything else.
 #pragma once
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <string>
+#include <unistd.h>
 
 #include "support/run_program.h"
 #include "support/temp_directory.h"

@@ -20,11 +20,14 @@ class MemoryNodes final : public NodeSource, public NodeSink {
   // Decodes the stored body each time, as a store with an empty cache does.
   Result<std::shared_ptr<const Node>> node(const NodeLocation& location, const Hash& name) const override {
     ++reads;
-    return load(location, name, {[&](RevisionNumber written_at) -> Result<std::string> {
-                                   const auto found = bodies.find(place({location.level, location.first_key, written_at}));
-                                   if (found == bodies.end()) return fail(ErrorCode::kGone, "no node there");
-                                   return found->second;
-                                 }, {}, {}});
+    return load(location, name,
+                {[&](RevisionNumber written_at) -> Result<std::string> {
+                   const auto found = bodies.find(place({location.level, location.first_key, written_at}));
+                   if (found == bodies.end()) return fail(ErrorCode::kGone, "no node there");
+                   return found->second;
+                 },
+                 {},
+                 {}});
   }
   void put(const NodeLocation& location, std::shared_ptr<const Node> node, std::string body) override {
     ++writes;
@@ -32,7 +35,9 @@ class MemoryNodes final : public NodeSource, public NodeSink {
     written.push_back({location, node->name()});
     overwritten = overwritten || !bodies.emplace(place(location), std::move(body)).second;
   }
-  static Place place(const NodeLocation& location) { return {{location.level, location.first_key}, location.written_at.value}; }
+  static Place place(const NodeLocation& location) {
+    return {{location.level, location.first_key}, location.written_at.value};
+  }
   void reset_counts() {
     reads = writes = bytes_written = 0;
     written.clear();
@@ -42,7 +47,7 @@ class MemoryNodes final : public NodeSource, public NodeSink {
   std::vector<std::pair<NodeLocation, Hash>> written;  // In order, since reset_counts().
   mutable std::size_t reads = 0;
   std::size_t writes = 0, bytes_written = 0;
-  bool overwritten = false;                            // A body was put where one lay already: never right.
+  bool overwritten = false;  // A body was put where one lay already: never right.
 };
 
 // A document as trees see it: its content's hash and size, written by `revision`.

@@ -1,19 +1,18 @@
 // Programs as tests run them: with an environment of their own, their input given, both outputs caught, at a terminal if asked for.
 #pragma once
 
-#include <fcntl.h>
-#include <poll.h>
-#include <pty.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <fcntl.h>
 #include <map>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
 #include <string>
 #include <string_view>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -30,7 +29,7 @@ struct RunOptions {
 };
 
 struct RunResult {
-  int code = -1;    // Exit code; -1 when a signal ended it.
+  int code = -1;  // Exit code; -1 when a signal ended it.
   int signal = 0;
   bool timed_out = false;
   std::string out;
@@ -118,8 +117,10 @@ inline RunResult run_process(std::vector<std::string> words, const RunOptions& o
       in = -1;
     }
     const bool prompted = result.out.find(options.prompt) != std::string::npos;
-    pollfd entries_of_poll[3] = {{in >= 0 && !input.empty() && prompted ? in : -1, POLLOUT, 0}, {out, POLLIN, 0}, {err, POLLIN, 0}};
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd entries_of_poll[3] = {
+        {in >= 0 && !input.empty() && prompted ? in : -1, POLLOUT, 0}, {out, POLLIN, 0}, {err, POLLIN, 0}};
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     if (left <= 0) {
       result.timed_out = true;
       ::kill(child, SIGKILL);
@@ -128,8 +129,10 @@ inline RunResult run_process(std::vector<std::string> words, const RunOptions& o
     if (::poll(entries_of_poll, 3, static_cast<int>(left)) < 0 && errno != EINTR) break;
     if (entries_of_poll[0].revents != 0) {
       const ssize_t put = ::write(in, input.data(), input.size());
-      if (put > 0) input.remove_prefix(static_cast<std::size_t>(put));
-      else if (errno != EAGAIN) input = {};
+      if (put > 0)
+        input.remove_prefix(static_cast<std::size_t>(put));
+      else if (errno != EAGAIN)
+        input = {};
     }
     const auto take = [](int& descriptor, short events, std::string& into) {
       if (descriptor < 0 || events == 0) return;
@@ -160,7 +163,8 @@ inline RunResult run_process(std::vector<std::string> words, const RunOptions& o
 class Program {
  public:
   Program() = default;
-  Program(std::vector<std::string> words, const RunOptions& options, const std::string& out_path, const std::string& err_path) {
+  Program(std::vector<std::string> words, const RunOptions& options, const std::string& out_path,
+          const std::string& err_path) {
     std::vector<std::string> entries = process_detail::environment_of(options);
     const std::vector<char*> environment = process_detail::pointers(entries);
     const std::vector<char*> arguments = process_detail::pointers(words);
@@ -193,8 +197,7 @@ class Program {
   int end(int signal) {
     if (pid_ > 0) {
       ::kill(pid_, signal);
-      while (::waitpid(pid_, &status_, 0) < 0 && errno == EINTR) {
-      }
+      while (::waitpid(pid_, &status_, 0) < 0 && errno == EINTR) {}
       pid_ = -1;
     }
     return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1;

@@ -1,18 +1,18 @@
 #include "support/run_program.h"
 
+#include <array>
+#include <chrono>
+#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
-#include <chrono>
-#include <csignal>
-
 namespace st8::test {
 
-ProgramEnd run_program(const std::vector<std::string>& arguments, const std::vector<std::string>& environment, int deadline_s) {
+ProgramEnd run_program(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
+                       int deadline_s) {
   ProgramEnd end;
   int out[2];
   if (::pipe2(out, O_CLOEXEC) != 0) return end;
@@ -39,7 +39,8 @@ ProgramEnd run_program(const std::vector<std::string>& arguments, const std::vec
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(deadline_s);
   std::array<char, 65536> buffer;
   while (true) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     pollfd ready{out[0], POLLIN, 0};
     if (left <= 0 || ::poll(&ready, 1, static_cast<int>(left)) == 0) {
       ::kill(child, SIGKILL);

@@ -1,15 +1,14 @@
 #include "support/ssh_server.h"
 
 #include <arpa/inet.h>
+#include <fstream>
+#include <iterator>
 #include <signal.h>
+#include <sstream>
+#include <stdexcept>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <fstream>
-#include <iterator>
-#include <sstream>
-#include <stdexcept>
 #include <vector>
 
 #include "support/eventually.h"
@@ -30,7 +29,8 @@ std::uint16_t free_port() {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  const bool good = fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  const bool good = fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+                    ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
   if (fd >= 0) ::close(fd);
   if (!good) throw std::runtime_error("no free port");
   return ntohs(address.sin_port);
@@ -48,7 +48,8 @@ bool answers(std::uint16_t port) {
 }
 
 void make_key(const std::string& path) {
-  if (run_process({"/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", path}).code != 0) throw std::runtime_error("ssh-keygen failed: is openssh-client installed?");
+  if (run_process({"/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", path}).code != 0)
+    throw std::runtime_error("ssh-keygen failed: is openssh-client installed?");
 }
 
 // Every process below `parent`, the deepest last.
@@ -73,7 +74,8 @@ std::vector<pid_t> below(pid_t parent) {
 
 }  // namespace
 
-SshServer::SshServer(std::string path, std::string command) : path_(path.empty() ? "/usr/bin:/bin" : std::move(path)), command_(std::move(command)) {
+SshServer::SshServer(std::string path, std::string command)
+    : path_(path.empty() ? "/usr/bin:/bin" : std::move(path)), command_(std::move(command)) {
   // Without it sshd, run by root, does not start.
   if (::geteuid() == 0) ::mkdir("/run/sshd", 0755);
   make_key((directory_.path() / "host_key").string());
@@ -96,14 +98,17 @@ SshServer::~SshServer() { stop(); }
 
 void SshServer::start() {
   const std::string base = directory_.path().string();
-  std::ofstream(directory_.path() / "sshd_config") << "ListenAddress 127.0.0.1\nPort " << port_ << "\nHostKey " << base << "/host_key\nAuthorizedKeysFile " << base
-                                                  << "/authorized_keys\nPidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-                                                  << "PermitRootLogin yes\nLogLevel VERBOSE\nMaxStartups 100\nPrintMotd no\n"
-                                                  // Nothing that a login shell of this user reads at home has a part in a test.
-                                                  << "SetEnv HOME=" << base << " PATH=" << path_ << "\n"
-                                                  << (command_.empty() ? "" : "ForceCommand " + command_) << "\n";
+  std::ofstream(directory_.path() / "sshd_config")
+      << "ListenAddress 127.0.0.1\nPort " << port_ << "\nHostKey " << base << "/host_key\nAuthorizedKeysFile " << base
+      << "/authorized_keys\nPidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication "
+         "no\nKbdInteractiveAuthentication no\n"
+      << "PermitRootLogin yes\nLogLevel VERBOSE\nMaxStartups 100\nPrintMotd no\n"
+      // Nothing that a login shell of this user reads at home has a part in a test.
+      << "SetEnv HOME=" << base << " PATH=" << path_ << "\n"
+      << (command_.empty() ? "" : "ForceCommand " + command_) << "\n";
   server_ = Program({kServer, "-D", "-e", "-f", base + "/sshd_config"}, {}, base + "/log", base + "/log");
-  if (!eventually([&] { return !server_.running() || answers(port_); }) || !server_.running()) throw std::runtime_error("sshd does not start: " + log());
+  if (!eventually([&] { return !server_.running() || answers(port_); }) || !server_.running())
+    throw std::runtime_error("sshd does not start: " + log());
 }
 
 void SshServer::drop_connections() {
@@ -121,8 +126,9 @@ void SshServer::stop() {
 std::string SshServer::log() const { return text_of(directory_.path() / "log"); }
 
 std::string SshServer::spec() const {
-  return "host: 127.0.0.1, port: " + std::to_string(port_) + ", identityFile: " + identity() + ", knownHosts: " + known_hosts() + ", config: /dev/null, controlDirectory: " +
-         (directory_.path() / "c").string();
+  return "host: 127.0.0.1, port: " + std::to_string(port_) + ", identityFile: " + identity() +
+         ", knownHosts: " + known_hosts() +
+         ", config: /dev/null, controlDirectory: " + (directory_.path() / "c").string();
 }
 
 }  // namespace st8::test

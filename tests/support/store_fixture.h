@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,7 +22,9 @@ inline std::string engine_kind_name(const testing::TestParamInfo<EngineKind>& in
   return info.param == EngineKind::kMemory ? "Memory" : "RocksDb";
 }
 
-inline void PrintTo(EngineKind kind, std::ostream* out) { *out << (kind == EngineKind::kMemory ? "Memory" : "RocksDb"); }
+inline void PrintTo(EngineKind kind, std::ostream* out) {
+  *out << (kind == EngineKind::kMemory ? "Memory" : "RocksDb");
+}
 
 template <class Name>
 Name named(std::string_view text) {
@@ -87,35 +88,47 @@ class StoreHarness {
     context.message = "test";
     return context;
   }
-  static ApplyRequest apply_request(const Documents& documents, std::string_view branch_name = "main", std::string_view ns_name = "default") {
+  static ApplyRequest apply_request(const Documents& documents, std::string_view branch_name = "main",
+                                    std::string_view ns_name = "default") {
     ApplyRequest request{ns(ns_name), branch(branch_name), {}, {}, false, {}, {}, Cause::kApply, {}, context()};
     for (const auto& [k, content] : documents) request.documents.push_back({key(k), content});
     return request;
   }
-  Result<CommitResult> apply(const Documents& documents, std::string_view branch_name = "main", std::string_view ns_name = "default") {
+  Result<CommitResult> apply(const Documents& documents, std::string_view branch_name = "main",
+                             std::string_view ns_name = "default") {
     return store_->apply(apply_request(documents, branch_name, ns_name));
   }
-  Result<CommitResult> unset(std::vector<std::string> keys, std::string_view branch_name = "main", std::string_view ns_name = "default") {
+  Result<CommitResult> unset(std::vector<std::string> keys, std::string_view branch_name = "main",
+                             std::string_view ns_name = "default") {
     ApplyRequest request = apply_request({}, branch_name, ns_name);
     for (const std::string& k : keys) request.unset.push_back(key(k));
     return store_->apply(std::move(request));
   }
-  Result<CommitResult> copy(std::string_view source, std::string_view branch_name = "main", Cause cause = Cause::kRollback,
-                            std::string_view source_branch = "", std::string_view ns_name = "default") {
-    return store_->copy(CopyRequest{ns(ns_name), branch(branch_name), at(source, clock.now()),
-                                    branch(source_branch.empty() ? branch_name : source_branch), cause, {}, context()});
+  Result<CommitResult> copy(std::string_view source, std::string_view branch_name = "main",
+                            Cause cause = Cause::kRollback, std::string_view source_branch = "",
+                            std::string_view ns_name = "default") {
+    return store_->copy(CopyRequest{ns(ns_name),
+                                    branch(branch_name),
+                                    at(source, clock.now()),
+                                    branch(source_branch.empty() ? branch_name : source_branch),
+                                    cause,
+                                    {},
+                                    context()});
   }
-  Result<BranchInfo> create_branch(std::string_view name, std::string_view from = "@", std::string_view from_branch = "main",
-                                   std::string_view ns_name = "default") {
+  Result<BranchInfo> create_branch(std::string_view name, std::string_view from = "@",
+                                   std::string_view from_branch = "main", std::string_view ns_name = "default") {
     return store_->create_branch({ns(ns_name), branch(name), at(from, clock.now()), branch(from_branch), context()});
   }
-  Result<CheckpointInfo> put_checkpoint(std::string_view name, std::string_view from = "@", std::string_view branch_name = "main",
-                                        bool replace = false, std::string_view ns_name = "default") {
-    return store_->put_checkpoint({ns(ns_name), checkpoint(name), at(from, clock.now()), branch(branch_name), "", replace, context()});
+  Result<CheckpointInfo> put_checkpoint(std::string_view name, std::string_view from = "@",
+                                        std::string_view branch_name = "main", bool replace = false,
+                                        std::string_view ns_name = "default") {
+    return store_->put_checkpoint(
+        {ns(ns_name), checkpoint(name), at(from, clock.now()), branch(branch_name), "", replace, context()});
   }
 
   // All documents there, or a failed expectation and nothing.
-  Documents read(std::string_view selector = "@", std::string_view branch_name = "main", std::string_view ns_name = "default") {
+  Documents read(std::string_view selector = "@", std::string_view branch_name = "main",
+                 std::string_view ns_name = "default") {
     auto view = store_->view(ns(ns_name), branch(branch_name), at(selector, clock.now()));
     EXPECT_TRUE(view) << why(view);
     return view ? read(*view) : Documents{};

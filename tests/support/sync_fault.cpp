@@ -2,8 +2,8 @@
 
 namespace st8::test {
 
-std::vector<std::string> sync_fault_environment(const std::string& directory, const std::string& faults, const std::string& report,
-                                                const std::string& match) {
+std::vector<std::string> sync_fault_environment(const std::string& directory, const std::string& faults,
+                                                const std::string& report, const std::string& match) {
   std::vector<std::string> environment{"ST8_SYNC_FAULT_DIR=" + directory, "ST8_SYNC_FAULT=" + faults};
 #ifdef ST8_SYNC_FAULT_LIBRARY
   environment.push_back(std::string("LD_PRELOAD=") + kSyncFaultLibrary);

@@ -35,7 +35,7 @@ inline constexpr const char* kSyncFaultLibrary = ST8_SYNC_FAULT_LIBRARY;
 #endif
 
 // The environment entries ("NAME=value") for a program whose files under `directory` shall meet `faults`.
-std::vector<std::string> sync_fault_environment(const std::string& directory, const std::string& faults, const std::string& report = "",
-                                                const std::string& match = "");
+std::vector<std::string> sync_fault_environment(const std::string& directory, const std::string& faults,
+                                                const std::string& report = "", const std::string& match = "");
 
 }  // namespace st8::test

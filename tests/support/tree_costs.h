@@ -1,9 +1,8 @@
 // Counts, not times, of what the tree does: bounds that hold on any machine.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <cmath>
+#include <gtest/gtest.h>
 #include <random>
 #include <string>
 #include <vector>
@@ -15,7 +14,8 @@
 namespace st8::state::tree {
 
 inline std::string realistic_key(std::size_t i) {
-  return "services/team-" + std::to_string(i / 10 % 97) + "/svc-" + std::to_string(i / 10) + "/config-" + std::to_string(i % 10) + ".json";
+  return "services/team-" + std::to_string(i / 10 % 97) + "/svc-" + std::to_string(i / 10) + "/config-" +
+         std::to_string(i % 10) + ".json";
 }
 inline Model realistic_model(std::size_t keys) {
   Model model;
@@ -35,10 +35,12 @@ inline Shape shape_of(std::size_t keys) {
   const auto root = build(realistic_model(keys), 1, nodes);
   Shape shape;
   shape.levels.resize(root->level + 1u);
-  EXPECT_TRUE(walk(nodes, *root, [&](const NodeLocation& location, const Hash& name) {
-    shape.levels[location.level].push_back((*nodes.node(location, name))->count());
-    return true;
-  }, {}, {}));
+  EXPECT_TRUE(walk(nodes, *root,
+                   [&](const NodeLocation& location, const Hash& name) {
+                     shape.levels[location.level].push_back((*nodes.node(location, name))->count());
+                     return true;
+                   },
+                   {}, {}));
   return shape;
 }
 
@@ -66,11 +68,14 @@ inline void check_one_key_costs(std::size_t keys) {
       writes += nodes.writes;
       bytes += nodes.bytes_written;
       reads += nodes.reads;
-      if (kind[0] == 'u') { EXPECT_EQ(nodes.writes, root.level + 1u); }  // No boundary moves.
-      EXPECT_LE(nodes.writes, 6 * (root.level + 1u));                // Rarely, a boundary that moves moves others.
+      if (kind[0] == 'u') {
+        EXPECT_EQ(nodes.writes, root.level + 1u);
+      }                                                // No boundary moves.
+      EXPECT_LE(nodes.writes, 6 * (root.level + 1u));  // Rarely, a boundary that moves moves others.
       nodes.reset_counts();
       std::size_t changes = 0;
-      ASSERT_TRUE(diff(nodes, root, result->root, "", "", [&](Change&& each) { return ++changes, each.key.str() == change.key; }));
+      ASSERT_TRUE(diff(nodes, root, result->root, "", "",
+                       [&](Change&& each) { return ++changes, each.key.str() == change.key; }));
       EXPECT_EQ(changes, result->changes.size());
       diff_reads += nodes.reads;
       root = result->root;

@@ -15,11 +15,13 @@ namespace st8::test {
 class WorkerProcess {
  public:
   // Its root is `directory`/<name>, made by itself; what it says goes to `directory`/<name>.log.
-  WorkerProcess(std::string server, std::string name, std::filesystem::path directory, std::vector<std::string> more = {})
+  WorkerProcess(std::string server, std::string name, std::filesystem::path directory,
+                std::vector<std::string> more = {})
       : server_(std::move(server)), name_(std::move(name)), directory_(std::move(directory)), more_(std::move(more)) {}
 
   void start(const std::map<std::string, std::string>& environment = {}) {
-    std::vector<std::string> words = {ST8_BIN_DIR "/st8d", "worker", "--server", server_, "--name", name_, "--root", root().string()};
+    std::vector<std::string> words = {ST8_BIN_DIR "/st8d", "worker", "--server", server_, "--name", name_, "--root",
+                                      root().string()};
     words.insert(words.end(), more_.begin(), more_.end());
     RunOptions options;
     options.environment = environment;

@@ -1,10 +1,9 @@
 // What every driver must keep to, whatever it reaches. A driver's test instantiates the suite with a Subject of its own.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <functional>
+#include <gtest/gtest.h>
 #include <map>
 #include <memory>
 #include <string>

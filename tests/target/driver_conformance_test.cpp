@@ -1,11 +1,10 @@
 #include "driver_conformance.h"
 
-#include <gmock/gmock.h>
-#include <sys/stat.h>
-
 #include <filesystem>
 #include <fstream>
+#include <gmock/gmock.h>
 #include <sstream>
+#include <sys/stat.h>
 
 #include "st8/state/clock.h"
 #include "support/temp_directory.h"
@@ -78,8 +77,13 @@ class FileSubject final : public Subject {
  public:
   explicit FileSubject(bool files) : files_(files) { std::filesystem::create_directory(root()); }
   std::unique_ptr<TargetDriver> driver() override {
-    const Target target{*TargetName::parse("t"), "file", {}, Criticality::kMedium, "",
-                        "kind: file\nspec: {root: " + root().string() + ", mode: " + (files_ ? "files" : "directory") + ", keep: 2}\n"};
+    const Target target{
+        *TargetName::parse("t"),
+        "file",
+        {},
+        Criticality::kMedium,
+        "",
+        "kind: file\nspec: {root: " + root().string() + ", mode: " + (files_ ? "files" : "directory") + ", keep: 2}\n"};
     auto made = builtin_drivers().make(target);
     EXPECT_TRUE(made) << made.error().message;
     return std::move(*made);
@@ -198,7 +202,9 @@ TEST_P(DriverConformance, AnOlderFencingTokenIsRefusedAtTheTarget) {
   go_live(content_of(1, kOne), 5, "r-1");
   const Content two = content_of(2, kTwo);
   const auto driver = subject_->driver();
-  for (const auto& refused : {driver->stage(call_of(4, "r-2"), two), driver->activate(call_of(4, "r-1"), content_of(1, kOne).label()), driver->restore(call_of(4, "r-1"))}) {
+  for (const auto& refused :
+       {driver->stage(call_of(4, "r-2"), two), driver->activate(call_of(4, "r-1"), content_of(1, kOne).label()),
+        driver->restore(call_of(4, "r-1"))}) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kPreconditionFailed) << refused.error().message;
   }
@@ -246,7 +252,8 @@ TEST_P(DriverConformance, AnUnreachableTargetIsAnErrorAndNoEmptyOne) {
 }
 
 TEST_P(DriverConformance, DiscardKeepsWhatIsLiveAndWhatARestoreNeeds) {
-  for (std::uint64_t i = 1; i <= 6; ++i) go_live(content_of(i, {{"n", {std::to_string(i), 0644}}}), i, "r-" + std::to_string(i));
+  for (std::uint64_t i = 1; i <= 6; ++i)
+    go_live(content_of(i, {{"n", {std::to_string(i), 0644}}}), i, "r-" + std::to_string(i));
   ASSERT_TRUE(subject_->driver()->discard(call_of(6, "r-6")));
   EXPECT_EQ(subject_->live(), (FileMap{{"n", {"6", 0644}}}));
   ASSERT_TRUE(subject_->driver()->restore(call_of(6, "r-6")));
@@ -257,7 +264,8 @@ TEST_P(DriverConformance, DiscardKeepsWhatIsLiveAndWhatARestoreNeeds) {
 
 TEST_P(DriverConformance, ErrorsHoldNoContent) {
   const std::string secret = "hunter2-very-secret";
-  const auto staged = subject_->driver()->stage(call_of(1, "r-1"), content_of(1, {{"../" + std::string("x"), {secret, 0644}}}));
+  const auto staged =
+      subject_->driver()->stage(call_of(1, "r-1"), content_of(1, {{"../" + std::string("x"), {secret, 0644}}}));
   ASSERT_FALSE(staged);
   EXPECT_EQ(staged.error().message.find(secret), std::string::npos);
 }

@@ -1,11 +1,10 @@
 // The exec driver: its example programs through the conformance suite, and programs that do not keep to the contract.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-
 #include <filesystem>
 #include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <iterator>
+#include <sys/stat.h>
 
 #include "driver_conformance.h"
 #include "st8/state/clock.h"
@@ -23,14 +22,21 @@ std::string bytes_of(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-Target target_of(const std::string& spec) { return {*TargetName::parse("t"), "exec", {{"zone", "a"}}, Criticality::kMedium, "prod", "kind: exec\nspec: " + spec + "\n"}; }
+Target target_of(const std::string& spec) {
+  return {*TargetName::parse("t"), "exec", {{"zone", "a"}},
+          Criticality::kMedium,    "prod", "kind: exec\nspec: " + spec + "\n"};
+}
 
 class ExecSubject final : public Subject {
  public:
-  ExecSubject(std::string program, bool pinned) : program_(ST8_SOURCE_DIR "/examples/drivers/" + program), pinned_(pinned) { fs::create_directory(root()); }
+  ExecSubject(std::string program, bool pinned)
+      : program_(ST8_SOURCE_DIR "/examples/drivers/" + program), pinned_(pinned) {
+    fs::create_directory(root());
+  }
   std::unique_ptr<TargetDriver> driver() override {
-    auto made = builtin_drivers().make(target_of("{program: " + program_ + (pinned_ ? ", sha256: " + Hash::of(bytes_of(program_)).hex() : std::string()) +
-                                                 ", config: {root: " + root().string() + ", keep: \"2\"}}"));
+    auto made = builtin_drivers().make(target_of(
+        "{program: " + program_ + (pinned_ ? ", sha256: " + Hash::of(bytes_of(program_)).hex() : std::string()) +
+        ", config: {root: " + root().string() + ", keep: \"2\"}}"));
     EXPECT_TRUE(made) << made.error().message;
     return std::move(*made);
   }
@@ -57,11 +63,12 @@ class ExecSubject final : public Subject {
   test::TempDirectory directory_;
 };
 
-INSTANTIATE_TEST_SUITE_P(ExecDrivers, DriverConformance,
-                         ::testing::Values(Named{"exec_python", [] { return std::make_unique<ExecSubject>("directory.py", false); }},
-                                           Named{"exec_python_pinned", [] { return std::make_unique<ExecSubject>("directory.py", true); }},
-                                           Named{"exec_shell", [] { return std::make_unique<ExecSubject>("directory.sh", false); }}),
-                         [](const auto& instance) { return instance.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    ExecDrivers, DriverConformance,
+    ::testing::Values(Named{"exec_python", [] { return std::make_unique<ExecSubject>("directory.py", false); }},
+                      Named{"exec_python_pinned", [] { return std::make_unique<ExecSubject>("directory.py", true); }},
+                      Named{"exec_shell", [] { return std::make_unique<ExecSubject>("directory.sh", false); }}),
+    [](const auto& instance) { return instance.param.name; });
 
 class BadProgram : public ::testing::Test {
  protected:
@@ -100,8 +107,9 @@ TEST_F(BadProgram, WhatIsNoAnswerIsRefusedWithTheReason) {
     EXPECT_EQ(checked.error().code, expected.first) << line << ": " << checked.error().message;
     EXPECT_THAT(checked.error().message, HasSubstr(expected.second)) << line;
   }
-  for (const char* files : {R"("present": true)", R"("present": true, "files": 7)", R"("present": true, "files": [{"path": "a"}])",
-                            R"("present": true, "files": [{"path": "a", "mode": 420, "sha256": "xyz"}])", R"("files": [])"}) {
+  for (const char* files :
+       {R"("present": true)", R"("present": true, "files": 7)", R"("present": true, "files": [{"path": "a"}])",
+        R"("present": true, "files": [{"path": "a", "mode": 420, "sha256": "xyz"}])", R"("files": [])"}) {
     const auto seen = program("echo '{\"ok\": true, " + std::string(files) + "}'")->observe(call);
     ASSERT_FALSE(seen) << files;
     EXPECT_EQ(seen.error().code, ErrorCode::kUnprocessable) << files;
@@ -121,7 +129,10 @@ TEST_F(BadProgram, OneThatHangsIsKilledWithItsChildrenAtTheDeadline) {
 
 TEST_F(BadProgram, ContentInItsWordsIsNotToldOn) {
   const Content content = content_of(1, {{"password", {"hunter2-very-secret\n", 0600}}});
-  const auto staged = program(R"(jq -c '{ok: false, code: "refused", message: ("cannot take " + (.files[0].content_base64 | @base64d))}')")->stage(call_of(1, "r-1"), content);
+  const auto staged =
+      program(
+          R"(jq -c '{ok: false, code: "refused", message: ("cannot take " + (.files[0].content_base64 | @base64d))}')")
+          ->stage(call_of(1, "r-1"), content);
   ASSERT_FALSE(staged);
   EXPECT_THAT(staged.error().message, HasSubstr("cannot take"));
   EXPECT_THAT(staged.error().message, Not(HasSubstr("hunter2")));
@@ -142,11 +153,12 @@ TEST_F(BadProgram, OnlyThePinnedBytesAreRun) {
 }
 
 TEST_F(BadProgram, ItsSpecIsReadStrictly) {
-  for (const auto& [spec, problem] : std::map<std::string, std::string>{{"{}", "program"},
-                                                                       {"{program: relative}", "absolute"},
-                                                                       {"{program: /x, sha256: abc}", "64 hexadecimal"},
-                                                                       {"{program: /x, argz: []}", "args"},
-                                                                       {"{program: /x, config: {a: [1]}}", "must be text"}}) {
+  for (const auto& [spec, problem] :
+       std::map<std::string, std::string>{{"{}", "program"},
+                                          {"{program: relative}", "absolute"},
+                                          {"{program: /x, sha256: abc}", "64 hexadecimal"},
+                                          {"{program: /x, argz: []}", "args"},
+                                          {"{program: /x, config: {a: [1]}}", "must be text"}}) {
     std::vector<DocumentProblem> problems;
     EXPECT_FALSE(parse_target(*TargetName::parse("t"), "kind: exec\nspec: " + spec + "\n", problems)) << spec;
     std::string all;

@@ -1,13 +1,12 @@
 // What the file driver does beyond the conformance suite: links that lead out, files that were there before, and ends that
 // come in the middle.
+#include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
+#include <sstream>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "driver_conformance.h"
 #include "st8/state/failpoint.h"
@@ -21,7 +20,9 @@ using conformance::call_of;
 using conformance::content_of;
 
 std::unique_ptr<TargetDriver> driver_at(const fs::path& root, const std::string& mode) {
-  const Target target{*TargetName::parse("t"), "file", {}, Criticality::kMedium, "", "kind: file\nspec: {root: " + root.string() + ", mode: " + mode + "}\n"};
+  const Target target{
+      *TargetName::parse("t"), "file", {},
+      Criticality::kMedium,    "",     "kind: file\nspec: {root: " + root.string() + ", mode: " + mode + "}\n"};
   return std::move(*builtin_drivers().make(target));
 }
 std::string slurp(const fs::path& path) {
@@ -150,9 +151,14 @@ TEST_P(FileDriverKilled, EndsTheSameWhenDoneAgain) {
 
 INSTANTIATE_TEST_SUITE_P(Points, FileDriverKilled,
                          ::testing::Combine(::testing::Values("directory", "files"),
-                                            ::testing::Values("target.file.staging", "target.file.before_switch", "target.file.after_switch")),
-                         [](const auto& instance) { return std::get<0>(instance.param) + "_" + std::get<1>(instance.param).substr(12); });
-INSTANTIATE_TEST_SUITE_P(Restore, FileDriverKilled, ::testing::Values(std::tuple{"directory", "target.file.before_restore"}, std::tuple{"files", "target.file.restoring"}),
+                                            ::testing::Values("target.file.staging", "target.file.before_switch",
+                                                              "target.file.after_switch")),
+                         [](const auto& instance) {
+                           return std::get<0>(instance.param) + "_" + std::get<1>(instance.param).substr(12);
+                         });
+INSTANTIATE_TEST_SUITE_P(Restore, FileDriverKilled,
+                         ::testing::Values(std::tuple{"directory", "target.file.before_restore"},
+                                           std::tuple{"files", "target.file.restoring"}),
                          [](const auto& instance) { return std::get<0>(instance.param); });
 
 }  // namespace

@@ -1,24 +1,48 @@
 // Plans are data: each test gives the planner its facts and compares what comes out. No store, no target.
 #include "st8/target/planner.h"
 
-#include <gmock/gmock.h>
-
 #include <chrono>
+#include <gmock/gmock.h>
 
 namespace st8::target {
 namespace {
 
-Target make_target(const std::string& name, const std::string& role = "web", Criticality criticality = Criticality::kMedium) {
-  return Target{*TargetName::parse(name), "file", {{"role", role}, {"zone", "z-" + name}}, criticality, "prod", "kind: file\nspec: {root: /srv/" + name + "}\n"};
+Target make_target(const std::string& name, const std::string& role = "web",
+                   Criticality criticality = Criticality::kMedium) {
+  return Target{*TargetName::parse(name),
+                "file",
+                {{"role", role}, {"zone", "z-" + name}},
+                criticality,
+                "prod",
+                "kind: file\nspec: {root: /srv/" + name + "}\n"};
 }
 
 PlannerInput input_for(const std::string& policy, std::size_t targets) {
-  PlannerInput input{*state::NamespaceName::parse("shop"), *state::BranchName::parse("main"), {7}, Hash::of("r7"), "ann", false, {}, {}, policy, {}, {}, {}, {}, {}, 0, 0, {}};
+  PlannerInput input{*state::NamespaceName::parse("shop"),
+                     *state::BranchName::parse("main"),
+                     {7},
+                     Hash::of("r7"),
+                     "ann",
+                     false,
+                     {},
+                     {},
+                     policy,
+                     {},
+                     {},
+                     {},
+                     {},
+                     {},
+                     0,
+                     0,
+                     {}};
   std::vector<DocumentProblem> problems;
   auto parsed = parse_policy(policy, problems);
   EXPECT_TRUE(parsed) << (problems.empty() ? "" : problems[0].str());
   if (parsed) input.policy = *parsed;
-  input.documents = {{".st8/rollout.yaml", Hash::of("p"), 1}, {"app/a.json", Hash::of("a"), 1}, {"app/sub/b.json", Hash::of("b"), 1}, {"other/c", Hash::of("c"), 1}};
+  input.documents = {{".st8/rollout.yaml", Hash::of("p"), 1},
+                     {"app/a.json", Hash::of("a"), 1},
+                     {"app/sub/b.json", Hash::of("b"), 1},
+                     {"other/c", Hash::of("c"), 1}};
   for (std::size_t i = 0; i < targets; ++i) {
     std::string number = std::to_string(i);
     number.insert(0, 5 - number.size(), '0');
@@ -39,7 +63,10 @@ using ::testing::HasSubstr;
 using ::testing::Pair;
 
 TEST(Planner, LaysDocumentsWhereThePolicySays) {
-  auto input = input_for(kAll + "documents:\n  - {match: \"app/*.json\", to: conf/}\n  - {match: \"app/**\", to: deep/}\n  - {match: other/c, to: c.txt, mode: \"0600\"}\n", 1);
+  auto input = input_for(kAll +
+                             "documents:\n  - {match: \"app/*.json\", to: conf/}\n  - {match: \"app/**\", to: deep/}\n "
+                             " - {match: other/c, to: c.txt, mode: \"0600\"}\n",
+                         1);
   const auto plan = make_plan(input);
   ASSERT_TRUE(plan) << plan.error().message;
   std::vector<std::string> paths;
@@ -72,17 +99,26 @@ TEST(Planner, MakesTheWavesOfEachStrategy) {
   };
   EXPECT_THAT(waves(""), ElementsAre(Pair("all", 10)));
   EXPECT_THAT(waves("bake: 1s\n"), ElementsAre(Pair("all", 10), Pair("confirm", 10)));
-  EXPECT_THAT(waves("strategy: {type: sequential}\n", 2), ElementsAre(Pair("batch 1 of 2", 1), Pair("batch 2 of 2", 1), Pair("confirm", 2)));
-  EXPECT_THAT(waves("strategy: {type: rolling, batchSize: 4}\n"), ElementsAre(Pair("batch 1 of 3", 4), Pair("batch 2 of 3", 4), Pair("batch 3 of 3", 2), Pair("confirm", 10)));
-  EXPECT_THAT(waves("strategy: {type: rolling, batchSize: 25%}\n"), ElementsAre(Pair("batch 1 of 4", 3), Pair("batch 2 of 4", 3), Pair("batch 3 of 4", 3), Pair("batch 4 of 4", 1), Pair("confirm", 10)));
-  EXPECT_THAT(waves("strategy: {type: canary, steps: [{setWeight: 10}, {pause: {}}, {setWeight: 50}, {pause: {duration: 1m}}]}\n"),
+  EXPECT_THAT(waves("strategy: {type: sequential}\n", 2),
+              ElementsAre(Pair("batch 1 of 2", 1), Pair("batch 2 of 2", 1), Pair("confirm", 2)));
+  EXPECT_THAT(
+      waves("strategy: {type: rolling, batchSize: 4}\n"),
+      ElementsAre(Pair("batch 1 of 3", 4), Pair("batch 2 of 3", 4), Pair("batch 3 of 3", 2), Pair("confirm", 10)));
+  EXPECT_THAT(waves("strategy: {type: rolling, batchSize: 25%}\n"),
+              ElementsAre(Pair("batch 1 of 4", 3), Pair("batch 2 of 4", 3), Pair("batch 3 of 4", 3),
+                          Pair("batch 4 of 4", 1), Pair("confirm", 10)));
+  EXPECT_THAT(waves("strategy: {type: canary, steps: [{setWeight: 10}, {pause: {}}, {setWeight: 50}, {pause: "
+                    "{duration: 1m}}]}\n"),
               ElementsAre(Pair("canary 10%", 1), Pair("canary 50%", 4), Pair("the rest", 5), Pair("confirm", 10)));
-  EXPECT_THAT(waves("strategy: {type: canary, steps: [{pause: {}}, {setWeight: 100}]}\n", 1), ElementsAre(Pair("before the canary", 0), Pair("canary 100%", 1), Pair("confirm", 1)));
-  EXPECT_THAT(waves("strategy: {type: blue-green}\n", 3), ElementsAre(Pair("preview", 3), Pair("switch", 3), Pair("confirm", 3)));
+  EXPECT_THAT(waves("strategy: {type: canary, steps: [{pause: {}}, {setWeight: 100}]}\n", 1),
+              ElementsAre(Pair("before the canary", 0), Pair("canary 100%", 1), Pair("confirm", 1)));
+  EXPECT_THAT(waves("strategy: {type: blue-green}\n", 3),
+              ElementsAre(Pair("preview", 3), Pair("switch", 3), Pair("confirm", 3)));
 }
 
 TEST(Planner, ARollbackReachesAllTargetsAtOnce) {
-  auto input = input_for(kAll + "strategy: {type: canary, steps: [{setWeight: 10}, {pause: {}}]}\napproval: {required: true}\n", 10);
+  auto input = input_for(
+      kAll + "strategy: {type: canary, steps: [{setWeight: 10}, {pause: {}}]}\napproval: {required: true}\n", 10);
   input.is_rollback = true;
   const auto plan = make_plan(input);
   ASSERT_TRUE(plan);
@@ -106,7 +142,9 @@ TEST(Planner, LeavesTargetsAloneWhoseDocumentsDoNotChange) {
 
 TEST(Planner, TheLeastCriticalGoFirst) {
   auto input = input_for(kAll + "strategy: {type: sequential}\n", 0);
-  input.targets = {{make_target("a", "web", Criticality::kCritical), {}, {}, "", ""}, {make_target("b", "web", Criticality::kLow), {}, {}, "", ""}, {make_target("c", "db"), {}, {}, "", ""}};
+  input.targets = {{make_target("a", "web", Criticality::kCritical), {}, {}, "", ""},
+                   {make_target("b", "web", Criticality::kLow), {}, {}, "", ""},
+                   {make_target("c", "db"), {}, {}, "", ""}};
   const auto plan = make_plan(input);
   ASSERT_TRUE(plan);
   ASSERT_EQ(plan->targets.size(), 2u);
@@ -133,13 +171,17 @@ TEST(Planner, ShowsEachTargetsDiffAndTheDelta) {
   input.targets[0].live_branch = "main";
   input.known_contents[content_hash(old)] = old;
   input.promoted = {6};
-  input.promoted_documents = {{"app/a.json", Hash::of("old"), 1}, {"gone", Hash::of("g"), 1}, {"other/c", Hash::of("c"), 1}};
+  input.promoted_documents = {
+      {"app/a.json", Hash::of("old"), 1}, {"gone", Hash::of("g"), 1}, {"other/c", Hash::of("c"), 1}};
   const auto plan = make_plan(input);
   ASSERT_TRUE(plan);
   using state::ChangeType;
-  EXPECT_THAT(plan->diffs[plan->targets[0].diff], ElementsAre(FileChange{"app/a.json", ChangeType::kUpdate}, FileChange{"app/sub/b.json", ChangeType::kCreate},
-                                                              FileChange{"gone", ChangeType::kDelete}, FileChange{"other/c", ChangeType::kCreate}));
-  EXPECT_THAT(plan->delta, ElementsAre(KeyDelta{"app/a.json", Hash::of("a")}, KeyDelta{"app/sub/b.json", Hash::of("b")}, KeyDelta{"gone", std::nullopt}));
+  EXPECT_THAT(
+      plan->diffs[plan->targets[0].diff],
+      ElementsAre(FileChange{"app/a.json", ChangeType::kUpdate}, FileChange{"app/sub/b.json", ChangeType::kCreate},
+                  FileChange{"gone", ChangeType::kDelete}, FileChange{"other/c", ChangeType::kCreate}));
+  EXPECT_THAT(plan->delta, ElementsAre(KeyDelta{"app/a.json", Hash::of("a")}, KeyDelta{"app/sub/b.json", Hash::of("b")},
+                                       KeyDelta{"gone", std::nullopt}));
 }
 
 TEST(Planner, RendersPerTarget) {
@@ -153,10 +195,13 @@ TEST(Planner, RendersPerTarget) {
   ASSERT_TRUE(plan) << plan.error().message;
   ASSERT_EQ(plan->contents.size(), 2u);
   EXPECT_EQ(plan->contents[plan->targets[1].content].files[0].entry.hash, Hash::of("t00001 z-t00001 value {{x}}"));
-  input.sources.read = [](const std::string&) -> Result<std::string> { return std::string("{{ target.labels.nope }}"); };
+  input.sources.read = [](const std::string&) -> Result<std::string> {
+    return std::string("{{ target.labels.nope }}");
+  };
   const auto refused = make_plan(input);
   ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message, HasSubstr("document \"app/a.json\": {{ target.labels.nope }}: target t00000 has no such label"));
+  EXPECT_THAT(refused.error().message,
+              HasSubstr("document \"app/a.json\": {{ target.labels.nope }}: target t00000 has no such label"));
 }
 
 TEST(Planner, RiskIsTheWeightedSumFactorByFactor) {
@@ -176,7 +221,10 @@ TEST(Planner, RiskIsTheWeightedSumFactorByFactor) {
 }
 
 TEST(Planner, APlanIsStoredAndReadBackWhole) {
-  auto input = input_for(kAll + "strategy: {type: rolling, batchSize: 2, batchDelay: 3s}\nbake: 1s\nhealth: [{tcp: {host: h, port: 1}}]\nsteps: [{name: e, type: echo, params: {message: m}}]\n", 5);
+  auto input = input_for(kAll +
+                             "strategy: {type: rolling, batchSize: 2, batchDelay: 3s}\nbake: 1s\nhealth: [{tcp: {host: "
+                             "h, port: 1}}]\nsteps: [{name: e, type: echo, params: {message: m}}]\n",
+                         5);
   const auto plan = make_plan(input);
   ASSERT_TRUE(plan);
   const std::string bytes = encode_plan(*plan);
@@ -185,7 +233,8 @@ TEST(Planner, APlanIsStoredAndReadBackWhole) {
   EXPECT_EQ(encode_plan(*again), bytes);
   EXPECT_EQ(hash_plan(*again), plan->hash);
   // Any cut of the bytes is an error, never a crash.
-  for (std::size_t cut = 0; cut < bytes.size(); cut += 97) EXPECT_FALSE(decode_plan(std::string_view(bytes).substr(0, cut)));
+  for (std::size_t cut = 0; cut < bytes.size(); cut += 97)
+    EXPECT_FALSE(decode_plan(std::string_view(bytes).substr(0, cut)));
 }
 
 TEST(Planner, TheHashFollowsThePlanAndNotTheTime) {

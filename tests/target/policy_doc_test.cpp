@@ -1,8 +1,7 @@
 // docs/policy.md against the schemas and the code: every field with its meaning and default, every example good, every rule of lint.
-#include <gmock/gmock.h>
-
 #include <filesystem>
 #include <fstream>
+#include <gmock/gmock.h>
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -58,29 +57,39 @@ class PolicyManual : public testing::Test {
   static std::string escaped(const std::string& text) { return std::regex_replace(text, std::regex("\\|"), "\\|"); }
 
   // That there is a row for the field, with the schema's own words.
-  void check(const std::string& name, const Json& root, Json property, bool required, const std::map<std::string, std::string>& rows) {
+  void check(const std::string& name, const Json& root, Json property, bool required,
+             const std::map<std::string, std::string>& rows) {
     if (property.contains("$ref")) {
       Json base = root["$defs"][property["$ref"].get<std::string>().substr(8)];
       base.update(property);
       property = base;
     }
     std::string given = "—";
-    if (property.contains("default")) given = "`" + (property["default"].is_string() ? property["default"].get<std::string>() : property["default"].dump()) + "`";
-    const std::string begin = "| `" + name + "` | " + escaped(property["description"].get<std::string>()) + (required ? " (required)" : "") + " | " + given + " | ";
+    if (property.contains("default"))
+      given = "`" +
+              (property["default"].is_string() ? property["default"].get<std::string>() : property["default"].dump()) +
+              "`";
+    const std::string begin = "| `" + name + "` | " + escaped(property["description"].get<std::string>()) +
+                              (required ? " (required)" : "") + " | " + given + " | ";
     const auto row = rows.find(name);
     ASSERT_NE(row, rows.end()) << "docs/policy.md lacks the row " << begin << "... |";
-    EXPECT_TRUE(row->second.starts_with(begin)) << "docs/policy.md has\n" << row->second << "\ninstead of\n" << begin << "... |";
+    EXPECT_TRUE(row->second.starts_with(begin)) << "docs/policy.md has\n"
+                                                << row->second << "\ninstead of\n"
+                                                << begin << "... |";
     ++checked_;
   }
 
   // All fields below a node, as schema_test.cpp names them. `skip`: a field whose own are told elsewhere.
-  void check_all(const Json& root, const Json& node, const std::string& path, const std::string& skip, const std::map<std::string, std::string>& rows) {
+  void check_all(const Json& root, const Json& node, const std::string& path, const std::string& skip,
+                 const std::map<std::string, std::string>& rows) {
     if (!node.is_object()) return;
-    if (node.contains("$ref")) check_all(root, root["$defs"][node["$ref"].get<std::string>().substr(8)], path, skip, rows);
+    if (node.contains("$ref"))
+      check_all(root, root["$defs"][node["$ref"].get<std::string>().substr(8)], path, skip, rows);
     if (node.contains("properties")) {
       for (const auto& [name, property] : node["properties"].items()) {
         const std::string full = path.empty() ? name : path + "." + name;
-        const bool required = node.contains("required") && std::find(node["required"].begin(), node["required"].end(), name) != node["required"].end();
+        const bool required = node.contains("required") && std::find(node["required"].begin(), node["required"].end(),
+                                                                     name) != node["required"].end();
         if (property.contains("description") || property.contains("$ref")) check(full, root, property, required, rows);
         if (full != skip) check_all(root, property, full, skip, rows);
       }
@@ -105,7 +114,12 @@ TEST_F(PolicyManual, TellsEveryFieldWithTheSchemasWords) {
   }
   const Json policy = Json::parse(text_of("docs/schema/rollout.schema.json"));
   check_all(policy, policy, "", "steps[].params", of_policy);
-  for (const auto& [type, params] : std::map<std::string, std::string>{{"echo", "echo"}, {"script", "script"}, {"sleep", "sleep"}, {"file_write", "fileWrite"}, {"http", "http"}, {"package", "package"}}) {
+  for (const auto& [type, params] : std::map<std::string, std::string>{{"echo", "echo"},
+                                                                       {"script", "script"},
+                                                                       {"sleep", "sleep"},
+                                                                       {"file_write", "fileWrite"},
+                                                                       {"http", "http"},
+                                                                       {"package", "package"}}) {
     ASSERT_TRUE(doc.contains(type)) << "no heading " << type;
     check_all(policy, policy["$defs"][params + "Params"], "steps[].params", "", doc.at(type).rows);
   }
@@ -134,7 +148,8 @@ TEST_F(PolicyManual, ItsExamplesAreGood) {
       std::string text = block;
       if (text.find("branches:") == std::string::npos) text += "branches: [main]\n";
       if (text.find("targets:") == std::string::npos) text += "targets: {names: [web-1]}\n";
-      EXPECT_TRUE(parse_policy(text, problems)) << heading << ":\n" << block << (problems.empty() ? "" : problems.front().str());
+      EXPECT_TRUE(parse_policy(text, problems)) << heading << ":\n"
+                                                << block << (problems.empty() ? "" : problems.front().str());
       ++policies;
     }
   }

@@ -1,11 +1,10 @@
 // Sealed values: what opens, what does not, and that no error tells a value.
 #include "st8/target/sealing.h"
 
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-
-#include <fstream>
 
 #include "st8/target/planner.h"
 #include "support/temp_directory.h"
@@ -22,7 +21,8 @@ std::string name_in(const std::string& expression) { return expression.substr(3,
 
 TEST(Sealing, OpensWhatItSealedInItsNamespaceOnly) {
   const Keyring ring = ring_of(key());
-  for (const std::string& value : {std::string("s3cret"), std::string("\0\xff\n", 3), std::string(kSealedValueBytesMax, 'x')}) {
+  for (const std::string& value :
+       {std::string("s3cret"), std::string("\0\xff\n", 3), std::string(kSealedValueBytesMax, 'x')}) {
     const std::string sealed = *ring.seal("shop", value);
     EXPECT_TRUE(sealed.starts_with("{{ sealed.v1.") && sealed.ends_with(" }}")) << sealed.substr(0, 40);
     EXPECT_EQ(*ring.open("shop", name_in(sealed)), value);
@@ -44,7 +44,8 @@ TEST(Sealing, NoAlteredDigitOpens) {
     ASSERT_FALSE(opened) << i;
     EXPECT_THAT(opened.error().message, Not(HasSubstr("hunter2")));
   }
-  for (const std::size_t length : {std::size_t{0}, std::size_t{9}, std::size_t{18}, sealed.size() / 2, sealed.size() - 1}) {
+  for (const std::size_t length :
+       {std::size_t{0}, std::size_t{9}, std::size_t{18}, sealed.size() / 2, sealed.size() - 1}) {
     EXPECT_FALSE(ring.open("shop", sealed.substr(0, length))) << length;
   }
   EXPECT_FALSE(ring.open("shop", sealed + "A"));
@@ -63,8 +64,9 @@ TEST(Sealing, TheFirstKeySealsAndAllOpen) {
 
 TEST(Sealing, RefusesBadKeysAndValues) {
   const std::string good = key();
-  for (const std::string& bad : {std::string(), std::string("# nothing\n"), std::string("hello"), good.substr(0, good.size() - 2), good + "A", good + "\n" + good,
-                                 std::string("st8-sealing-key-1 ") + std::string(86, '!')}) {
+  for (const std::string& bad :
+       {std::string(), std::string("# nothing\n"), std::string("hello"), good.substr(0, good.size() - 2), good + "A",
+        good + "\n" + good, std::string("st8-sealing-key-1 ") + std::string(86, '!')}) {
     const auto ring = Keyring::parse(bad);
     ASSERT_FALSE(ring) << bad;
     EXPECT_THAT(ring.error().message, Not(HasSubstr(good.substr(20, 10)))) << "an error holds no key";
@@ -102,7 +104,8 @@ TEST(Sealing, RenderingOpensValuesAndDocumentsThatAreOne) {
   };
   EXPECT_EQ(*render("a: " + sealed + "\n", *target, sources), "a: p{{ss\n");
   EXPECT_EQ(*render("{{ key.password }}", *target, sources), "p{{ss");
-  EXPECT_EQ(*render("{{ key.other }}", *target, sources), "plain " + sealed) << "a document is taken as it is, unless it is one sealed value";
+  EXPECT_EQ(*render("{{ key.other }}", *target, sources), "plain " + sealed)
+      << "a document is taken as it is, unless it is one sealed value";
   sources.open = nullptr;
   EXPECT_EQ(render("{{ key.password }}", *target, sources).error().code, ErrorCode::kUnprocessable);
 }

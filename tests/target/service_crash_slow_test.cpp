@@ -1,12 +1,11 @@
 // The service dies, as by SIGKILL, at each of its writes and effects over a real store and real directories; a new one takes
 // up what it left and comes to the same end. Every service lives in a process of its own.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <sstream>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "st8/state/engine.h"
 #include "st8/state/failpoint.h"
@@ -50,8 +49,18 @@ class Daemon {
   }
   bool good() const { return service_ != nullptr; }
   bool apply(const std::string& ns, const std::vector<std::pair<std::string, std::string>>& documents) {
-    state::ApplyRequest request{*state::NamespaceName::parse(ns), *state::BranchName::parse("main"), {}, {}, false, {}, {}, state::Cause::kApply, {}, {}};
-    for (const auto& [key, content] : documents) request.documents.push_back({*state::DocumentKey::parse(key), content});
+    state::ApplyRequest request{*state::NamespaceName::parse(ns),
+                                *state::BranchName::parse("main"),
+                                {},
+                                {},
+                                false,
+                                {},
+                                {},
+                                state::Cause::kApply,
+                                {},
+                                {}};
+    for (const auto& [key, content] : documents)
+      request.documents.push_back({*state::DocumentKey::parse(key), content});
     request.context.actor = "tester";
     return store_->apply(std::move(request)).has_value();
   }
@@ -97,20 +106,26 @@ class ServiceKilled : public ::testing::TestWithParam<std::tuple<std::string, bo
                 Daemon daemon(path());
                 if (!daemon.good()) return 2;
                 std::vector<std::pair<std::string, std::string>> targets;
-                for (const char* name : {"t1", "t2", "t3"}) targets.emplace_back("targets/" + std::string(name) + ".yaml", "kind: file\nlabels: {role: web}\nspec: {root: " + (path() / name).string() + "}\n");
+                for (const char* name : {"t1", "t2", "t3"})
+                  targets.emplace_back(
+                      "targets/" + std::string(name) + ".yaml",
+                      "kind: file\nlabels: {role: web}\nspec: {root: " + (path() / name).string() + "}\n");
                 if (!daemon.apply("st8/system", targets)) return 3;
                 if (!daemon.apply("shop", {{".st8/rollout.yaml", policy("20s")}, {"value", "good 1"}})) return 4;
                 if (!daemon.ends()) return 5;
                 // What is good has all the time it needs on a busy machine; what is bad need not be waited for long.
-                if (std::get<1>(GetParam()) && !daemon.apply("shop", {{".st8/rollout.yaml", policy("400ms")}})) return 6;
+                if (std::get<1>(GetParam()) && !daemon.apply("shop", {{".st8/rollout.yaml", policy("400ms")}}))
+                  return 6;
                 return daemon.ends() ? 0 : 7;
               }),
               0);
   }
   const fs::path& path() const { return directory_.path(); }
   std::string policy(const std::string& deadline) const {
-    return "branches: [main]\ntargets: {labels: {role: web}}\nstrategy: {type: rolling, batchSize: 2}\nretry: {attempts: 3, delay: 5ms}\nhealth:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q good " +
-           path().string() + "/$ST8_TARGET/current/value']}\n    interval: 5ms\n    successes: 1\n    deadline: " + deadline + "\n";
+    return "branches: [main]\ntargets: {labels: {role: web}}\nstrategy: {type: rolling, batchSize: 2}\nretry: "
+           "{attempts: 3, delay: 5ms}\nhealth:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q good " +
+           path().string() +
+           "/$ST8_TARGET/current/value']}\n    interval: 5ms\n    successes: 1\n    deadline: " + deadline + "\n";
   }
   test::TempDirectory directory_;
 };
@@ -146,14 +161,17 @@ TEST_P(ServiceKilled, ComesToTheSameEnd) {
               }),
               0)
         << "hit " << hit;
-    for (const char* name : {"t1", "t2", "t3"}) ASSERT_EQ(slurp(path() / name / "current/value"), expected) << name << " after hit " << hit;
+    for (const char* name : {"t1", "t2", "t3"})
+      ASSERT_EQ(slurp(path() / name / "current/value"), expected) << name << " after hit " << hit;
     if (code == 0) break;
   }
   EXPECT_TRUE(reached) << "the failpoint was never reached";
 }
 
 INSTANTIATE_TEST_SUITE_P(Points, ServiceKilled,
-                         ::testing::Combine(::testing::Values("rollout.before_commit", "rollout.after_commit", "rollout.after_effect", "target.file.before_switch", "target.file.after_switch"),
+                         ::testing::Combine(::testing::Values("rollout.before_commit", "rollout.after_commit",
+                                                              "rollout.after_effect", "target.file.before_switch",
+                                                              "target.file.after_switch"),
                                             ::testing::Bool()),
                          [](const auto& instance) {
                            std::string name = std::get<0>(instance.param);

@@ -1,11 +1,10 @@
 // A real store, the real service and real directories: what happens from an apply to what a program on the target reads.
 #include "st8/target/service.h"
 
-#include <gmock/gmock.h>
-
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <gmock/gmock.h>
 #include <sstream>
 
 #include "support/eventually.h"
@@ -52,11 +51,15 @@ class ServiceTest : public ::testing::Test {
   }
 
   fs::path root(const std::string& target) const { return directory_.path() / target; }
-  std::string live(const std::string& target, const std::string& file) const { return slurp(root(target) / "current" / file); }
+  std::string live(const std::string& target, const std::string& file) const {
+    return slurp(root(target) / "current" / file);
+  }
 
   void add_targets(const std::vector<std::string>& names) {
     Documents documents;
-    for (const std::string& name : names) documents["targets/" + name + ".yaml"] = "kind: file\nlabels: {role: web}\nspec: {root: " + root(name).string() + "}\n";
+    for (const std::string& name : names)
+      documents["targets/" + name + ".yaml"] =
+          "kind: file\nlabels: {role: web}\nspec: {root: " + root(name).string() + "}\n";
     const auto applied = harness_.apply(documents, "main", "st8/system");
     ASSERT_TRUE(applied) << applied.error().message;
   }
@@ -65,7 +68,9 @@ class ServiceTest : public ::testing::Test {
     EXPECT_TRUE(applied) << applied.error().message;
     return applied ? applied->revision : state::RevisionNumber{};
   }
-  static bool eventually(const std::function<bool()>& condition) { return ::st8::test::eventually(condition, std::chrono::seconds(20)); }
+  static bool eventually(const std::function<bool()>& condition) {
+    return ::st8::test::eventually(condition, std::chrono::seconds(20));
+  }
   // The newest rollout of a revision of shop main.
   RolloutSummary rollout_of(state::RevisionNumber revision) {
     const auto page = service_->list({"shop", "", false, 0, 100});
@@ -77,11 +82,13 @@ class ServiceTest : public ::testing::Test {
   }
   void expect_phase(state::RevisionNumber revision, RolloutPhase phase) {
     EXPECT_TRUE(eventually([&] { return rollout_of(revision).id.value != 0 && rollout_of(revision).phase == phase; }))
-        << "revision " << revision.value << " is " << phase_name(rollout_of(revision).phase) << ": " << rollout_of(revision).reason << " waits for " << rollout_of(revision).waiting_for << problem();
+        << "revision " << revision.value << " is " << phase_name(rollout_of(revision).phase) << ": "
+        << rollout_of(revision).reason << " waits for " << rollout_of(revision).waiting_for << problem();
   }
   std::string problem() {
     std::string all;
-    for (const auto& entry : service_->branches()) all += " [" + entry.name_space + " " + entry.branch + ": " + entry.status.problem + "]";
+    for (const auto& entry : service_->branches())
+      all += " [" + entry.name_space + " " + entry.branch + ": " + entry.status.problem + "]";
     return all;
   }
   RolloutAction action(RolloutAction::Kind kind, const std::string& actor = "bob") { return {kind, actor, "", {}}; }
@@ -133,7 +140,8 @@ TEST_F(ServiceTest, WithoutAPolicyNothingHappens) {
 
 TEST_F(ServiceTest, APolicyMayComeBeforeItsTargetsAndMoreMayComeLater) {
   const auto first = apply({{".st8/rollout.yaml", kPolicy}, {"a", "1"}});
-  ASSERT_TRUE(eventually([&] { return problem().find("chooses no target that exists") != std::string::npos; })) << problem();
+  ASSERT_TRUE(eventually([&] { return problem().find("chooses no target that exists") != std::string::npos; }))
+      << problem();
   add_targets({"web-1"});
   expect_phase(first, RolloutPhase::kPromoted);
   EXPECT_EQ(live("web-1", "a"), "1");
@@ -175,8 +183,12 @@ TEST_F(ServiceTest, PolicyAndConfigurationAreRolledBackTogether) {
 
 TEST_F(ServiceTest, ABadValueTouchesTheFirstWaveAloneAndComesBackByItself) {
   add_targets({"web-1", "web-2", "web-3", "web-4"});
-  const std::string policy = kPolicy + "strategy: {type: rolling, batchSize: 1}\nhealth:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q good " + directory_.path().string() +
-                             "/$ST8_TARGET/current/value']}\n    interval: 10ms\n    successes: 2\n    deadline: 1500ms\n";
+  const std::string policy =
+      kPolicy +
+      "strategy: {type: rolling, batchSize: 1}\nhealth:\n  - name: good\n    command: {argv: [/bin/sh, -c, 'grep -q "
+      "good " +
+      directory_.path().string() +
+      "/$ST8_TARGET/current/value']}\n    interval: 10ms\n    successes: 2\n    deadline: 1500ms\n";
   const auto first = apply({{".st8/rollout.yaml", policy}, {"value", "good 1"}, {"other", "x"}});
   expect_phase(first, RolloutPhase::kPromoted);
   const auto bad = apply({{"value", "bad 2"}});
@@ -220,7 +232,9 @@ TEST_F(ServiceTest, ABadValueTouchesTheFirstWaveAloneAndComesBackByItself) {
 
 TEST_F(ServiceTest, QuarantineOutlivesARestart) {
   add_targets({"web-1"});
-  const std::string policy = kPolicy + "health: [{name: no, command: {argv: [/bin/sh, -c, '! grep -q bad " + root("web-1").string() + "/current/a']}, interval: 5ms, successes: 1, deadline: 1500ms}]\n";
+  const std::string policy = kPolicy + "health: [{name: no, command: {argv: [/bin/sh, -c, '! grep -q bad " +
+                             root("web-1").string() +
+                             "/current/a']}, interval: 5ms, successes: 1, deadline: 1500ms}]\n";
   expect_phase(apply({{".st8/rollout.yaml", policy}, {"a", "fine"}}), RolloutPhase::kPromoted);
   const auto bad = apply({{"a", "bad"}});
   expect_phase(bad, RolloutPhase::kRolledBack);
@@ -231,7 +245,9 @@ TEST_F(ServiceTest, QuarantineOutlivesARestart) {
 
 TEST_F(ServiceTest, AFailureBeforeAnythingWasPromotedRestoresAbsence) {
   add_targets({"web-1"});
-  const auto bad = apply({{".st8/rollout.yaml", kPolicy + "health: [{tcp: {host: 127.0.0.1, port: 1}, interval: 5ms, deadline: 50ms}]\n"}, {"a", "1"}});
+  const auto bad = apply(
+      {{".st8/rollout.yaml", kPolicy + "health: [{tcp: {host: 127.0.0.1, port: 1}, interval: 5ms, deadline: 50ms}]\n"},
+       {"a", "1"}});
   expect_phase(bad, RolloutPhase::kRolledBack);
   EXPECT_FALSE(fs::exists(root("web-1") / "current"));
   EXPECT_TRUE(rollout_of(bad).appended.is_root());
@@ -316,10 +332,11 @@ TEST_F(ServiceTest, StepsRunInTheirOrderAndAreTakenBackInReverse) {
   const std::string file = (directory_.path() / "beside").string();
   std::ofstream(file) << "as it was";
   const auto policy = [&](const std::string& last) {
-    return kPolicy + "steps:\n" +
-           "  - {name: one, type: script, params: {command: 'echo one $ST8_TARGET >> " + log + "', rollback: 'echo undo-one >> " + log + "'}}\n" +
+    return kPolicy + "steps:\n" + "  - {name: one, type: script, params: {command: 'echo one $ST8_TARGET >> " + log +
+           "', rollback: 'echo undo-one >> " + log + "'}}\n" +
            "  - {name: write, type: file_write, params: {path: " + file + ", content: 'for {{ target.name }}'}}\n" +
-           "  - {name: two, type: script, when: after, params: {command: '" + last + "', rollback: 'echo undo-two >> " + log + "'}, retry: {attempts: 2, delay: 5ms}}\n";
+           "  - {name: two, type: script, when: after, params: {command: '" + last + "', rollback: 'echo undo-two >> " +
+           log + "'}, retry: {attempts: 2, delay: 5ms}}\n";
   };
   expect_phase(apply({{".st8/rollout.yaml", policy("echo two >> " + log)}, {"a", "1"}}), RolloutPhase::kPromoted);
   EXPECT_EQ(slurp(log), "one web-1\ntwo\n");
@@ -336,19 +353,27 @@ TEST_F(ServiceTest, StepsRunInTheirOrderAndAreTakenBackInReverse) {
 TEST_F(ServiceTest, AStepThatMayFailIsTriedAsOftenAsItSaysAndTheRolloutGoesOn) {
   add_targets({"web-1"});
   const std::string log = (directory_.path() / "log").string();
-  const auto done = apply({{".st8/rollout.yaml", kPolicy + "steps:\n" +
-                                                     "  - {name: optional, type: script, required: false, params: {command: 'echo optional >> " + log + "; exit 1'}, retry: {attempts: 3, delay: 1ms}}\n" +
-                                                     "  - {name: lenient, type: script, continueOnFailure: true, params: {command: 'echo lenient >> " + log + "; exit 2'}, retry: {attempts: 2, delay: 1ms}}\n" +
-                                                     "  - {name: stuck, type: script, continueOnFailure: true, timeout: 30ms, params: {command: 'exec sleep 600'}, retry: {attempts: 1}}\n" +
-                                                     "  - {name: late, type: script, params: {command: 'echo late >> " + log + "; test $(grep -c late " + log + ") -ge 3'}, retry: {attempts: 5, delay: 1ms}}\n"},
-                           {"a", "1"}});
+  const auto done =
+      apply({{".st8/rollout.yaml",
+              kPolicy + "steps:\n" +
+                  "  - {name: optional, type: script, required: false, params: {command: 'echo optional >> " + log +
+                  "; exit 1'}, retry: {attempts: 3, delay: 1ms}}\n" +
+                  "  - {name: lenient, type: script, continueOnFailure: true, params: {command: 'echo lenient >> " +
+                  log + "; exit 2'}, retry: {attempts: 2, delay: 1ms}}\n" +
+                  "  - {name: stuck, type: script, continueOnFailure: true, timeout: 30ms, params: {command: 'exec "
+                  "sleep 600'}, retry: {attempts: 1}}\n" +
+                  "  - {name: late, type: script, params: {command: 'echo late >> " + log + "; test $(grep -c late " +
+                  log + ") -ge 3'}, retry: {attempts: 5, delay: 1ms}}\n"},
+             {"a", "1"}});
   expect_phase(done, RolloutPhase::kPromoted);
   EXPECT_EQ(slurp(log), "optional\noptional\noptional\nlenient\nlenient\nlate\nlate\nlate\n");
   const auto detail = service_->get(rollout_of(done).id);
   ASSERT_TRUE(detail);
   std::string failures;
   for (const RolloutEvent& event : detail->events) {
-    if (event.kind == EventKind::kOpFailed) failures += detail->view.plan->policy.steps[detail->view.plan->ops[event.op].index].name + ": " + event.detail + "\n";
+    if (event.kind == EventKind::kOpFailed)
+      failures +=
+          detail->view.plan->policy.steps[detail->view.plan->ops[event.op].index].name + ": " + event.detail + "\n";
   }
   EXPECT_THAT(failures, HasSubstr("optional: exit 1"));
   EXPECT_THAT(failures, HasSubstr("stuck: /bin/sh: timed out"));
@@ -357,7 +382,10 @@ TEST_F(ServiceTest, AStepThatMayFailIsTriedAsOftenAsItSaysAndTheRolloutGoesOn) {
 TEST_F(ServiceTest, ARequiredStepThatTakesTooLongTakesTheRolloutBack) {
   add_targets({"web-1"});
   expect_phase(apply({{".st8/rollout.yaml", kPolicy}, {"a", "1"}}), RolloutPhase::kPromoted);
-  const auto bad = apply({{".st8/rollout.yaml", kPolicy + "steps: [{name: stuck, type: script, when: after, timeout: 30ms, params: {command: 'exec sleep 600'}, retry: {attempts: 2, delay: 1ms}}]\n"}, {"a", "2"}});
+  const auto bad =
+      apply({{".st8/rollout.yaml", kPolicy + "steps: [{name: stuck, type: script, when: after, timeout: 30ms, params: "
+                                             "{command: 'exec sleep 600'}, retry: {attempts: 2, delay: 1ms}}]\n"},
+             {"a", "2"}});
   expect_phase(bad, RolloutPhase::kRolledBack);
   EXPECT_THAT(rollout_of(bad).reason, HasSubstr("step \"stuck\": /bin/sh: timed out"));
   EXPECT_EQ(live("web-1", "a"), "1");
@@ -367,9 +395,11 @@ TEST_F(ServiceTest, AFileThatTheStepsOfSeveralTargetsWroteComesBack) {
   add_targets({"web-1", "web-2", "web-3"});
   const std::string file = (directory_.path() / "beside").string();
   std::ofstream(file) << "as it was";
-  const auto bad = apply({{".st8/rollout.yaml", kPolicy + "strategy: {type: rolling, batchSize: 1}\nsteps:\n" +
-                                                    "  - {name: write, type: file_write, params: {path: " + file + ", content: written}}\n" +
-                                                    "  - {name: third, type: script, when: after, params: {command: 'test $ST8_TARGET != web-3', rollback: 'true'}, retry: {attempts: 1}}\n"},
+  const auto bad = apply({{".st8/rollout.yaml",
+                           kPolicy + "strategy: {type: rolling, batchSize: 1}\nsteps:\n" +
+                               "  - {name: write, type: file_write, params: {path: " + file + ", content: written}}\n" +
+                               "  - {name: third, type: script, when: after, params: {command: 'test $ST8_TARGET != "
+                               "web-3', rollback: 'true'}, retry: {attempts: 1}}\n"},
                           {"a", "1"}});
   expect_phase(bad, RolloutPhase::kRolledBack);
   EXPECT_EQ(slurp(file), "as it was");
@@ -380,7 +410,9 @@ TEST_F(ServiceTest, ATargetChangedByHandDuringARolloutStillEndsOnThePromotedRevi
   const auto first = apply({{".st8/rollout.yaml", kPolicy}, {"a", "1"}});
   expect_phase(first, RolloutPhase::kPromoted);
   std::ofstream(root("web-1") / "current/a") << "tampered";
-  const auto bad = apply({{".st8/rollout.yaml", kPolicy + "health: [{tcp: {host: 127.0.0.1, port: 1}, interval: 5ms, deadline: 50ms}]\n"}, {"a", "2"}});
+  const auto bad = apply(
+      {{".st8/rollout.yaml", kPolicy + "health: [{tcp: {host: 127.0.0.1, port: 1}, interval: 5ms, deadline: 50ms}]\n"},
+       {"a", "2"}});
   expect_phase(bad, RolloutPhase::kRolledBack);
   EXPECT_EQ(live("web-1", "a"), "1");
 }
@@ -401,10 +433,12 @@ TEST_F(ServiceTest, OneUnreachableTargetOfEightKeepsTheRolloutUnpromoted) {
 
 TEST_F(ServiceTest, DependenciesGoFirst) {
   add_targets({"web-1"});
-  ASSERT_TRUE(harness_.apply({{"targets/net-1.yaml", "kind: file\nspec: {root: " + root("net-1").string() + "}\n"}}, "main", "st8/system"));
+  ASSERT_TRUE(harness_.apply({{"targets/net-1.yaml", "kind: file\nspec: {root: " + root("net-1").string() + "}\n"}},
+                             "main", "st8/system"));
   const auto first = apply({{".st8/rollout.yaml", kPolicy + "dependsOn: [{namespace: base/net}]\n"}, {"a", "1"}});
   ASSERT_TRUE(eventually([&] { return rollout_of(first).waiting_for.find("base/net") != std::string::npos; }));
-  ASSERT_TRUE(harness_.apply({{".st8/rollout.yaml", "branches: [main]\ntargets: {names: [net-1]}\n"}, {"n", "1"}}, "main", "base/net"));
+  ASSERT_TRUE(harness_.apply({{".st8/rollout.yaml", "branches: [main]\ntargets: {names: [net-1]}\n"}, {"n", "1"}},
+                             "main", "base/net"));
   expect_phase(first, RolloutPhase::kPromoted);
   EXPECT_EQ(live("net-1", "n"), "1");
 }
@@ -419,7 +453,8 @@ TEST_F(ServiceTest, BadPoliciesAndTargetsAreRefusedBeforeARevisionIsMade) {
   const auto unknown = validate("shop", ".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-2]}\n");
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, ErrorCode::kUnprocessable);
-  EXPECT_THAT(unknown.error().message, HasSubstr(".st8/rollout.yaml:2: targets.names[0]: there is no target \"web-2\""));
+  EXPECT_THAT(unknown.error().message,
+              HasSubstr(".st8/rollout.yaml:2: targets.names[0]: there is no target \"web-2\""));
   EXPECT_EQ(unknown.error().hint, "did you mean `web-1`?");
   EXPECT_FALSE(validate("st8/system", "targets/web-9.yaml", "kind: fiel\nspec: {}\n"));
   EXPECT_FALSE(validate("st8/system", "targets/Web.yaml", "kind: file\nspec: {root: /x}\n"));
@@ -428,7 +463,9 @@ TEST_F(ServiceTest, BadPoliciesAndTargetsAreRefusedBeforeARevisionIsMade) {
 
 TEST_F(ServiceTest, DriftIsNoticedAndRepairedAsThePolicySays) {
   add_targets({"web-1", "web-2"});
-  const auto policy = [&](const std::string& action) { return kPolicy + "drift: {interval: 100ms, action: " + action + "}\n"; };
+  const auto policy = [&](const std::string& action) {
+    return kPolicy + "drift: {interval: 100ms, action: " + action + "}\n";
+  };
   const auto state_of = [&](const std::string& target) {
     const auto entries = service_->live({"", "", target, std::nullopt});
     return entries && entries->size() == 1 && (*entries)[0].observed_at ? (*entries)[0].state : std::string();
@@ -474,7 +511,8 @@ TEST_F(ServiceTest, APlanChangesNothing) {
   EXPECT_EQ(plan->targets.size(), 2u);
   EXPECT_TRUE(plan->needs_approval);
   EXPECT_FALSE(fs::exists(root("web-1")));
-  EXPECT_EQ(service_->plan(state::test::ns("none"), state::test::branch("main"), std::nullopt).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(service_->plan(state::test::ns("none"), state::test::branch("main"), std::nullopt).error().code,
+            ErrorCode::kNotFound);
 }
 
 TEST_F(ServiceTest, ManyTargetsAndRevisionsInARowEndOnTheLast) {

@@ -1,12 +1,11 @@
 // The ssh driver against a real sshd: the conformance suite, an end at every step of the other side, and whom it trusts.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-
 #include <filesystem>
 #include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <iterator>
 #include <optional>
+#include <sys/stat.h>
 #include <thread>
 
 #include "driver_conformance.h"
@@ -31,7 +30,8 @@ std::string text_of(const fs::path& path) {
 }
 
 std::unique_ptr<TargetDriver> driver_of(const std::string& spec) {
-  auto made = builtin_drivers().make({*TargetName::parse("t"), "ssh", {}, Criticality::kMedium, "", "kind: ssh\nspec: {" + spec + "}\n"});
+  auto made = builtin_drivers().make(
+      {*TargetName::parse("t"), "ssh", {}, Criticality::kMedium, "", "kind: ssh\nspec: {" + spec + "}\n"});
   EXPECT_TRUE(made) << made.error().message;
   return std::move(*made);
 }
@@ -46,8 +46,11 @@ std::string problems_of(const std::string& spec) {
 
 class SshSubject final : public Subject {
  public:
-  explicit SshSubject(std::string more, std::string command = "") : more_(std::move(more)), server_("", std::move(command)) {}
-  std::unique_ptr<TargetDriver> driver() override { return driver_of(server_.spec() + ", root: " + root().string() + ", keep: 2" + more_); }
+  explicit SshSubject(std::string more, std::string command = "")
+      : more_(std::move(more)), server_("", std::move(command)) {}
+  std::unique_ptr<TargetDriver> driver() override {
+    return driver_of(server_.spec() + ", root: " + root().string() + ", keep: 2" + more_);
+  }
   FileMap live() override { return files_below(root() / "current"); }
   bool tamper() override {
     const FileMap files = live();
@@ -70,8 +73,13 @@ class SshSubject final : public Subject {
 
 INSTANTIATE_TEST_SUITE_P(SshDrivers, DriverConformance,
                          ::testing::Values(Named{"ssh", [] { return std::make_unique<SshSubject>(""); }},
-                                           Named{"ssh_not_shared_noisy_login",
-                                                 [] { return std::make_unique<SshSubject>(", share: 0", "echo welcome; echo warning >&2; eval \"$SSH_ORIGINAL_COMMAND\""); }}),
+                                           Named{
+                                               "ssh_not_shared_noisy_login",
+                                               [] {
+                                                 return std::make_unique<SshSubject>(
+                                                     ", share: 0",
+                                                     "echo welcome; echo warning >&2; eval \"$SSH_ORIGINAL_COMMAND\"");
+                                               }}),
                          [](const auto& instance) { return instance.param.name; });
 
 // A machine whose tools are wrapped: what a file named after a tool holds is run before it.
@@ -82,13 +90,16 @@ class SshDriver : public ::testing::Test {
     fs::create_directory(tools());
     for (const std::string tool : kTools) {
       const std::string path = tools() + "/" + tool;
-      std::ofstream(path) << "#!/bin/sh\nif [ -f " << tools() << "/before ]; then . " << tools() << "/before; fi\nexec /usr/bin/" << tool << " \"$@\"\n";
+      std::ofstream(path) << "#!/bin/sh\nif [ -f " << tools() << "/before ]; then . " << tools()
+                          << "/before; fi\nexec /usr/bin/" << tool << " \"$@\"\n";
       ::chmod(path.c_str(), 0755);
     }
   }
   std::string tools() const { return (directory_.path() / "tools").string(); }
   fs::path root() const { return directory_.path() / "root"; }
-  std::unique_ptr<TargetDriver> driver(const std::string& more = "") const { return driver_of(server_.spec() + ", root: " + root().string() + more); }
+  std::unique_ptr<TargetDriver> driver(const std::string& more = "") const {
+    return driver_of(server_.spec() + ", root: " + root().string() + more);
+  }
   FileMap live() const { return files_below(root() / "current"); }
   // Run by the tools before they do what they do; it knows the tool's name as $tool. Replaced at once.
   void before_each_tool(const std::string& shell) const {
@@ -97,10 +108,12 @@ class SshDriver : public ::testing::Test {
   }
   void plain_tools() const { fs::remove(tools() + "/before"); }
   // Does `action` again and again, cut short at its first, second, ... tool, until it ends well. The number of times.
-  int until_it_ends(const std::string& shell, const std::function<Status()>& action, const std::function<void(int)>& look) const {
+  int until_it_ends(const std::string& shell, const std::function<Status()>& action,
+                    const std::function<void(int)>& look) const {
     for (int at = 1; at < 200; ++at) {
       std::ofstream(tools() + "/count") << at;
-      before_each_tool("left=$(($(cat " + tools() + "/count) - 1)); echo $left >" + tools() + "/count; if [ $left -eq 0 ]; then " + shell + "; fi");
+      before_each_tool("left=$(($(cat " + tools() + "/count) - 1)); echo $left >" + tools() +
+                       "/count; if [ $left -eq 0 ]; then " + shell + "; fi");
       const auto done = action();
       plain_tools();
       look(at);
@@ -124,19 +137,31 @@ TEST_F(SshDriver, ReadersSeeOneVersionOrTheOtherWhereverTheOtherSideEnds) {
     const auto target = driver();
     ASSERT_TRUE(target->stage(call_of(1, "r-1"), first));
     ASSERT_TRUE(target->activate(call_of(1, "r-1"), first.label()));
-    const auto is_one_of_both = [&](int at) { EXPECT_TRUE(live() == one || live() == two) << shell << " at tool " << at; };
+    const auto is_one_of_both = [&](int at) {
+      EXPECT_TRUE(live() == one || live() == two) << shell << " at tool " << at;
+    };
     const auto is_one = [&](int at) { EXPECT_EQ(live(), one) << shell << " at tool " << at; };
     // From nothing at all each time: staging leaves what is live alone.
-    EXPECT_GT(until_it_ends(shell, [&] {
-      fs::remove_all(root() / "revisions" / second.label());
-      return target->stage(call_of(2, "r-2"), second);
-    }, is_one), 5);
+    EXPECT_GT(until_it_ends(
+                  shell,
+                  [&] {
+                    fs::remove_all(root() / "revisions" / second.label());
+                    return target->stage(call_of(2, "r-2"), second);
+                  },
+                  is_one),
+              5);
     EXPECT_EQ(*target->validate(call_of(2, "r-2"), second.label()), second.hash);
-    EXPECT_GT(until_it_ends(shell, [&] { return target->activate(call_of(2, "r-2"), second.label()); }, is_one_of_both), 3);
+    EXPECT_GT(until_it_ends(
+                  shell, [&] { return target->activate(call_of(2, "r-2"), second.label()); }, is_one_of_both),
+              3);
     EXPECT_EQ(live(), two);
-    EXPECT_GT(until_it_ends(shell, [&] { return target->restore(call_of(2, "r-2")); }, is_one_of_both), 3);
+    EXPECT_GT(until_it_ends(
+                  shell, [&] { return target->restore(call_of(2, "r-2")); }, is_one_of_both),
+              3);
     EXPECT_EQ(live(), one);
-    EXPECT_GT(until_it_ends(shell, [&] { return target->discard(call_of(3, "r-3")); }, is_one), 1);
+    EXPECT_GT(until_it_ends(
+                  shell, [&] { return target->discard(call_of(3, "r-3")); }, is_one),
+              1);
     EXPECT_EQ(target->observe(call_of(3, ""))->content, first.hash);
   }
 }
@@ -149,23 +174,26 @@ TEST_F(SshDriver, AnAlteredLiveVersionIsMendedAndNeverAway) {
   const auto target = driver();
   ASSERT_TRUE(target->stage(call_of(1, "r-1"), content));
   ASSERT_TRUE(target->activate(call_of(1, "r-1"), content.label()));
-  const int steps = until_it_ends("kill -9 0", [&] {
-    std::ofstream(root() / "current" / "a", std::ios::app) << "x";
-    return target->stage(call_of(1, "r-1"), content);
-  }, [&](int at) {
-    const FileMap now = live();
-    // A cut between may have mended it, or not yet; what was appended twice is altered too.
-    EXPECT_EQ(now.size(), 2u) << at;
-    EXPECT_EQ(now.count("a"), 1u) << at;
-    const auto seen = target->observe(call_of(1, "r-1"));
-    ASSERT_TRUE(seen) << at << seen.error().message;
-    EXPECT_EQ(seen->label, content.label()) << at;
-    EXPECT_EQ(seen->content == content.hash, now == files) << at;
-    // Whoever comes next finds a version, and finishes what was cut short.
-    ASSERT_TRUE(target->activate(call_of(1, "r-1"), content.label()));
-    EXPECT_EQ(fs::read_symlink(root() / "current"), "revisions/" + content.label()) << at;
-    EXPECT_EQ(live().size(), 2u) << at;
-  });
+  const int steps = until_it_ends(
+      "kill -9 0",
+      [&] {
+        std::ofstream(root() / "current" / "a", std::ios::app) << "x";
+        return target->stage(call_of(1, "r-1"), content);
+      },
+      [&](int at) {
+        const FileMap now = live();
+        // A cut between may have mended it, or not yet; what was appended twice is altered too.
+        EXPECT_EQ(now.size(), 2u) << at;
+        EXPECT_EQ(now.count("a"), 1u) << at;
+        const auto seen = target->observe(call_of(1, "r-1"));
+        ASSERT_TRUE(seen) << at << seen.error().message;
+        EXPECT_EQ(seen->label, content.label()) << at;
+        EXPECT_EQ(seen->content == content.hash, now == files) << at;
+        // Whoever comes next finds a version, and finishes what was cut short.
+        ASSERT_TRUE(target->activate(call_of(1, "r-1"), content.label()));
+        EXPECT_EQ(fs::read_symlink(root() / "current"), "revisions/" + content.label()) << at;
+        EXPECT_EQ(live().size(), 2u) << at;
+      });
   EXPECT_GT(steps, 10);
   EXPECT_EQ(live(), files);
 }
@@ -177,7 +205,8 @@ TEST_F(SshDriver, ACallThatWasGivenUpAndComesLateDoesNothing) {
   ASSERT_TRUE(target->activate(call_of(1, "r-1"), one.label()));
   // The activation comes as far as the lock, and no further until `go` is there.
   const std::string there = tools() + "/there", go = tools() + "/go";
-  before_each_tool("if [ $tool = flock ]; then rm " + tools() + "/before; echo $PPID >" + there + ".new; mv " + there + ".new " + there + "; while [ ! -e " + go + " ]; do sleep 0.01; done; fi");
+  before_each_tool("if [ $tool = flock ]; then rm " + tools() + "/before; echo $PPID >" + there + ".new; mv " + there +
+                   ".new " + there + "; while [ ! -e " + go + " ]; do sleep 0.01; done; fi");
   CallContext call = call_of(2, "r-2");
   call.cancelled = std::make_shared<std::atomic<bool>>(false);
   std::optional<Status> late;
@@ -199,7 +228,8 @@ TEST_F(SshDriver, WhatHangsThereEndsAtTheDeadlineAndIsKilledThereToo) {
   const auto target = driver();
   ASSERT_TRUE(target->check(call_of(1, "r-1")));
   const std::string pid = tools() + "/pid";
-  before_each_tool("if [ $tool = tar ]; then echo $$ >" + pid + ".new; mv " + pid + ".new " + pid + "; exec sleep 1000; fi");
+  before_each_tool("if [ $tool = tar ]; then echo $$ >" + pid + ".new; mv " + pid + ".new " + pid +
+                   "; exec sleep 1000; fi");
   CallContext call = call_of(1, "r-1");
   call.deadline = system_clock().monotonic() + std::chrono::milliseconds(800);
   const auto staged = target->stage(call, content_of(1, {{"a", {"1", 0644}}}));
@@ -248,8 +278,10 @@ TEST_F(SshDriver, LinksThatLeadElsewhereAreNotFollowed) {
 
 TEST_F(SshDriver, NamesAreTakenAsTheyAre) {
   FileMap files;
-  for (const std::string& name : {std::string("-rf"), std::string("a b"), std::string("new\nline"), std::string("q'uo\"te$(x)`y`\\"), std::string("\xc3\xa4\xff"), std::string(200, 'l') + "/" + std::string(150, 'm'),
-                                  std::string(100, 'e'), std::string("*"), std::string("./a").substr(2) + "a"}) {
+  for (const std::string& name :
+       {std::string("-rf"), std::string("a b"), std::string("new\nline"), std::string("q'uo\"te$(x)`y`\\"),
+        std::string("\xc3\xa4\xff"), std::string(200, 'l') + "/" + std::string(150, 'm'), std::string(100, 'e'),
+        std::string("*"), std::string("./a").substr(2) + "a"}) {
     files[name] = {"bytes of " + name, 0644};
   }
   files["set"] = {"", 04755};
@@ -287,9 +319,12 @@ TEST_F(SshDriver, OneConnectionServesManyCallsAndADeadOneIsMadeAnew) {
 
 TEST_F(SshDriver, OnlyTheKnownHostIsSpokenTo) {
   const std::string unknown = (directory_.path() / "known").string();
-  const std::string base = "host: 127.0.0.1, port: " + std::to_string(server_.port()) + ", identityFile: " + server_.identity() + ", config: /dev/null, share: 0, root: " + root().string();
+  const std::string base = "host: 127.0.0.1, port: " + std::to_string(server_.port()) +
+                           ", identityFile: " + server_.identity() +
+                           ", config: /dev/null, share: 0, root: " + root().string();
   const Content content = content_of(1, {{"a", {"hunter2-very-secret", 0644}}});
-  for (const std::string& known : {std::string(), "[127.0.0.1]:" + std::to_string(server_.port()) + " " + text_of(server_.identity() + ".pub")}) {
+  for (const std::string& known :
+       {std::string(), "[127.0.0.1]:" + std::to_string(server_.port()) + " " + text_of(server_.identity() + ".pub")}) {
     std::ofstream(unknown) << known;
     const auto staged = driver_of(base + ", knownHosts: " + unknown)->stage(call_of(1, "r-1"), content);
     ASSERT_FALSE(staged);
@@ -299,7 +334,8 @@ TEST_F(SshDriver, OnlyTheKnownHostIsSpokenTo) {
   }
   // Told to, it takes the key of a host that it never saw, and from then on no other.
   std::ofstream(unknown).flush();
-  const auto checked = driver_of(base + ", knownHosts: " + unknown + ", hostKeys: accept-new")->check(call_of(1, "r-1"));
+  const auto checked =
+      driver_of(base + ", knownHosts: " + unknown + ", hostKeys: accept-new")->check(call_of(1, "r-1"));
   EXPECT_TRUE(checked) << checked.error().message;
   EXPECT_THAT(text_of(unknown), HasSubstr("ssh-ed25519"));
   EXPECT_TRUE(driver_of(base + ", knownHosts: " + unknown)->check(call_of(1, "r-1")));
@@ -308,9 +344,10 @@ TEST_F(SshDriver, OnlyTheKnownHostIsSpokenTo) {
 TEST_F(SshDriver, AKeyThatIsNotTakenIsAnErrorThatNoRetryHelps) {
   const std::string other = (directory_.path() / "other").string();
   ASSERT_EQ(test::run_process({"/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other}).code, 0);
-  const auto checked = driver_of("host: 127.0.0.1, port: " + std::to_string(server_.port()) + ", identityFile: " + other + ", knownHosts: " + server_.known_hosts() +
-                                 ", config: /dev/null, share: 0, root: " + root().string())
-                           ->check(call_of(1, "r-1"));
+  const auto checked =
+      driver_of("host: 127.0.0.1, port: " + std::to_string(server_.port()) + ", identityFile: " + other +
+                ", knownHosts: " + server_.known_hosts() + ", config: /dev/null, share: 0, root: " + root().string())
+          ->check(call_of(1, "r-1"));
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().code, ErrorCode::kUnprocessable);
   EXPECT_THAT(checked.error().message, HasSubstr("Permission denied"));
@@ -321,7 +358,8 @@ TEST(SshDriverAlone, NothingOfOursStandsOnTheCommandLineOrComesBackInAnError) {
   const std::string log = (directory.path() / "log").string();
   // A machine that tells all that it hears.
   SshServer server("", "printf '%s' \"$SSH_ORIGINAL_COMMAND\" >" + log + "; cat >&2; exit 9");
-  const auto staged = driver_of(server.spec() + ", root: /srv/secret-place")->stage(call_of(1, "r-1"), content_of(1, {{"a", {"hunter2-very-secret", 0644}}}));
+  const auto staged = driver_of(server.spec() + ", root: /srv/secret-place")
+                          ->stage(call_of(1, "r-1"), content_of(1, {{"a", {"hunter2-very-secret", 0644}}}));
   ASSERT_FALSE(staged);
   EXPECT_THAT(staged.error().message, Not(HasSubstr("hunter2")));
   EXPECT_EQ(text_of(log), ssh::kBootstrap);
@@ -330,7 +368,8 @@ TEST(SshDriverAlone, NothingOfOursStandsOnTheCommandLineOrComesBackInAnError) {
 TEST(SshDriverAlone, TheRemoteScriptIsWellFormed) {
   test::TempDirectory directory;
   const std::string path = (directory.path() / "script").string();
-  std::ofstream(path) << "op='' root='' label='' point='' token='' serial='' keep='' wait='' size='' digest=''\n" << ssh::remote_script();
+  std::ofstream(path) << "op='' root='' label='' point='' token='' serial='' keep='' wait='' size='' digest=''\n"
+                      << ssh::remote_script();
   EXPECT_EQ(test::run_process({"/bin/sh", "-n", path}).code, 0);
   // Every byte that is missing at its end leaves it doing nothing.
   EXPECT_TRUE(ssh::remote_script().ends_with("\nmain\n"));
@@ -339,22 +378,25 @@ TEST(SshDriverAlone, TheRemoteScriptIsWellFormed) {
 }
 
 TEST(SshDriverAlone, ItsSpecIsReadStrictly) {
-  for (const auto& [spec, problem] : std::map<std::string, std::string>{{"{root: /x}", "host"},
-                                                                       {"{host: h}", "root"},
-                                                                       {"{host: \"-oProxyCommand=x\", root: /x}", "must be a host"},
-                                                                       {"{host: \"a b\", root: /x}", "must be a host"},
-                                                                       {"{host: h, user: \"-l\", root: /x}", "must be a user"},
-                                                                       {"{host: h, root: x}", "absolute"},
-                                                                       {"{host: h, root: /}", "root of the machine"},
-                                                                       {"{host: h, root: /a/../b}", "plain path"},
-                                                                       {"{host: h, root: /x, port: 70000}", "port"},
-                                                                       {"{host: h, root: /x, identityFile: key}", "absolute"},
-                                                                       {"{host: h, root: /x, knownHosts: \"/a %h\"}", "letters"},
-                                                                       {"{host: h, root: /x, hostKeys: \"no\"}", "strict"},
-                                                                       {"{host: h, root: /x, knownHost: /a}", "knownHosts"}}) {
+  for (const auto& [spec, problem] :
+       std::map<std::string, std::string>{{"{root: /x}", "host"},
+                                          {"{host: h}", "root"},
+                                          {"{host: \"-oProxyCommand=x\", root: /x}", "must be a host"},
+                                          {"{host: \"a b\", root: /x}", "must be a host"},
+                                          {"{host: h, user: \"-l\", root: /x}", "must be a user"},
+                                          {"{host: h, root: x}", "absolute"},
+                                          {"{host: h, root: /}", "root of the machine"},
+                                          {"{host: h, root: /a/../b}", "plain path"},
+                                          {"{host: h, root: /x, port: 70000}", "port"},
+                                          {"{host: h, root: /x, identityFile: key}", "absolute"},
+                                          {"{host: h, root: /x, knownHosts: \"/a %h\"}", "letters"},
+                                          {"{host: h, root: /x, hostKeys: \"no\"}", "strict"},
+                                          {"{host: h, root: /x, knownHost: /a}", "knownHosts"}}) {
     EXPECT_THAT(problems_of(spec), HasSubstr(problem)) << spec;
   }
-  EXPECT_EQ(problems_of("{host: web-1.example, user: deploy, port: 2222, root: \"/srv/my app\", keep: 3, knownHosts: /etc/st8/known_hosts, connectTimeout: 5s, share: 2m}"), "");
+  EXPECT_EQ(problems_of("{host: web-1.example, user: deploy, port: 2222, root: \"/srv/my app\", keep: 3, knownHosts: "
+                        "/etc/st8/known_hosts, connectTimeout: 5s, share: 2m}"),
+            "");
 }
 
 }  // namespace

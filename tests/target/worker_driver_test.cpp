@@ -1,9 +1,8 @@
 // The worker driver: hub and worker in one process through the conformance suite; sessions, leases, and going back.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "driver_conformance.h"
@@ -25,19 +24,23 @@ using test::LocalWorker;
 using testing::HasSubstr;
 using testing::Not;
 
-const WorkerHubOptions kSoon{std::chrono::milliseconds(50), std::chrono::milliseconds(300), std::chrono::milliseconds(500), 100, 16};
+const WorkerHubOptions kSoon{std::chrono::milliseconds(50), std::chrono::milliseconds(300),
+                             std::chrono::milliseconds(500), 100, 16};
 
 std::unique_ptr<TargetDriver> driver_of(const DriverFactory& drivers, const std::string& spec) {
-  auto made = drivers.make({*TargetName::parse("t"), "worker", {}, Criticality::kMedium, "", "kind: worker\nspec: {" + spec + "}\n"});
+  auto made = drivers.make(
+      {*TargetName::parse("t"), "worker", {}, Criticality::kMedium, "", "kind: worker\nspec: {" + spec + "}\n"});
   EXPECT_TRUE(made) << made.error().message;
   return std::move(*made);
 }
 
 class WorkerSubject final : public Subject {
  public:
-  explicit WorkerSubject(bool files) : files_(files), worker_(std::make_unique<LocalWorker>(hub_, "w", root().string())) {}
+  explicit WorkerSubject(bool files)
+      : files_(files), worker_(std::make_unique<LocalWorker>(hub_, "w", root().string())) {}
   std::unique_ptr<TargetDriver> driver() override {
-    return driver_of(*drivers_, std::string("worker: w, directory: app/web, keep: 2, mode: ") + (files_ ? "files" : "directory"));
+    return driver_of(*drivers_,
+                     std::string("worker: w, directory: app/web, keep: 2, mode: ") + (files_ ? "files" : "directory"));
   }
   FileMap live() override { return files_below(live_root()); }
   bool tamper() override {
@@ -62,7 +65,8 @@ class WorkerSubject final : public Subject {
 };
 
 INSTANTIATE_TEST_SUITE_P(WorkerDrivers, DriverConformance,
-                         ::testing::Values(Named{"worker_directory", [] { return std::make_unique<WorkerSubject>(false); }},
+                         ::testing::Values(Named{"worker_directory",
+                                                 [] { return std::make_unique<WorkerSubject>(false); }},
                                            Named{"worker_files", [] { return std::make_unique<WorkerSubject>(true); }}),
                          [](const auto& instance) { return instance.param.name; });
 
@@ -73,7 +77,8 @@ class WorkerDriver : public ::testing::Test {
   std::unique_ptr<TargetDriver> driver() const { return driver_of(*drivers_, "worker: w"); }
   FileMap live() const { return files_below(fs::path(root()) / "current"); }
   // Stages and activates; to be confirmed within that time.
-  Status go_live(const Content& content, std::uint64_t token, const std::string& point, std::chrono::milliseconds confirm = {}) const {
+  Status go_live(const Content& content, std::uint64_t token, const std::string& point,
+                 std::chrono::milliseconds confirm = {}) const {
     CallContext call = call_of(token, point);
     ST8_TRY(driver()->stage(call, content));
     call.confirm = confirm;
@@ -92,7 +97,12 @@ class WorkerDriver : public ::testing::Test {
     return Json({{"protocol", "st8-worker/1"}, {"session", session}, {"held", held}}).dump();
   }
   static std::string report_body(const std::string& session, const Json& delivered) {
-    return Json({{"session", session}, {"assignment", delivered["assignment"]}, {"lease", delivered["lease"]}, {"ok", true}, {"present", false}}).dump();
+    return Json({{"session", session},
+                 {"assignment", delivered["assignment"]},
+                 {"lease", delivered["lease"]},
+                 {"ok", true},
+                 {"present", false}})
+        .dump();
   }
 
   const Content one_ = content_of(1, {{"a", {"one", 0644}}});
@@ -173,7 +183,8 @@ TEST_F(WorkerDriver, WhatAnOlderProcessHadIsGivenToTheNewerAndItsReportIsRefused
 
 TEST_F(WorkerDriver, WhatAProcessHoldsIsNotDeliveredTwiceAndWhatItLostIs) {
   const std::string session = "the-one-session-00";
-  auto one = std::make_shared<test::MemoryStream>(), two = std::make_shared<test::MemoryStream>(), three = std::make_shared<test::MemoryStream>();
+  auto one = std::make_shared<test::MemoryStream>(), two = std::make_shared<test::MemoryStream>(),
+       three = std::make_shared<test::MemoryStream>();
   hub_.attach(*hub_.admit(name_, poll_body(session)), one);
   std::optional<Result<Observation>> seen;
   std::thread caller([&] { seen = driver()->observe(call_of(1, "")); });
@@ -205,20 +216,26 @@ TEST_F(WorkerDriver, TwoProcessesOfOneNameAreOneTooMany) {
 }
 
 TEST_F(WorkerDriver, WhatIsNotUnderstoodIsRefused) {
-  for (const char* body : {"", "[]", "{}", "{\"protocol\":\"st8-worker/2\",\"session\":\"0123456789abcdef\"}", "{\"protocol\":\"st8-worker/1\",\"session\":7}", "{\"protocol\":\"st8-worker/1\",\"session\":\"short\"}",
-                           "{\"protocol\":\"st8-worker/1\",\"session\":\"0123456789abcdef\",\"held\":\"x\"}"}) {
+  for (const char* body :
+       {"", "[]", "{}", "{\"protocol\":\"st8-worker/2\",\"session\":\"0123456789abcdef\"}",
+        "{\"protocol\":\"st8-worker/1\",\"session\":7}", "{\"protocol\":\"st8-worker/1\",\"session\":\"short\"}",
+        "{\"protocol\":\"st8-worker/1\",\"session\":\"0123456789abcdef\",\"held\":\"x\"}"}) {
     const auto admitted = hub_.admit(name_, body);
     ASSERT_FALSE(admitted) << body;
     EXPECT_EQ(admitted.error().code, ErrorCode::kInvalidArgument) << body;
   }
-  for (const char* body : {"", "{}", "{\"session\":\"s\",\"assignment\":-1,\"lease\":1,\"ok\":true}", "{\"session\":\"s\",\"assignment\":1,\"lease\":1}"}) EXPECT_FALSE(hub_.report(name_, body)) << body;
+  for (const char* body : {"", "{}", "{\"session\":\"s\",\"assignment\":-1,\"lease\":1,\"ok\":true}",
+                           "{\"session\":\"s\",\"assignment\":1,\"lease\":1}"})
+    EXPECT_FALSE(hub_.report(name_, body)) << body;
 }
 
 TEST_F(WorkerDriver, AReportThatIsNoneIsAnErrorOfTheCall) {
   const std::string session = "the-one-session-00";
   auto stream = std::make_shared<test::MemoryStream>();
   hub_.attach(*hub_.admit(name_, poll_body(session)), stream);
-  for (const Json& more : {Json{{"ok", true}}, Json{{"ok", true}, {"present", true}}, Json{{"ok", true}, {"present", true}, {"hash", "xyz"}}, Json{{"ok", false}}, Json{{"ok", false}, {"code", "unprocessable"}, {"message", "no"}}}) {
+  for (const Json& more : {Json{{"ok", true}}, Json{{"ok", true}, {"present", true}},
+                           Json{{"ok", true}, {"present", true}, {"hash", "xyz"}}, Json{{"ok", false}},
+                           Json{{"ok", false}, {"code", "unprocessable"}, {"message", "no"}}}) {
     std::optional<Result<Observation>> seen;
     std::thread caller([&] { seen = driver()->observe(call_of(1, "")); });
     const Json delivered = delivery(*stream);
@@ -333,7 +350,8 @@ TEST_F(WorkerDriver, ARestoreEndsTheWaitAndANewActivationBeginsAnother) {
 
 class WorkerSteps : public WorkerDriver {
  protected:
-  effects::StepOutcome script(const std::string& line, bool idempotent = false, effects::StepAction action = effects::StepAction::kRun) const {
+  effects::StepOutcome script(const std::string& line, bool idempotent = false,
+                              effects::StepAction action = effects::StepAction::kRun) const {
     StepSpec step;
     step.name = "it";
     step.kind = StepKind::kScript;
@@ -400,13 +418,14 @@ TEST_F(WorkerSteps, OneThatMayBeDoneOnceIsNotDeliveredTwice) {
 }
 
 TEST_F(WorkerDriver, ItsSpecIsReadStrictly) {
-  for (const auto& [spec, problem] : std::map<std::string, std::string>{{"{}", "worker"},
-                                                                       {"{worker: \"A b\"}", "worker name"},
-                                                                       {"{worker: w, directory: /abs}", "relative"},
-                                                                       {"{worker: w, directory: a/../b}", "relative"},
-                                                                       {"{worker: w, directory: .st8/x}", "belongs to the worker"},
-                                                                       {"{worker: w, mode: link}", "directory"},
-                                                                       {"{worker: w, root: /x}", "root"}}) {
+  for (const auto& [spec, problem] :
+       std::map<std::string, std::string>{{"{}", "worker"},
+                                          {"{worker: \"A b\"}", "worker name"},
+                                          {"{worker: w, directory: /abs}", "relative"},
+                                          {"{worker: w, directory: a/../b}", "relative"},
+                                          {"{worker: w, directory: .st8/x}", "belongs to the worker"},
+                                          {"{worker: w, mode: link}", "directory"},
+                                          {"{worker: w, root: /x}", "root"}}) {
     std::vector<DocumentProblem> problems;
     EXPECT_FALSE(parse_target(*TargetName::parse("t"), "kind: worker\nspec: " + spec + "\n", problems)) << spec;
     std::string all;
@@ -414,7 +433,8 @@ TEST_F(WorkerDriver, ItsSpecIsReadStrictly) {
     EXPECT_THAT(all, HasSubstr(problem)) << spec;
   }
   // Where there is no st8d, nobody reaches a worker.
-  EXPECT_FALSE(builtin_drivers().make({*TargetName::parse("t"), "worker", {}, Criticality::kMedium, "", "kind: worker\nspec: {worker: w}\n"}));
+  EXPECT_FALSE(builtin_drivers().make(
+      {*TargetName::parse("t"), "worker", {}, Criticality::kMedium, "", "kind: worker\nspec: {worker: w}\n"}));
 }
 
 }  // namespace

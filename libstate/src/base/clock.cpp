@@ -10,10 +10,8 @@ namespace {
 constexpr std::int64_t kMicrosPerSecond = 1'000'000;
 constexpr std::int64_t kMicrosPerDay = 86'400 * kMicrosPerSecond;
 // The years that RFC 3339 can write: 0000-01-01 to the last microsecond of 9999-12-31.
-constexpr std::int64_t kDayFirst =
-    std::chrono::sys_days(std::chrono::year(0) / 1 / 1).time_since_epoch().count();
-constexpr std::int64_t kDayLast =
-    std::chrono::sys_days(std::chrono::year(9999) / 12 / 31).time_since_epoch().count();
+constexpr std::int64_t kDayFirst = std::chrono::sys_days(std::chrono::year(0) / 1 / 1).time_since_epoch().count();
+constexpr std::int64_t kDayLast = std::chrono::sys_days(std::chrono::year(9999) / 12 / 31).time_since_epoch().count();
 constexpr std::int64_t kMicrosFirst = kDayFirst * kMicrosPerDay;
 constexpr std::int64_t kMicrosLast = (kDayLast + 1) * kMicrosPerDay - 1;
 

@@ -1,7 +1,5 @@
 #include "st8/state/failpoint.h"
 
-#include <unistd.h>
-
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
@@ -10,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <unistd.h>
 
 #include "st8/state/text.h"
 
@@ -20,8 +19,8 @@ enum class Action : std::uint8_t { kCrash, kError, kUnknown, kCorrupt, kSleep, k
 
 struct Point {
   Action action = Action::kError;
-  std::uint64_t at = 1;       // The hit at which it acts, from 1.
-  bool and_later = false;     // At all behind that one too.
+  std::uint64_t at = 1;    // The hit at which it acts, from 1.
+  bool and_later = false;  // At all behind that one too.
   std::int64_t sleep_ms = 0;
   std::shared_ptr<const std::function<Status()>> call;
   std::uint64_t hits = 0;
@@ -75,7 +74,8 @@ Result<std::pair<std::string, Point>> parse_point(std::string_view text) {
     point.action = Action::kCorrupt;
   } else if (action.starts_with("sleep:")) {
     point.action = Action::kSleep;
-    if (!read_number(action.substr(6), point.sleep_ms) || point.sleep_ms < 0) return refuse(text, "has no milliseconds to sleep");
+    if (!read_number(action.substr(6), point.sleep_ms) || point.sleep_ms < 0)
+      return refuse(text, "has no milliseconds to sleep");
   } else {
     return refuse(text, "has an action that is not known");
   }
@@ -180,12 +180,20 @@ Status hit(std::string_view name) {
     call = point.call;
   }
   switch (action) {
-    case Action::kCrash: end_now(137, {}); break;
-    case Action::kError: return fail(ErrorCode::kUnavailable, "failpoint " + std::string(name) + ": asked to fail here");
-    case Action::kUnknown: return fail(ErrorCode::kOutcomeUnknown, "failpoint " + std::string(name) + ": asked to fail here");
-    case Action::kCorrupt: return fail(ErrorCode::kCorrupt, "failpoint " + std::string(name) + ": asked to fail here");
-    case Action::kSleep: std::this_thread::sleep_for(std::chrono::milliseconds(sleep_ms)); break;
-    case Action::kCall: return (*call)();
+    case Action::kCrash:
+      end_now(137, {});
+      break;
+    case Action::kError:
+      return fail(ErrorCode::kUnavailable, "failpoint " + std::string(name) + ": asked to fail here");
+    case Action::kUnknown:
+      return fail(ErrorCode::kOutcomeUnknown, "failpoint " + std::string(name) + ": asked to fail here");
+    case Action::kCorrupt:
+      return fail(ErrorCode::kCorrupt, "failpoint " + std::string(name) + ": asked to fail here");
+    case Action::kSleep:
+      std::this_thread::sleep_for(std::chrono::milliseconds(sleep_ms));
+      break;
+    case Action::kCall:
+      return (*call)();
   }
   return {};
 }

@@ -1,9 +1,8 @@
 #include "st8/state/hash.h"
 
-#include <openssl/evp.h>
-
 #include <cstdlib>
 #include <memory>
+#include <openssl/evp.h>
 
 #include "base/sha256_stream.h"
 

@@ -58,8 +58,9 @@ Status check_characters(std::string_view noun, std::string_view text, bool selec
                     "Use printable characters only.");
     }
     if (selector_safe && (is_white_space(*point) || is_reserved(*point))) {
-      return refuse(noun, text, "contains " + code_point_text(text, start, position),
-                    "White space and ~ ^ : @ ? * [ ] \\ { } are not allowed here; letters, digits, '-', '_', '.' and '/' are.");
+      return refuse(
+          noun, text, "contains " + code_point_text(text, start, position),
+          "White space and ~ ^ : @ ? * [ ] \\ { } are not allowed here; letters, digits, '-', '_', '.' and '/' are.");
     }
   }
   return {};
@@ -67,9 +68,10 @@ Status check_characters(std::string_view noun, std::string_view text, bool selec
 
 Status check_length(std::string_view noun, std::string_view text, std::size_t bytes_max) {
   if (text.size() <= bytes_max) return {};
-  return refuse(noun, text,
-                "is " + std::to_string(text.size()) + " bytes long; at most " + std::to_string(bytes_max) + " are allowed",
-                "Use a shorter name.");
+  return refuse(
+      noun, text,
+      "is " + std::to_string(text.size()) + " bytes long; at most " + std::to_string(bytes_max) + " are allowed",
+      "Use a shorter name.");
 }
 
 Status check_segmented(std::string_view noun, std::string_view text) {
@@ -103,8 +105,9 @@ bool is_clean(std::string_view text) {
 // As a path is cleaned: no empty segments, no ".", and ".." takes its parent away.
 Result<std::string> clean_key(std::string_view noun, std::string_view text) {
   if (text.front() == '/') {
-    return refuse(noun, text, "is absolute", "Use a key relative to the namespace, such as " +
-                                                 quote(text.substr(std::min(text.find_first_not_of('/'), text.size()))) + ".");
+    return refuse(noun, text, "is absolute",
+                  "Use a key relative to the namespace, such as " +
+                      quote(text.substr(std::min(text.find_first_not_of('/'), text.size()))) + ".");
   }
   if (is_clean(text)) return std::string(text);
   std::vector<std::string_view> segments;

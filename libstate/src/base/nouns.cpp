@@ -9,42 +9,66 @@ namespace st8::state {
 
 std::string_view change_type_name(ChangeType type) {
   switch (type) {
-    case ChangeType::kCreate: return "create";
-    case ChangeType::kUpdate: return "update";
-    case ChangeType::kDelete: return "delete";
+    case ChangeType::kCreate:
+      return "create";
+    case ChangeType::kUpdate:
+      return "update";
+    case ChangeType::kDelete:
+      return "delete";
   }
   return "unknown";
 }
 
 std::string_view cause_name(Cause cause) {
   switch (cause) {
-    case Cause::kApply: return "apply";
-    case Cause::kRollback: return "rollback";
-    case Cause::kRestore: return "restore";
-    case Cause::kMerge: return "merge";
-    case Cause::kRevert: return "revert";
-    case Cause::kCherryPick: return "cherry-pick";
-    case Cause::kAutoRollback: return "auto-rollback";
-    case Cause::kReconcile: return "reconcile";
-    case Cause::kImport: return "import";
+    case Cause::kApply:
+      return "apply";
+    case Cause::kRollback:
+      return "rollback";
+    case Cause::kRestore:
+      return "restore";
+    case Cause::kMerge:
+      return "merge";
+    case Cause::kRevert:
+      return "revert";
+    case Cause::kCherryPick:
+      return "cherry-pick";
+    case Cause::kAutoRollback:
+      return "auto-rollback";
+    case Cause::kReconcile:
+      return "reconcile";
+    case Cause::kImport:
+      return "import";
   }
   return "unknown";
 }
 
 std::string_view operation_kind_name(OperationKind kind) {
   switch (kind) {
-    case OperationKind::kCommit: return "commit";
-    case OperationKind::kBranchCreate: return "branch.create";
-    case OperationKind::kBranchDelete: return "branch.delete";
-    case OperationKind::kBranchRename: return "branch.rename";
-    case OperationKind::kBranchProtect: return "branch.protect";
-    case OperationKind::kBranchUnprotect: return "branch.unprotect";
-    case OperationKind::kCheckpointCreate: return "checkpoint.create";
-    case OperationKind::kCheckpointReplace: return "checkpoint.replace";
-    case OperationKind::kCheckpointDelete: return "checkpoint.delete";
-    case OperationKind::kNamespaceCreate: return "namespace.create";
-    case OperationKind::kNamespaceDelete: return "namespace.delete";
-    case OperationKind::kGc: return "gc";
+    case OperationKind::kCommit:
+      return "commit";
+    case OperationKind::kBranchCreate:
+      return "branch.create";
+    case OperationKind::kBranchDelete:
+      return "branch.delete";
+    case OperationKind::kBranchRename:
+      return "branch.rename";
+    case OperationKind::kBranchProtect:
+      return "branch.protect";
+    case OperationKind::kBranchUnprotect:
+      return "branch.unprotect";
+    case OperationKind::kCheckpointCreate:
+      return "checkpoint.create";
+    case OperationKind::kCheckpointReplace:
+      return "checkpoint.replace";
+    case OperationKind::kCheckpointDelete:
+      return "checkpoint.delete";
+    case OperationKind::kNamespaceCreate:
+      return "namespace.create";
+    case OperationKind::kNamespaceDelete:
+      return "namespace.delete";
+    case OperationKind::kGc:
+      return "gc";
   }
   return "unknown";
 }

@@ -40,12 +40,23 @@ std::optional<std::int64_t> parse_duration(std::string_view text) {
     if (std::from_chars(text.data(), text.data() + digits, count).ec != std::errc{}) return std::nullopt;
     std::int64_t unit = 0;
     switch (text[digits]) {
-      case 's': unit = 1; break;
-      case 'm': unit = 60; break;
-      case 'h': unit = 3600; break;
-      case 'd': unit = 86'400; break;
-      case 'w': unit = 7 * 86'400; break;
-      default: return std::nullopt;
+      case 's':
+        unit = 1;
+        break;
+      case 'm':
+        unit = 60;
+        break;
+      case 'h':
+        unit = 3600;
+        break;
+      case 'd':
+        unit = 86'400;
+        break;
+      case 'w':
+        unit = 7 * 86'400;
+        break;
+      default:
+        return std::nullopt;
     }
     std::int64_t part = 0;
     if (__builtin_mul_overflow(count, unit * 1'000'000, &part) || __builtin_add_overflow(micros, part, &micros)) {
@@ -77,7 +88,8 @@ tl::unexpected<Error> refuse(std::string_view text, std::string_view why, std::s
 
 tl::unexpected<Error> refuse_time(std::string_view text, std::string_view time) {
   return refuse(text, "has " + quote(time) + " where a time belongs",
-                "Times are 2026-11-21T10:00:00Z, 2026-11-21 (midnight UTC), or a duration ago such as 90m-ago, 2h30m-ago, 3d-ago.");
+                "Times are 2026-11-21T10:00:00Z, 2026-11-21 (midnight UTC), or a duration ago such as 90m-ago, "
+                "2h30m-ago, 3d-ago.");
 }
 
 Result<Selector::Base> parse_hash_prefix(std::string_view text, std::string_view digits) {
@@ -85,7 +97,8 @@ Result<Selector::Base> parse_hash_prefix(std::string_view text, std::string_view
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
   });
   if (digits.empty() || digits.size() > 2 * Hash::kSize || !hexadecimal) {
-    return refuse(text, "has " + quote(digits) + " where a hash prefix belongs", "Use 1 to 64 hexadecimal digits: hash:1f3a9c.");
+    return refuse(text, "has " + quote(digits) + " where a hash prefix belongs",
+                  "Use 1 to 64 hexadecimal digits: hash:1f3a9c.");
   }
   std::string hex(digits);
   for (char& c : hex) {
@@ -122,7 +135,8 @@ Result<Selector::Base> parse_prefixed(std::string_view text, std::string_view ba
 
 Result<Selector::Base> parse_base(std::string_view text, std::string_view base, Timestamp now) {
   if (base.empty()) {
-    return refuse(text, "names nothing before '~'", "Begin with what to count from: @~1 (this branch's head), main~2, 12~1.");
+    return refuse(text, "names nothing before '~'",
+                  "Begin with what to count from: @~1 (this branch's head), main~2, 12~1.");
   }
   if (base == "@" || base == "head") return Selector::Head{};
   if (is_digits(base)) {
@@ -145,7 +159,8 @@ Result<Selector::Base> parse_base(std::string_view text, std::string_view base, 
     if (!time) return refuse_time(text, time_text);
     return Selector::ByTime{name.str(), *time};
   }
-  if (const std::size_t colon = base.find(':'); colon != std::string_view::npos) return parse_prefixed(text, base, colon, now);
+  if (const std::size_t colon = base.find(':'); colon != std::string_view::npos)
+    return parse_prefixed(text, base, colon, now);
   if (base.ends_with("-ago") && base.front() >= '0' && base.front() <= '9') return refuse_time(text, base);
   const auto name = BranchName::parse(base);
   if (!name) return refuse(text, "is not one: " + name.error().message);
@@ -157,7 +172,8 @@ Result<Selector::Base> parse_base(std::string_view text, std::string_view base, 
 Result<Selector> Selector::parse(std::string_view text, Timestamp now) {
   if (text.empty()) return fail(ErrorCode::kInvalidArgument, "selector is empty", std::string(kForms));
   if (text.size() > kSelectorBytesMax) {
-    return refuse(text, "is " + std::to_string(text.size()) + " bytes long; at most " + std::to_string(kSelectorBytesMax) + " are allowed");
+    return refuse(text, "is " + std::to_string(text.size()) + " bytes long; at most " +
+                            std::to_string(kSelectorBytesMax) + " are allowed");
   }
   if (text.front() == '-') {
     return refuse(text, "begins with '-'");
@@ -174,7 +190,8 @@ Result<Selector> Selector::parse(std::string_view text, Timestamp now) {
     if (!count.empty()) {
       const auto parsed = parse_number(count);
       if (!parsed) {
-        return refuse(text, "has " + quote(count) + " behind '~', where a number belongs", "Write main~2 for the second ancestor.");
+        return refuse(text, "has " + quote(count) + " behind '~', where a number belongs",
+                      "Write main~2 for the second ancestor.");
       }
       number = *parsed;
     }

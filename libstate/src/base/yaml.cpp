@@ -1,11 +1,10 @@
 #include "st8/state/yaml.h"
 
+#include <sstream>
+#include <string>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
-
-#include <sstream>
-#include <string>
 
 namespace st8 {
 namespace {
@@ -36,7 +35,8 @@ Result<std::size_t> count_yaml_documents(std::string_view text, std::size_t most
     while (count < most && parser.HandleNextDocument(nothing)) ++count;
     return count;
   } catch (const YAML::Exception& error) {
-    const std::string where = error.mark.is_null() ? std::string() : "line " + std::to_string(error.mark.line + 1) + ": ";
+    const std::string where =
+        error.mark.is_null() ? std::string() : "line " + std::to_string(error.mark.line + 1) + ": ";
     return fail(ErrorCode::kInvalidArgument, where + error.msg, "");
   }
 }

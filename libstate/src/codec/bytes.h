@@ -57,10 +57,10 @@ class ByteReader {
     std::uint64_t value = 0;
     for (std::size_t i = 0; i < rest_.size() && i < 10; ++i) {
       const auto part = static_cast<std::uint8_t>(rest_[i]);
-      if (i == 9 && part > 1) return broken();                  // More than 64 bits.
+      if (i == 9 && part > 1) return broken();  // More than 64 bits.
       value |= static_cast<std::uint64_t>(part & 0x7f) << (7 * i);
       if ((part & 0x80) == 0) {
-        if (part == 0 && i > 0) return broken();                // Not the shortest form.
+        if (part == 0 && i > 0) return broken();  // Not the shortest form.
         rest_.remove_prefix(i + 1);
         return value;
       }

@@ -6,8 +6,9 @@ namespace st8::state::codec {
 namespace {
 
 constexpr std::uint8_t kRecordVersion = 1;
-constexpr std::string_view kRevisionDomain = "st8 revision\n";  // Hashed first, so that no document hashes like a revision.
-constexpr std::size_t kHashCheckBytes = 4;                      // Of the revision's hash, kept to notice damage.
+constexpr std::string_view kRevisionDomain =
+    "st8 revision\n";                       // Hashed first, so that no document hashes like a revision.
+constexpr std::size_t kHashCheckBytes = 4;  // Of the revision's hash, kept to notice damage.
 
 // Flag bits; persisted.
 constexpr std::uint8_t kRevisionPruned = 1;
@@ -107,8 +108,8 @@ std::uint64_t jump_depth(std::uint64_t depth) {
 
 std::string encode_hashed_revision(const Revision& revision) {
   std::string out;
-  out.reserve(128 + revision.parents.size() * 40 + revision.branch.size() + revision.author.size() + revision.message.size() +
-              revision.cause_detail.size());
+  out.reserve(128 + revision.parents.size() * 40 + revision.branch.size() + revision.author.size() +
+              revision.message.size() + revision.cause_detail.size());
   put_byte(out, kRecordVersion);
   put_number(out, revision.number);
   put_varint(out, revision.parents.size());
@@ -139,8 +140,9 @@ std::string encode_revision(const RevisionRecord& record, std::string_view hashe
   std::string out;
   out.reserve(hashed_bytes.size() + revision.tree.first_key.size() + 40);
   put_byte(out, kRecordVersion);
-  put_byte(out, static_cast<std::uint8_t>((revision.pruned ? kRevisionPruned : 0) | (record.is_copy ? kRevisionCopy : 0) |
-                                          (revision.tree.empty() ? 0 : kRevisionHasTree)));
+  put_byte(out,
+           static_cast<std::uint8_t>((revision.pruned ? kRevisionPruned : 0) | (record.is_copy ? kRevisionCopy : 0) |
+                                     (revision.tree.empty() ? 0 : kRevisionHasTree)));
   put_varint(out, record.depth);
   put_number(out, record.jump);
   put_number(out, record.prev_copy);

@@ -27,10 +27,10 @@ inline constexpr std::uint32_t kFormatVersion = 1;
 // serve only speed; they are not hashed.
 struct RevisionRecord {
   Revision revision;
-  std::uint64_t depth = 1;     // Revisions on its chain of first parents, itself included. The empty state has depth 0.
-  RevisionNumber jump;         // The ancestor at jump_depth(depth).
-  RevisionNumber prev_copy;    // The nearest proper ancestor with is_copy; 0 for none.
-  bool is_copy = false;        // Its tree was not made by writing documents alone: key history must compare trees here.
+  std::uint64_t depth = 1;   // Revisions on its chain of first parents, itself included. The empty state has depth 0.
+  RevisionNumber jump;       // The ancestor at jump_depth(depth).
+  RevisionNumber prev_copy;  // The nearest proper ancestor with is_copy; 0 for none.
+  bool is_copy = false;      // Its tree was not made by writing documents alone: key history must compare trees here.
 };
 
 // The depth to which a revision at this depth jumps. Jumps form a skew-binary list, so any ancestor is reached in
@@ -63,7 +63,7 @@ std::string encode(const Counters& counters);
 Result<Counters> decode_counters(std::string_view bytes);
 
 struct BranchRecord {
-  RevisionNumber head;         // 0: begun at the empty state and not yet written.
+  RevisionNumber head;  // 0: begun at the empty state and not yet written.
   RevisionNumber base;
   bool is_protected = false;
   Timestamp created_at;

@@ -13,22 +13,23 @@
 namespace st8::state::keyspace {
 
 enum class Table : char {
-  kMeta = 'M',               // name → value: "format", "next_namespace", "!restoring"
-  kNamespace = 'N',          // namespace name → NamespaceRecord
-  kCounters = 'C',           // ns → Counters (last revision, last operation)
-  kBranch = 'B',             // ns, branch name → BranchRecord
-  kCheckpoint = 'K',         // ns, checkpoint name → CheckpointRecord
-  kRevision = 'R',           // ns, number → Revision
-  kRevisionByHash = 'H',     // ns, first kHashIndexBytes of the hash, number → empty
-  kOperation = 'O',          // ns, last sequence → the Operations of one commit group
-  kIdempotency = 'I',        // ns, key → IdempotencyRecord
-  kIdempotencyExpiry = 'J',  // time (µs), ns, key → IdempotencyExpiry: the keys recorded by one commit group; ns and key are its first
-  kGarbage = 'G',            // ns of a deleted namespace → GarbageRecord: its ranges are still to be deleted
-  kRecord = 'X',             // the layers' own records (RecordStore)
+  kMeta = 'M',            // name → value: "format", "next_namespace", "!restoring"
+  kNamespace = 'N',       // namespace name → NamespaceRecord
+  kCounters = 'C',        // ns → Counters (last revision, last operation)
+  kBranch = 'B',          // ns, branch name → BranchRecord
+  kCheckpoint = 'K',      // ns, checkpoint name → CheckpointRecord
+  kRevision = 'R',        // ns, number → Revision
+  kRevisionByHash = 'H',  // ns, first kHashIndexBytes of the hash, number → empty
+  kOperation = 'O',       // ns, last sequence → the Operations of one commit group
+  kIdempotency = 'I',     // ns, key → IdempotencyRecord
+  // time (µs), ns, key → IdempotencyExpiry: the keys recorded by one commit group; ns and key are its first
+  kIdempotencyExpiry = 'J',
+  kGarbage = 'G',  // ns of a deleted namespace → GarbageRecord: its ranges are still to be deleted
+  kRecord = 'X',   // the layers' own records (RecordStore)
   // Bodies: laid by path, then by the revision that wrote them, so that versions of one path are neighbours and compress
   // against each other. What they are called (their hash) stands in the node or revision that refers to them.
-  kNode = 'T',               // ns, level, first key NUL, written_at → node body
-  kBlob = 'D',               // ns, document key NUL, written_at → 1 kind byte (0 deleted here, 1 raw), content
+  kNode = 'T',  // ns, level, first key NUL, written_at → node body
+  kBlob = 'D',  // ns, document key NUL, written_at → 1 kind byte (0 deleted here, 1 raw), content
 };
 
 // Enough that two revisions of a namespace seldom share an entry's beginning; the number makes entries distinct.
@@ -41,7 +42,8 @@ struct NamespaceId {
 };
 
 inline bool is_body(std::string_view key) {
-  return !key.empty() && (key.front() == static_cast<char>(Table::kNode) || key.front() == static_cast<char>(Table::kBlob));
+  return !key.empty() &&
+         (key.front() == static_cast<char>(Table::kNode) || key.front() == static_cast<char>(Table::kBlob));
 }
 
 inline void append_u32(std::string& out, std::uint32_t value) {

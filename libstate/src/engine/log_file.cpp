@@ -1,11 +1,10 @@
 #include "engine/log_file.h"
 
+#include <array>
+#include <cerrno>
 #include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include <array>
-#include <cerrno>
 
 namespace st8::state {
 namespace {

@@ -411,7 +411,9 @@ class ExpectedRecords {
 
  private:
   static constexpr std::size_t kRecordsMax = 4096;
-  static std::size_t table_of(std::string_view key) { return key.empty() ? 0 : static_cast<unsigned char>(key.front()); }
+  static std::size_t table_of(std::string_view key) {
+    return key.empty() ? 0 : static_cast<unsigned char>(key.front());
+  }
   std::unordered_map<std::string, std::string> values_;
   std::bitset<256> tables_;
 };
@@ -785,7 +787,7 @@ class RocksEngine final : public Engine {
 
   std::mutex commit_mutex_;
   ExpectedRecords expected_;  // Guarded by commit_mutex_.
-  bool in_doubt_ = false;  // Guarded by commit_mutex_. Never turns back: only a restart knows what is on disk.
+  bool in_doubt_ = false;     // Guarded by commit_mutex_. Never turns back: only a restart knows what is on disk.
   std::string in_doubt_text_;
   mutable std::mutex before_mutex_;
   SnapshotPtr before_write_;  // Guarded by before_mutex_.

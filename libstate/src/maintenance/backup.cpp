@@ -32,7 +32,8 @@ std::uint64_t read_number(std::string_view bytes) {
 tl::unexpected<Error> damaged(std::uint64_t offset, std::string_view what) {
   std::string message = "the backup is damaged at byte " + std::to_string(offset) + ": ";
   message += what;
-  return fail(ErrorCode::kCorrupt, std::move(message), "Use another copy of it; what was restored from this one must not be used.");
+  return fail(ErrorCode::kCorrupt, std::move(message),
+              "Use another copy of it; what was restored from this one must not be used.");
 }
 
 // Frames go out through here, so that digest and frame checksums cover what was really written.
@@ -94,8 +95,8 @@ class StreamReader {
  private:
   const std::function<Result<std::string>()>& source_;
   std::string buffer_;
-  std::size_t taken_ = 0;      // Of buffer_, already given.
-  std::uint64_t offset_ = 0;   // In the stream, behind what was given.
+  std::size_t taken_ = 0;     // Of buffer_, already given.
+  std::uint64_t offset_ = 0;  // In the stream, behind what was given.
   Sha256Stream digest_;
 };
 
@@ -120,7 +121,8 @@ Result<Frame> read_frame(StreamReader& reader) {
   frame.payload = payload;
   const Hash expected = Hash::of_parts({header, frame.payload});
   ST8_ASSIGN(const std::string_view checksum, reader.read(kChecksumBytes));
-  if (checksum != expected.view().substr(0, kChecksumBytes)) return damaged(frame.offset, "the frame's checksum does not match");
+  if (checksum != expected.view().substr(0, kChecksumBytes))
+    return damaged(frame.offset, "the frame's checksum does not match");
   return frame;
 }
 
@@ -174,9 +176,11 @@ Status check_empty(const Engine& engine) {
   ST8_TRY(cursor->status());
   if (!cursor->valid()) return {};
   if (cursor->key() == restoring_key()) {
-    return fail(ErrorCode::kConflict, "an earlier restore into this store did not end well", "Delete the directory and restore into a new one.");
+    return fail(ErrorCode::kConflict, "an earlier restore into this store did not end well",
+                "Delete the directory and restore into a new one.");
   }
-  return fail(ErrorCode::kConflict, "the store to restore into is not empty", "Restore into a directory that does not exist yet.");
+  return fail(ErrorCode::kConflict, "the store to restore into is not empty",
+              "Restore into a directory that does not exist yet.");
 }
 
 // The stream is what was written; that what was written is a sound store, fsck says.
@@ -184,10 +188,11 @@ Status prove_restored(const Engine& engine) {
   ST8_ASSIGN(const FsckReport report, fsck_engine(engine, {}));
   if (report.clean()) return {};
   const FsckProblem& first = report.problems.front();
-  return fail(ErrorCode::kCorrupt,
-              "the backup is whole, and the store in it was damaged when it was made: " + std::to_string(report.problem_count) +
-                  " problem(s), the first in namespace " + first.name_space + ", " + first.object + ": " + first.problem,
-              "Use an older backup; what was restored from this one must not be used.");
+  return fail(
+      ErrorCode::kCorrupt,
+      "the backup is whole, and the store in it was damaged when it was made: " + std::to_string(report.problem_count) +
+          " problem(s), the first in namespace " + first.name_space + ", " + first.object + ": " + first.problem,
+      "Use an older backup; what was restored from this one must not be used.");
 }
 
 Result<BackupReport> read_stream(Restorer& restorer, StreamReader& reader) {
@@ -197,7 +202,8 @@ Result<BackupReport> read_stream(Restorer& restorer, StreamReader& reader) {
   const std::uint64_t version = read_number(version_bytes);
   if (version != kVersion) {
     return fail(ErrorCode::kInvalidArgument,
-                "the backup has format version " + std::to_string(version) + "; this program reads version " + std::to_string(kVersion),
+                "the backup has format version " + std::to_string(version) + "; this program reads version " +
+                    std::to_string(kVersion),
                 "Restore it with the version of st8 that made it, or a newer one.");
   }
   while (true) {
@@ -208,7 +214,8 @@ Result<BackupReport> read_stream(Restorer& restorer, StreamReader& reader) {
       continue;
     }
     const std::string_view trailer = frame.payload;
-    if (read_number(trailer.substr(0, 8)) != restorer.count() || read_number(trailer.substr(8, 8)) != restorer.bytes()) {
+    if (read_number(trailer.substr(0, 8)) != restorer.count() ||
+        read_number(trailer.substr(8, 8)) != restorer.bytes()) {
       return damaged(frame.offset, "its trailer counts other records than it holds");
     }
     if (trailer.substr(16) != digest_before.view()) return damaged(frame.offset, "its digest does not match");
@@ -245,7 +252,8 @@ Result<BackupReport> write_backup(const Engine& engine, const std::function<Stat
     const std::string_view value = cursor->value();
     const std::size_t record = key.size() + value.size() + 8;
     if (record > kFrameBytesMax) {
-      return fail(ErrorCode::kTooLarge, "a record of " + std::to_string(value.size()) + " bytes does not fit a backup's frame");
+      return fail(ErrorCode::kTooLarge,
+                  "a record of " + std::to_string(value.size()) + " bytes does not fit a backup's frame");
     }
     if (!payload.empty() && payload.size() + record > kFrameBytesTarget) {
       ST8_TRY(writer.write_frame(kRecordsFrame, payload));

@@ -55,8 +55,8 @@ class Problems {
 
 class NamespaceFsck {
  public:
-  NamespaceFsck(const Engine& engine, const EngineSnapshot& snapshot, const std::string& name, NamespaceId ns, const FsckRequest& request,
-                FsckReport& report, std::uint64_t total)
+  NamespaceFsck(const Engine& engine, const EngineSnapshot& snapshot, const std::string& name, NamespaceId ns,
+                const FsckRequest& request, FsckReport& report, std::uint64_t total)
       : engine_(engine),
         snapshot_(snapshot),
         name_(name),
@@ -160,7 +160,8 @@ class NamespaceFsck {
 
   Status check_revisions() {
     known(0).present = true;
-    ST8_ASSIGN(const bool whole, each(Table::kRevision, "revision table", [&](std::string_view key, std::string_view value) -> Status {
+    ST8_ASSIGN(const bool whole,
+               each(Table::kRevision, "revision table", [&](std::string_view key, std::string_view value) -> Status {
                  if (key.size() != 8) {
                    problem("revision table", "a key is malformed", "one revision");
                    return {};
@@ -188,9 +189,11 @@ class NamespaceFsck {
   void missing_before(std::uint64_t number) {
     const char* const affects = "their documents, and the history through them";
     if (number - met_ > kProblemsMax) {
-      problem("revisions " + std::to_string(met_ + 1) + " to " + std::to_string(number - 1), "their records are missing", affects);
+      problem("revisions " + std::to_string(met_ + 1) + " to " + std::to_string(number - 1),
+              "their records are missing", affects);
     } else {
-      for (std::uint64_t gone = met_ + 1; gone < number; ++gone) problem(revision_text(gone), "its record is missing", affects);
+      for (std::uint64_t gone = met_ + 1; gone < number; ++gone)
+        problem(revision_text(gone), "its record is missing", affects);
     }
     met_ = number;
   }
@@ -200,7 +203,9 @@ class NamespaceFsck {
     if (counters_->last_revision > met_ && counters_->last_revision < UINT64_MAX) {
       missing_before(counters_->last_revision + 1);
     } else if (counters_->last_revision < met_) {
-      problem("counters", "the last revision is said to be " + std::to_string(counters_->last_revision) + ", and there is " + std::to_string(met_),
+      problem("counters",
+              "the last revision is said to be " + std::to_string(counters_->last_revision) + ", and there is " +
+                  std::to_string(met_),
               "new revisions would overwrite old ones");
     }
   }
@@ -217,7 +222,8 @@ class NamespaceFsck {
     for (std::size_t i = 0; i < revision.parents.size(); ++i) {
       const std::uint64_t parent = revision.parents[i].value;
       const Known* found = parent < number ? find_known(parent) : nullptr;
-      if (found == nullptr || std::memcmp(found->hash_start, revision.parent_hashes[i].bytes.data(), sizeof found->hash_start) != 0) {
+      if (found == nullptr ||
+          std::memcmp(found->hash_start, revision.parent_hashes[i].bytes.data(), sizeof found->hash_start) != 0) {
         problem(revision_text(number), "its parent, " + revision_text(parent) + ", is not the one that its hash covers",
                 "the history of " + revision_text(number));
       }
@@ -227,7 +233,8 @@ class NamespaceFsck {
     ST8_ASSIGN(const auto indexed, get(keyspace::hash_index_key(ns_, revision.hash, revision.number), why));
     if (!indexed) problem(revision_text(number), "in the index of hashes " + why, "finding it by its hash");
 
-    if (number > known_.size() + kRevisionGapMax) return {};  // A stray key, named as a gap; no reason to make room up to it.
+    if (number > known_.size() + kRevisionGapMax)
+      return {};  // A stray key, named as a gap; no reason to make room up to it.
     Known& one = known(number);
     one.present = true;
     one.pruned = revision.pruned;
@@ -247,15 +254,23 @@ class NamespaceFsck {
     if (parent == nullptr) return;  // Told already.
     const char* const affects = "finding ancestors, times and a key's history across it";
     if (record.depth != parent->depth + 1) {
-      problem(revision_text(number), "its depth is " + std::to_string(record.depth) + ", and its parent's " + std::to_string(parent->depth), affects);
+      problem(revision_text(number),
+              "its depth is " + std::to_string(record.depth) + ", and its parent's " + std::to_string(parent->depth),
+              affects);
       return;
     }
-    if (const auto expected = jump_from(parent_number, codec::jump_depth(record.depth)); expected && *expected != record.jump.value) {
-      problem(revision_text(number), "it jumps to " + revision_text(record.jump.value) + ", and should to " + revision_text(*expected), affects);
+    if (const auto expected = jump_from(parent_number, codec::jump_depth(record.depth));
+        expected && *expected != record.jump.value) {
+      problem(revision_text(number),
+              "it jumps to " + revision_text(record.jump.value) + ", and should to " + revision_text(*expected),
+              affects);
     }
     const std::uint64_t copy = parent->is_copy ? parent_number : parent->prev_copy;
     if (record.prev_copy.value != copy) {
-      problem(revision_text(number), "the copy before it is said to be " + revision_text(record.prev_copy.value) + ", and is " + revision_text(copy), affects);
+      problem(revision_text(number),
+              "the copy before it is said to be " + revision_text(record.prev_copy.value) + ", and is " +
+                  revision_text(copy),
+              affects);
     }
   }
 
@@ -309,7 +324,8 @@ class NamespaceFsck {
       if (child) {
         ST8_ASSIGN(child_sound, check_node(**child));
       } else {
-        ST8_TRY(node_damage(static_cast<std::uint8_t>(node.level() - 1), node.key(i), node.written_at(i), child.error()));
+        ST8_TRY(
+            node_damage(static_cast<std::uint8_t>(node.level() - 1), node.key(i), node.written_at(i), child.error()));
       }
       if (child_sound) {
         sound_nodes_.insert(id);
@@ -342,8 +358,9 @@ class NamespaceFsck {
 
   Status node_damage(std::uint8_t level, const std::string& first_key, RevisionNumber written_at, const Error& error) {
     if (!is_damage(error)) return fail(error);
-    damage("tree node " + printable(first_key) + "@" + std::to_string(written_at.value) + " of level " + std::to_string(level), error.message,
-           "cannot read keys from " + printable(first_key) + " on");
+    damage("tree node " + printable(first_key) + "@" + std::to_string(written_at.value) + " of level " +
+               std::to_string(level),
+           error.message, "cannot read keys from " + printable(first_key) + " on");
     return {};
   }
 
@@ -368,30 +385,34 @@ class NamespaceFsck {
       } else if (one.count == one.last - one.first + 1) {
         who = "revisions " + std::to_string(one.first) + " to " + std::to_string(one.last);
       } else {
-        who = std::to_string(one.count) + " revisions from " + std::to_string(one.first) + " to " + std::to_string(one.last);
+        who = std::to_string(one.count) + " revisions from " + std::to_string(one.first) + " to " +
+              std::to_string(one.last);
       }
       problem(object, one.problem, who + " " + one.loss);
     }
   }
 
   Status check_hash_index() {
-    return ignore_rest(each(Table::kRevisionByHash, "index of hashes", [&](std::string_view key, std::string_view) -> Status {
-      if (key.size() < 16) {
-        problem("index of hashes", "a key is malformed", "finding one revision by its hash");
-        return {};
-      }
-      const std::uint64_t number = keyspace::read_u64(key.substr(key.size() - 8));
-      const std::string_view start = key.substr(0, key.size() - 8);
-      const Known* one = number == 0 ? nullptr : find_known(number);
-      const std::size_t compared = std::min(start.size(), sizeof one->hash_start);
-      // A damaged revision was told of already, and its entry may be right.
-      if (one != nullptr && std::memcmp(one->hash_start, start.data(), compared) != 0) {
-        problem("index of hashes", "an entry says " + revision_text(number) + ", which has another hash", "finding revisions by hash prefix");
-      } else if (one == nullptr && (number == 0 || number > met_)) {
-        problem("index of hashes", "an entry says " + revision_text(number) + ", which does not exist", "finding revisions by hash prefix");
-      }
-      return {};
-    }));
+    return ignore_rest(
+        each(Table::kRevisionByHash, "index of hashes", [&](std::string_view key, std::string_view) -> Status {
+          if (key.size() < 16) {
+            problem("index of hashes", "a key is malformed", "finding one revision by its hash");
+            return {};
+          }
+          const std::uint64_t number = keyspace::read_u64(key.substr(key.size() - 8));
+          const std::string_view start = key.substr(0, key.size() - 8);
+          const Known* one = number == 0 ? nullptr : find_known(number);
+          const std::size_t compared = std::min(start.size(), sizeof one->hash_start);
+          // A damaged revision was told of already, and its entry may be right.
+          if (one != nullptr && std::memcmp(one->hash_start, start.data(), compared) != 0) {
+            problem("index of hashes", "an entry says " + revision_text(number) + ", which has another hash",
+                    "finding revisions by hash prefix");
+          } else if (one == nullptr && (number == 0 || number > met_)) {
+            problem("index of hashes", "an entry says " + revision_text(number) + ", which does not exist",
+                    "finding revisions by hash prefix");
+          }
+          return {};
+        }));
   }
 
   // What could not be read behind a point was told of by each().
@@ -400,7 +421,8 @@ class NamespaceFsck {
     return {};
   }
 
-  void check_target(const std::string& object, RevisionNumber revision, const std::string& affects, bool may_be_pruned) {
+  void check_target(const std::string& object, RevisionNumber revision, const std::string& affects,
+                    bool may_be_pruned) {
     if (revision.is_root()) return;
     const Known* one = find_known(revision.value);
     if (one == nullptr) {
@@ -412,7 +434,8 @@ class NamespaceFsck {
 
   Status check_pointers() {
     std::uint64_t branches = 0, checkpoints = 0;
-    ST8_ASSIGN(const bool branches_whole, each(Table::kBranch, "branch table", [&](std::string_view key, std::string_view value) -> Status {
+    ST8_ASSIGN(const bool branches_whole,
+               each(Table::kBranch, "branch table", [&](std::string_view key, std::string_view value) -> Status {
                  ++branches;
                  const std::string object = "branch " + printable(key);
                  if (const auto branch = codec::decode_branch(value)) {
@@ -423,22 +446,29 @@ class NamespaceFsck {
                  }
                  return {};
                }));
-    ST8_ASSIGN(const bool checkpoints_whole, each(Table::kCheckpoint, "checkpoint table", [&](std::string_view key, std::string_view value) -> Status {
-                 ++checkpoints;
-                 const std::string object = "checkpoint " + printable(key);
-                 if (const auto checkpoint = codec::decode_checkpoint(value)) {
-                   check_target(object, checkpoint->revision, "going back to it", false);
-                 } else {
-                   problem(object, checkpoint.error().message, "going back to it");
-                 }
-                 return {};
-               }));
+    ST8_ASSIGN(
+        const bool checkpoints_whole,
+        each(Table::kCheckpoint, "checkpoint table", [&](std::string_view key, std::string_view value) -> Status {
+          ++checkpoints;
+          const std::string object = "checkpoint " + printable(key);
+          if (const auto checkpoint = codec::decode_checkpoint(value)) {
+            check_target(object, checkpoint->revision, "going back to it", false);
+          } else {
+            problem(object, checkpoint.error().message, "going back to it");
+          }
+          return {};
+        }));
     if (!counters_ || cancelled_) return {};
     if (branches_whole && branches != counters_->branch_count) {
-      problem("counters", "they say " + std::to_string(counters_->branch_count) + " branches, and there are " + std::to_string(branches), "the count shown");
+      problem("counters",
+              "they say " + std::to_string(counters_->branch_count) + " branches, and there are " +
+                  std::to_string(branches),
+              "the count shown");
     }
     if (checkpoints_whole && checkpoints != counters_->checkpoint_count) {
-      problem("counters", "they say " + std::to_string(counters_->checkpoint_count) + " checkpoints, and there are " + std::to_string(checkpoints),
+      problem("counters",
+              "they say " + std::to_string(counters_->checkpoint_count) + " checkpoints, and there are " +
+                  std::to_string(checkpoints),
               "the count shown");
     }
     return {};
@@ -446,7 +476,8 @@ class NamespaceFsck {
 
   Status check_operations() {
     std::uint64_t next = 1;
-    ST8_ASSIGN(const bool whole, each(Table::kOperation, "operation log", [&](std::string_view key, std::string_view value) -> Status {
+    ST8_ASSIGN(const bool whole,
+               each(Table::kOperation, "operation log", [&](std::string_view key, std::string_view value) -> Status {
                  if (key.size() != 8) {
                    problem("operation log", "a key is malformed", "the audit log");
                    return {};
@@ -468,12 +499,13 @@ class NamespaceFsck {
   }
 
   Status check_answers() {
-    return ignore_rest(each(Table::kIdempotency, "idempotency records", [&](std::string_view key, std::string_view value) -> Status {
-      if (const auto answer = codec::decode_idempotency(value); !answer) {
-        problem("idempotency key " + printable(key), answer.error().message, "retries of that request");
-      }
-      return {};
-    }));
+    return ignore_rest(
+        each(Table::kIdempotency, "idempotency records", [&](std::string_view key, std::string_view value) -> Status {
+          if (const auto answer = codec::decode_idempotency(value); !answer) {
+            problem("idempotency key " + printable(key), answer.error().message, "retries of that request");
+          }
+          return {};
+        }));
   }
 
   const Engine& engine_;
@@ -491,7 +523,7 @@ class NamespaceFsck {
   std::uint64_t met_ = 0;       // The last revision number met.
   std::uint64_t checking_ = 0;  // The revision whose tree is walked.
   std::optional<codec::Counters> counters_;
-  std::vector<Known> known_;    // By revision number.
+  std::vector<Known> known_;  // By revision number.
   StoredNodes sound_nodes_;
   MarkSet sound_blobs_;
   std::map<std::string, Damage> damages_;
@@ -512,12 +544,14 @@ Result<FsckReport> fsck_engine(const Engine& engine, const FsckRequest& request)
   std::unordered_set<std::string> named;
   std::map<std::uint32_t, std::string> ids;
   std::uint64_t total = 0;
-  const auto cursor = engine.scan(KeyRange::prefix(std::string(1, static_cast<char>(Table::kNamespace))), snapshot.get());
+  const auto cursor =
+      engine.scan(KeyRange::prefix(std::string(1, static_cast<char>(Table::kNamespace))), snapshot.get());
   for (; cursor->valid(); cursor->next()) {
     std::string name(cursor->key().substr(1));
     named.insert(name);
-    const bool wanted = request.namespaces.empty() ||
-                        std::any_of(request.namespaces.begin(), request.namespaces.end(), [&](const NamespaceName& one) { return one.str() == name; });
+    const bool wanted =
+        request.namespaces.empty() || std::any_of(request.namespaces.begin(), request.namespaces.end(),
+                                                  [&](const NamespaceName& one) { return one.str() == name; });
     const auto record = codec::decode_namespace(cursor->value());
     if (!record) {
       if (wanted) problems.add(name, "namespace", record.error().message, "everything in it");
@@ -527,7 +561,8 @@ Result<FsckReport> fsck_engine(const Engine& engine, const FsckRequest& request)
       problems.add(name, "namespace", "it shares its number with " + other->second, "both");
     }
     if (!wanted) continue;
-    if (const auto counters = engine.get(keyspace::table_key(Table::kCounters, record->id), snapshot.get()); counters && *counters) {
+    if (const auto counters = engine.get(keyspace::table_key(Table::kCounters, record->id), snapshot.get());
+        counters && *counters) {
       if (const auto decoded = codec::decode_counters(**counters)) total += decoded->last_revision;
     }
     chosen.push_back({std::move(name), record->id});
@@ -551,7 +586,9 @@ Result<FsckReport> fsck_engine(const Engine& engine, const FsckRequest& request)
 
 }  // namespace maintenance
 
-Result<FsckReport> Store::fsck(const FsckRequest& request) const { return maintenance::fsck_engine(*impl_->core.engine, request); }
+Result<FsckReport> Store::fsck(const FsckRequest& request) const {
+  return maintenance::fsck_engine(*impl_->core.engine, request);
+}
 
 Result<BackupReport> Store::backup(const std::function<Status(std::string_view)>& sink) const {
   return maintenance::write_backup(*impl_->core.engine, sink);

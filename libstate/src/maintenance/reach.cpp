@@ -17,7 +17,9 @@ void KeyMarks::seal() {
   marks_.erase(std::unique(marks_.begin(), marks_.end()), marks_.end());
 }
 
-bool KeyMarks::contains(std::string_view engine_key) const { return std::binary_search(marks_.begin(), marks_.end(), mark_of(engine_key)); }
+bool KeyMarks::contains(std::string_view engine_key) const {
+  return std::binary_search(marks_.begin(), marks_.end(), mark_of(engine_key));
+}
 
 Status Reach::add(const TreeRoot& root) {
   return tree::walk(
@@ -28,7 +30,9 @@ Status Reach::add(const TreeRoot& root) {
         return true;
       },
       [&](std::string_view key, const DocumentRef& ref) { bodies_.add(keyspace::blob_key(ns_, key, ref.written_at)); },
-      [&](const tree::NodeLocation& base) { bodies_.add(keyspace::node_key(ns_, base.level, base.first_key, base.written_at)); });
+      [&](const tree::NodeLocation& base) {
+        bodies_.add(keyspace::node_key(ns_, base.level, base.first_key, base.written_at));
+      });
 }
 
 }  // namespace st8::state::maintenance

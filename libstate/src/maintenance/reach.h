@@ -21,7 +21,9 @@ struct StoredNode {
   friend bool operator==(const StoredNode&, const StoredNode&) = default;
 };
 struct StoredNodeHash {
-  std::size_t operator()(const StoredNode& node) const noexcept { return node.name[0] ^ node.written_at * 0x9e3779b97f4a7c15u; }
+  std::size_t operator()(const StoredNode& node) const noexcept {
+    return node.name[0] ^ node.written_at * 0x9e3779b97f4a7c15u;
+  }
 };
 StoredNode stored_node(const Hash& name, RevisionNumber written_at);
 

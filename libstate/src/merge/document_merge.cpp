@@ -15,11 +15,12 @@ namespace {
 
 bool ends_with_ignoring_case(std::string_view text, std::string_view end) {
   if (text.size() < end.size()) return false;
-  return std::equal(end.begin(), end.end(), text.end() - static_cast<std::ptrdiff_t>(end.size()), [](char a, char b) {
-    return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
-  });
+  return std::equal(end.begin(), end.end(), text.end() - static_cast<std::ptrdiff_t>(end.size()),
+                    [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b); });
 }
-bool is_text(std::string_view content) { return content.find('\0') == std::string_view::npos && is_valid_utf8(content); }
+bool is_text(std::string_view content) {
+  return content.find('\0') == std::string_view::npos && is_valid_utf8(content);
+}
 
 std::optional<std::string> copy_of(std::optional<std::string_view> content) {
   return content ? std::optional<std::string>(*content) : std::nullopt;
@@ -67,11 +68,13 @@ DocumentMerge merge_lines(const Sides& sides, ConflictSide prefer) {
   for (const Region& region : merge_sequences(base_symbols, our_symbols, their_symbols)) {
     bool take_theirs = region.kind == Region::Kind::kTheirs;
     if (region.kind == Region::Kind::kConflict) {
-      merge.conflicts.push_back({"", sides.base ? std::optional(join(base, region.base_begin, region.base_end)) : std::nullopt,
-                                 join(ours, region.ours_begin, region.ours_end), join(theirs, region.theirs_begin, region.theirs_end)});
+      merge.conflicts.push_back(
+          {"", sides.base ? std::optional(join(base, region.base_begin, region.base_end)) : std::nullopt,
+           join(ours, region.ours_begin, region.ours_end), join(theirs, region.theirs_begin, region.theirs_end)});
       take_theirs = prefer == ConflictSide::kTheirs;
     }
-    content += take_theirs ? join(theirs, region.theirs_begin, region.theirs_end) : join(ours, region.ours_begin, region.ours_end);
+    content += take_theirs ? join(theirs, region.theirs_begin, region.theirs_end)
+                           : join(ours, region.ours_begin, region.ours_end);
   }
   merge.content = std::move(content);
   return merge;
@@ -92,8 +95,8 @@ std::optional<DocumentMerge> merge_structure(const Sides& sides, ConflictSide pr
   const std::optional<Value> theirs = scan(*sides.theirs);
   if (!theirs) return std::nullopt;
   DocumentMerge merge;
-  const Merged merged = merge_values({sides.base.value_or(std::string_view()), base ? &*base : nullptr}, {*sides.ours, &*ours}, {*sides.theirs, &*theirs},
-                                     prefer, merge.conflicts);
+  const Merged merged = merge_values({sides.base.value_or(std::string_view()), base ? &*base : nullptr},
+                                     {*sides.ours, &*ours}, {*sides.theirs, &*theirs}, prefer, merge.conflicts);
   if (!merge.conflicts.empty() && prefer == ConflictSide::kNone) return merge;
   std::string content = write(merged, *sides.ours, *ours, *sides.theirs);
   const std::optional<Value> written = scan(content);
@@ -111,7 +114,8 @@ std::optional<DocumentMerge> merge_yaml(const Sides& sides, ConflictSide prefer)
   };
   const std::optional<std::string> base = broken(sides.base), ours = broken(sides.ours), theirs = broken(sides.theirs);
   auto merge = merge_structure({base, ours, theirs}, prefer, scan_yaml, write_yaml);
-  if (merge && merge->content && ours->size() != sides.ours->size() && merge->content->ends_with('\n')) merge->content->pop_back();
+  if (merge && merge->content && ours->size() != sides.ours->size() && merge->content->ends_with('\n'))
+    merge->content->pop_back();
   return merge;
 }
 
@@ -133,11 +137,13 @@ DocumentMerge merge_document(std::string_view key, const Sides& sides, ConflictS
     return merge;
   }
   if (!sides.ours || !sides.theirs) return whole_conflict(sides, prefer);
-  if ((sides.base && !is_text(*sides.base)) || !is_text(*sides.ours) || !is_text(*sides.theirs)) return whole_conflict(sides, prefer);
+  if ((sides.base && !is_text(*sides.base)) || !is_text(*sides.ours) || !is_text(*sides.theirs))
+    return whole_conflict(sides, prefer);
 
   const std::size_t largest = std::max({sides.base ? sides.base->size() : 0, sides.ours->size(), sides.theirs->size()});
   const bool yaml = ends_with_ignoring_case(key, ".yaml") || ends_with_ignoring_case(key, ".yml");
-  const bool json = ends_with_ignoring_case(key, ".json") || (looks_like_json(*sides.ours) && looks_like_json(*sides.theirs));
+  const bool json =
+      ends_with_ignoring_case(key, ".json") || (looks_like_json(*sides.ours) && looks_like_json(*sides.theirs));
   if (json && largest <= kJsonBytesMax) {
     if (auto structured = merge_structure(sides, prefer, scan_json, write_json)) return std::move(*structured);
   }
@@ -152,8 +158,10 @@ DocumentMerge merge_document(std::string_view key, const Sides& sides, ConflictS
     const auto broken = [&](auto is_sound) {
       return is_sound(*sides.base) && is_sound(*sides.ours) && is_sound(*sides.theirs) && !is_sound(*merge.content);
     };
-    if (json && largest <= kJsonBytesMax && broken([](std::string_view text) { return scan_json(text).has_value(); })) return whole_conflict(sides, prefer);
-    if (yaml && largest <= kYamlBytesMax && broken([](std::string_view text) { return is_yaml(text); })) return whole_conflict(sides, prefer);
+    if (json && largest <= kJsonBytesMax && broken([](std::string_view text) { return scan_json(text).has_value(); }))
+      return whole_conflict(sides, prefer);
+    if (yaml && largest <= kYamlBytesMax && broken([](std::string_view text) { return is_yaml(text); }))
+      return whole_conflict(sides, prefer);
   }
   return merge;
 }

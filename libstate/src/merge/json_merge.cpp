@@ -34,17 +34,21 @@ class JsonWriter final : public Writer {
     const auto newline = lead.rfind('\n');
     return newline == std::string_view::npos ? std::string_view() : lead.substr(newline + 1);
   }
-  static std::string_view lead_of(std::string_view text, const Member& member) { return text.substr(member.lead, member.begin - member.lead); }
+  static std::string_view lead_of(std::string_view text, const Member& member) {
+    return text.substr(member.lead, member.begin - member.lead);
+  }
 
   Style style_of(const Value& ours, const Merged& merged) const {
     Style style;
     if (!ours.members.empty()) {
       const auto& members = ours.members;
       style.first_lead = lead_of(ours_, members.front());
-      style.lead = members.size() > 1 ? std::string(lead_of(ours_, members[1]))
-                                      : style.first_lead.find('\n') != std::string::npos ? style.first_lead : std::string(" ");
+      style.lead = members.size() > 1                                 ? std::string(lead_of(ours_, members[1]))
+                   : style.first_lead.find('\n') != std::string::npos ? style.first_lead
+                                                                      : std::string(" ");
       style.tail = ours_.substr(members.back().value.end, ours.end - 1 - members.back().value.end);
-      style.indent = style.lead.find('\n') != std::string::npos ? std::string(last_line(style.lead)) : std::string(indent_of(ours_, ours.begin));
+      style.indent = style.lead.find('\n') != std::string::npos ? std::string(last_line(style.lead))
+                                                                : std::string(indent_of(ours_, ours.begin));
       return style;
     }
     // Ours is empty here: as theirs is written, moved to where ours stands.
@@ -89,7 +93,8 @@ class JsonWriter final : public Writer {
     return {};
   }
 
-  void write_item(const Merged::Item& item, std::size_t position, const Style& style, const Value& ours, std::string& out) {
+  void write_item(const Merged::Item& item, std::size_t position, const Style& style, const Value& ours,
+                  std::string& out) {
     const bool was_first = !ours.members.empty() && item.ours == &ours.members.front();
     if (position == 0) {
       out.append(style.first_lead);
@@ -101,7 +106,8 @@ class JsonWriter final : public Writer {
       write_value(item.value, &item.ours->value, out);
     } else {
       const Member& member = *item.theirs;
-      append_indented(theirs_.substr(member.begin, member.value.end - member.begin), indent_of(theirs_, member.begin), style.indent, out);
+      append_indented(theirs_.substr(member.begin, member.value.end - member.begin), indent_of(theirs_, member.begin),
+                      style.indent, out);
     }
   }
 };

@@ -26,7 +26,8 @@ class Scanner {
     return true;
   }
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t'))
+      ++at_;
   }
 
   bool value(Value& out, std::size_t depth) {
@@ -34,13 +35,26 @@ class Scanner {
     out.begin = out.anchor = at_;
     bool sound;
     switch (text_[at_]) {
-      case '{': sound = map(out, depth); break;
-      case '[': sound = list(out, depth); break;
-      case '"': sound = string(); break;
-      case 't': sound = word("true"); break;
-      case 'f': sound = word("false"); break;
-      case 'n': sound = word("null"); break;
-      default: sound = number();
+      case '{':
+        sound = map(out, depth);
+        break;
+      case '[':
+        sound = list(out, depth);
+        break;
+      case '"':
+        sound = string();
+        break;
+      case 't':
+        sound = word("true");
+        break;
+      case 'f':
+        sound = word("false");
+        break;
+      case 'n':
+        sound = word("null");
+        break;
+      default:
+        sound = number();
     }
     if (!sound) return false;
     out.end = at_;
@@ -172,16 +186,27 @@ class Scanner {
         continue;
       }
       switch (const char escape = text[++i]) {
-        case 'b': out += '\b'; break;
-        case 'f': out += '\f'; break;
-        case 'n': out += '\n'; break;
-        case 'r': out += '\r'; break;
-        case 't': out += '\t'; break;
+        case 'b':
+          out += '\b';
+          break;
+        case 'f':
+          out += '\f';
+          break;
+        case 'n':
+          out += '\n';
+          break;
+        case 'r':
+          out += '\r';
+          break;
+        case 't':
+          out += '\t';
+          break;
         case 'u': {
           char32_t c = hex4(text.substr(i + 1));
           i += 4;
           if (c >= 0xd800 && c < 0xe000) {
-            const bool paired = c < 0xdc00 && text.substr(i + 1).starts_with("\\u") && hex4(text.substr(i + 3)) >= 0xdc00 && hex4(text.substr(i + 3)) < 0xe000;
+            const bool paired = c < 0xdc00 && text.substr(i + 1).starts_with("\\u") &&
+                                hex4(text.substr(i + 3)) >= 0xdc00 && hex4(text.substr(i + 3)) < 0xe000;
             if (!paired) return std::string(text);  // Half a pair stands for no character.
             c = 0x10000 + ((c - 0xd800) << 10) + (hex4(text.substr(i + 3)) - 0xdc00);
             i += 6;
@@ -189,7 +214,8 @@ class Scanner {
           append_utf8(out, c);
           break;
         }
-        default: out += escape;
+        default:
+          out += escape;
       }
     }
     return out;

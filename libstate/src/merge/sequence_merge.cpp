@@ -71,10 +71,13 @@ class Differ {
     const auto at = [bound](int diagonal) { return static_cast<std::size_t>(diagonal + bound + 1); };
     std::vector<std::vector<int>> trace;
     for (int d = 0; d <= bound; ++d) {
-      trace.emplace_back(reach.begin() + static_cast<std::ptrdiff_t>(at(-d - 1)), reach.begin() + static_cast<std::ptrdiff_t>(at(d + 1)) + 1);
+      trace.emplace_back(reach.begin() + static_cast<std::ptrdiff_t>(at(-d - 1)),
+                         reach.begin() + static_cast<std::ptrdiff_t>(at(d + 1)) + 1);
       for (int k = -d; k <= d; k += 2) {
         int x = k == -d || (k != d && reach[at(k - 1)] < reach[at(k + 1)]) ? reach[at(k + 1)] : reach[at(k - 1)] + 1;
-        while (x < n && x - k < m && x - k >= 0 && from_[a + static_cast<std::size_t>(x)] == to_[b + static_cast<std::size_t>(x - k)]) ++x;
+        while (x < n && x - k < m && x - k >= 0 &&
+               from_[a + static_cast<std::size_t>(x)] == to_[b + static_cast<std::size_t>(x - k)])
+          ++x;
         reach[at(k)] = x;
         if (x >= n && x - k >= m) {
           backtrack(trace, d, n, m, a, b);
@@ -95,7 +98,9 @@ class Differ {
       const int x_before = d == 0 ? 0 : reach[at(before)];
       const int y_before = d == 0 ? 0 : x_before - before;
       const int x_start = d == 0 ? 0 : (before == k + 1 ? x_before : x_before + 1);
-      if (x > x_start) found.push_back({a + static_cast<std::size_t>(x_start), b + static_cast<std::size_t>(x_start - k), static_cast<std::size_t>(x - x_start)});
+      if (x > x_start)
+        found.push_back({a + static_cast<std::size_t>(x_start), b + static_cast<std::size_t>(x_start - k),
+                         static_cast<std::size_t>(x - x_start)});
       x = x_before;
       y = y_before;
     }
@@ -128,9 +133,14 @@ class Differ {
     // The longest increasing subsequence by `to`.
     std::vector<std::size_t> piles, previous(unique.size());
     for (std::size_t i = 0; i < unique.size(); ++i) {
-      const auto pile = std::lower_bound(piles.begin(), piles.end(), i, [&](std::size_t p, std::size_t q) { return unique[p].second < unique[q].second; });
+      const auto pile = std::lower_bound(piles.begin(), piles.end(), i, [&](std::size_t p, std::size_t q) {
+        return unique[p].second < unique[q].second;
+      });
       previous[i] = pile == piles.begin() ? unique.size() : *std::prev(pile);
-      if (pile == piles.end()) piles.push_back(i); else *pile = i;
+      if (pile == piles.end())
+        piles.push_back(i);
+      else
+        *pile = i;
     }
     std::vector<std::pair<std::size_t, std::size_t>> anchors;
     for (std::size_t i = piles.back(); i != unique.size(); i = previous[i]) anchors.push_back(unique[i]);
@@ -154,14 +164,19 @@ class Differ {
 struct Shift {
   std::ptrdiff_t by = 0;
   std::size_t at(std::size_t base) const { return static_cast<std::size_t>(static_cast<std::ptrdiff_t>(base) + by); }
-  void pass(const Hunk& hunk) { by = static_cast<std::ptrdiff_t>(hunk.to_end) - static_cast<std::ptrdiff_t>(hunk.from_end); }
+  void pass(const Hunk& hunk) {
+    by = static_cast<std::ptrdiff_t>(hunk.to_end) - static_cast<std::ptrdiff_t>(hunk.from_end);
+  }
 };
 
 }  // namespace
 
-std::vector<Hunk> diff_sequences(std::span<const Symbol> from, std::span<const Symbol> to) { return Differ(from, to).run(); }
+std::vector<Hunk> diff_sequences(std::span<const Symbol> from, std::span<const Symbol> to) {
+  return Differ(from, to).run();
+}
 
-std::vector<Region> merge_sequences(std::span<const Symbol> base, std::span<const Symbol> ours, std::span<const Symbol> theirs) {
+std::vector<Region> merge_sequences(std::span<const Symbol> base, std::span<const Symbol> ours,
+                                    std::span<const Symbol> theirs) {
   const std::vector<Hunk> our_hunks = diff_sequences(base, ours), their_hunks = diff_sequences(base, theirs);
   std::vector<Region> regions;
   Shift our_shift, their_shift;
@@ -169,7 +184,8 @@ std::vector<Region> merge_sequences(std::span<const Symbol> base, std::span<cons
   std::size_t done = 0;
   const auto unchanged_until = [&](std::size_t end) {
     if (end > done) {
-      regions.push_back({Region::Kind::kUnchanged, done, end, our_shift.at(done), our_shift.at(end), their_shift.at(done), their_shift.at(end)});
+      regions.push_back({Region::Kind::kUnchanged, done, end, our_shift.at(done), our_shift.at(end),
+                         their_shift.at(done), their_shift.at(end)});
     }
     done = end;
   };
@@ -193,13 +209,16 @@ std::vector<Region> merge_sequences(std::span<const Symbol> base, std::span<cons
         theirs_changed = grew = true;
       }
     }
-    Region region{Region::Kind::kConflict, begin, end, our_before.at(begin), our_shift.at(end), their_before.at(begin), their_shift.at(end)};
+    Region region{Region::Kind::kConflict, begin, end, our_before.at(begin), our_shift.at(end), their_before.at(begin),
+                  their_shift.at(end)};
     if (!theirs_changed) {
       region.kind = Region::Kind::kOurs;
     } else if (!ours_changed) {
       region.kind = Region::Kind::kTheirs;
-    } else if (std::equal(ours.begin() + static_cast<std::ptrdiff_t>(region.ours_begin), ours.begin() + static_cast<std::ptrdiff_t>(region.ours_end),
-                          theirs.begin() + static_cast<std::ptrdiff_t>(region.theirs_begin), theirs.begin() + static_cast<std::ptrdiff_t>(region.theirs_end))) {
+    } else if (std::equal(ours.begin() + static_cast<std::ptrdiff_t>(region.ours_begin),
+                          ours.begin() + static_cast<std::ptrdiff_t>(region.ours_end),
+                          theirs.begin() + static_cast<std::ptrdiff_t>(region.theirs_begin),
+                          theirs.begin() + static_cast<std::ptrdiff_t>(region.theirs_end))) {
       region.kind = Region::Kind::kSame;
     }
     regions.push_back(region);

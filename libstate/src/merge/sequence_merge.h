@@ -39,6 +39,7 @@ struct Region {
 
 // Covers all three from begin to end. Changes of both sides that overlap or touch form one region. Swapping the sides
 // swaps kOurs and kTheirs and changes nothing else. Source: Khanna, Kunal, Pierce, "A formal investigation of diff3".
-std::vector<Region> merge_sequences(std::span<const Symbol> base, std::span<const Symbol> ours, std::span<const Symbol> theirs);
+std::vector<Region> merge_sequences(std::span<const Symbol> base, std::span<const Symbol> ours,
+                                    std::span<const Symbol> theirs);
 
 }  // namespace st8::state::merge

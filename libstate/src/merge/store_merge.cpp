@@ -22,7 +22,9 @@ Result<CommitResult> Store::merge(MergeRequest request) {
     if (attempt < kPlansMax) {
       ST8_ASSIGN(const pipeline::ReaderLookup found, impl_->lookup(request.name_space));
       const tree::StoredNodes nodes(*core.engine, core.nodes, found.id());
-      const auto read = [&](std::string_view key, const DocumentRef& ref) { return core.read_content(found.id(), key, ref); };
+      const auto read = [&](std::string_view key, const DocumentRef& ref) {
+        return core.read_content(found.id(), key, ref);
+      };
       auto plan = pipeline::plan_merge(found, found.id(), nodes, read, request, &pins);
       if (!plan) pins = {};  // gc must not wait for what stands on nothing.
       command.set_plan(std::move(plan));

@@ -7,8 +7,10 @@
 
 namespace st8::state::merge {
 
-Result<TreeMerge> merge_trees(const tree::NodeSource& nodes, const TreeRoot& base, const TreeRoot& ours, const TreeRoot& theirs,
-                              const std::function<Result<std::string>(std::string_view key, const DocumentRef& ref)>& read, const MergeRules& rules) {
+Result<TreeMerge> merge_trees(
+    const tree::NodeSource& nodes, const TreeRoot& base, const TreeRoot& ours, const TreeRoot& theirs,
+    const std::function<Result<std::string>(std::string_view key, const DocumentRef& ref)>& read,
+    const MergeRules& rules) {
   std::map<std::string_view, ConflictSide> chosen;
   for (const auto& [key, side] : rules.resolve) chosen[key.view()] = side;
 
@@ -31,12 +33,14 @@ Result<TreeMerge> merge_trees(const tree::NodeSource& nodes, const TreeRoot& bas
       ST8_ASSIGN(contents[i], read(key, **refs[i]));
     }
     const auto found = chosen.find(key);
-    const ConflictSide side = found != chosen.end() && found->second != ConflictSide::kNone ? found->second : rules.prefer;
+    const ConflictSide side =
+        found != chosen.end() && found->second != ConflictSide::kNone ? found->second : rules.prefer;
     DocumentMerge document = merge_document(key, {contents[0], contents[1], contents[2]}, side);
     if (side == ConflictSide::kNone && !document.conflicts.empty()) {
       for (Conflict& conflict : document.conflicts) {
         if (merge.conflicts.size() == kConflictsMax) break;
-        merge.conflicts.push_back({change.key, std::move(conflict.path), std::move(conflict.base), std::move(conflict.ours), std::move(conflict.theirs)});
+        merge.conflicts.push_back({change.key, std::move(conflict.path), std::move(conflict.base),
+                                   std::move(conflict.ours), std::move(conflict.theirs)});
       }
       return {};
     }
@@ -46,8 +50,9 @@ Result<TreeMerge> merge_trees(const tree::NodeSource& nodes, const TreeRoot& bas
       return {};
     }
     if (document.content->size() > Limits::kDocumentBytesMax) {
-      return fail(ErrorCode::kTooLarge, "the document " + quote(key) + " would be merged to " + std::to_string(document.content->size()) +
-                                            " bytes; at most " + std::to_string(Limits::kDocumentBytesMax) + " are allowed",
+      return fail(ErrorCode::kTooLarge,
+                  "the document " + quote(key) + " would be merged to " + std::to_string(document.content->size()) +
+                      " bytes; at most " + std::to_string(Limits::kDocumentBytesMax) + " are allowed",
                   "Choose a side for it.");
     }
     merge.edits.push_back({key, std::nullopt, std::move(document.content)});

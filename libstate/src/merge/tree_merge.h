@@ -22,11 +22,12 @@ struct TreeMerge {
   // One key of ours that changes, in key order.
   struct Edit {
     std::string key;
-    std::optional<DocumentRef> stored;     // A document that theirs has, where its body lies,
-    std::optional<std::string> content;    // or one that was merged. Neither: the key goes.
+    std::optional<DocumentRef> stored;   // A document that theirs has, where its body lies,
+    std::optional<std::string> content;  // or one that was merged. Neither: the key goes.
   };
   std::vector<Edit> edits;
-  std::vector<MergeConflict> conflicts;    // Those that no preference decides. When there are any, the edits are of no use.
+  std::vector<MergeConflict>
+      conflicts;  // Those that no preference decides. When there are any, the edits are of no use.
 };
 
 struct MergeRules {
@@ -37,7 +38,9 @@ struct MergeRules {
 // `read` gives the content behind a ref of a key. Errors: its own, those of the source, kTooLarge for a merged document
 // above the limit. Cost: O(theirs' changes · log n) nodes (equal subtrees of base and theirs are skipped), and three
 // documents for each key that both changed.
-Result<TreeMerge> merge_trees(const tree::NodeSource& nodes, const TreeRoot& base, const TreeRoot& ours, const TreeRoot& theirs,
-                              const std::function<Result<std::string>(std::string_view key, const DocumentRef& ref)>& read, const MergeRules& rules);
+Result<TreeMerge> merge_trees(
+    const tree::NodeSource& nodes, const TreeRoot& base, const TreeRoot& ours, const TreeRoot& theirs,
+    const std::function<Result<std::string>(std::string_view key, const DocumentRef& ref)>& read,
+    const MergeRules& rules);
 
 }  // namespace st8::state::merge

@@ -29,7 +29,8 @@ void seal(Value& value) {
 }
 
 bool same(const Value& a, const Value& b) {
-  if (a.digest != b.digest || a.shape != b.shape || a.members.size() != b.members.size() || a.token != b.token) return false;
+  if (a.digest != b.digest || a.shape != b.shape || a.members.size() != b.members.size() || a.token != b.token)
+    return false;
   std::size_t at = 0;
   for (; at < a.members.size(); ++at) {
     const Member &x = a.members[at], &y = b.members[at];

@@ -17,9 +17,9 @@ struct Member;
 
 struct Value {
   Shape shape = Shape::kScalar;
-  std::string token;             // Of a scalar: what it is compared by.
-  std::vector<Member> members;   // Of a map or list, in the document's order.
-  std::uint64_t digest = 0;      // Equal for equal values; the order of a map's members does not count.
+  std::string token;            // Of a scalar: what it is compared by.
+  std::vector<Member> members;  // Of a map or list, in the document's order.
+  std::uint64_t digest = 0;     // Equal for equal values; the order of a map's members does not count.
   // The text that is replaced when the value is.
   std::size_t begin = 0, end = 0;
   // A place whose indentation the value's further lines follow: its own in JSON, its key's or dash's in YAML.
@@ -30,8 +30,8 @@ struct Value {
 };
 
 struct Member {
-  std::string key;               // Empty in a list.
-  std::size_t occurrence = 0;    // Of this key before it, in its map.
+  std::string key;             // Empty in a list.
+  std::size_t occurrence = 0;  // Of this key before it, in its map.
   // [lead, begin) is what stands before it and is its own (white space, comments); [begin, value.end) is the member.
   std::size_t lead = 0, begin = 0;
   Value value;

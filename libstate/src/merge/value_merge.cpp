@@ -11,9 +11,12 @@ namespace {
 void append_pointer(std::string& path, std::string_view key) {
   path += '/';
   for (const char c : key) {
-    if (c == '~') path += "~0";
-    else if (c == '/') path += "~1";
-    else path += c;
+    if (c == '~')
+      path += "~0";
+    else if (c == '/')
+      path += "~1";
+    else
+      path += c;
   }
 }
 
@@ -30,7 +33,8 @@ class Index {
  public:
   explicit Index(const Value* map) {
     if (map == nullptr) return;
-    for (std::size_t i = 0; i < map->members.size(); ++i) by_key_.emplace(Name{map->members[i].key, map->members[i].occurrence}, i);
+    for (std::size_t i = 0; i < map->members.size(); ++i)
+      by_key_.emplace(Name{map->members[i].key, map->members[i].occurrence}, i);
     map_ = map;
   }
   std::optional<std::size_t> find(const Member& like) const {
@@ -50,7 +54,9 @@ class Index {
     bool operator==(const Name&) const = default;
   };
   struct NameHash {
-    std::size_t operator()(const Name& name) const { return std::hash<std::string_view>{}(name.key) ^ (name.occurrence * 0x9e3779b97f4a7c15u); }
+    std::size_t operator()(const Name& name) const {
+      return std::hash<std::string_view>{}(name.key) ^ (name.occurrence * 0x9e3779b97f4a7c15u);
+    }
   };
   std::unordered_map<Name, std::size_t, NameHash> by_key_;
   const Value* map_ = nullptr;
@@ -81,13 +87,16 @@ class Symbols {
 
 class Merger {
  public:
-  Merger(std::string_view base, std::string_view ours, std::string_view theirs, ConflictSide prefer, std::vector<Conflict>& conflicts)
+  Merger(std::string_view base, std::string_view ours, std::string_view theirs, ConflictSide prefer,
+         std::vector<Conflict>& conflicts)
       : base_(base), ours_(ours), theirs_(theirs), prefer_(prefer), conflicts_(conflicts) {}
 
   Merged merge(const Value* b, const Value& o, const Value& t) {
     if (same(o, t) || (b != nullptr && same(*b, t))) return take_ours(o);
     if (b != nullptr && same(*b, o)) return take_theirs(t);
-    const auto all = [&](Shape shape) { return o.shape == shape && t.shape == shape && (b == nullptr || b->shape == shape); };
+    const auto all = [&](Shape shape) {
+      return o.shape == shape && t.shape == shape && (b == nullptr || b->shape == shape);
+    };
     if (all(Shape::kMap)) return merge_maps(b, o, t);
     if (b != nullptr && all(Shape::kList)) return merge_lists(*b, o, t);
     return conflict(b, o, t);
@@ -116,7 +125,9 @@ class Merger {
   // Appends a step to the path for as long as it lives.
   class Step {
    public:
-    Step(Merger& merger, std::string_view key) : path_(merger.path_), size_(path_.size()) { append_pointer(path_, key); }
+    Step(Merger& merger, std::string_view key) : path_(merger.path_), size_(path_.size()) {
+      append_pointer(path_, key);
+    }
     ~Step() { path_.resize(size_); }
     Step(const Step&) = delete;
     Step& operator=(const Step&) = delete;
@@ -188,7 +199,8 @@ class Merger {
       for (std::size_t i = 0; i < count; ++i) {
         const Step step(*this, std::to_string(in_ours + i));
         const Member& member = o.members[in_ours + i];
-        merged.items.push_back({&member, nullptr, merge(&b.members[in_base + i].value, member.value, t.members[in_theirs + i].value)});
+        merged.items.push_back(
+            {&member, nullptr, merge(&b.members[in_base + i].value, member.value, t.members[in_theirs + i].value)});
       }
     };
     if (b.members.size() == o.members.size() && b.members.size() == t.members.size()) {
@@ -233,7 +245,8 @@ class Merger {
 
 }  // namespace
 
-Merged merge_values(const MergeSide& base, const MergeSide& ours, const MergeSide& theirs, ConflictSide prefer, std::vector<Conflict>& conflicts) {
+Merged merge_values(const MergeSide& base, const MergeSide& ours, const MergeSide& theirs, ConflictSide prefer,
+                    std::vector<Conflict>& conflicts) {
   return Merger(base.text, ours.text, theirs.text, prefer, conflicts).merge(base.root, *ours.root, *theirs.root);
 }
 
@@ -258,12 +271,15 @@ std::string Writer::write(const Merged& root, const Value& ours_root) {
 
 void Writer::write_value(const Merged& merged, const Value* ours_place, std::string& out) {
   switch (merged.from) {
-    case Merged::From::kOurs: out.append(ours_.substr(merged.ours->begin, merged.ours->end - merged.ours->begin)); return;
-    case Merged::From::kTheirs:
-      append_indented(theirs_.substr(merged.theirs->begin, merged.theirs->end - merged.theirs->begin), indent_at(theirs_, merged.theirs->anchor),
-                      indent_at(ours_, ours_place->anchor), out);
+    case Merged::From::kOurs:
+      out.append(ours_.substr(merged.ours->begin, merged.ours->end - merged.ours->begin));
       return;
-    case Merged::From::kMixed: break;
+    case Merged::From::kTheirs:
+      append_indented(theirs_.substr(merged.theirs->begin, merged.theirs->end - merged.theirs->begin),
+                      indent_at(theirs_, merged.theirs->anchor), indent_at(ours_, ours_place->anchor), out);
+      return;
+    case Merged::From::kMixed:
+      break;
   }
   if (merged.members_changed) return write_members(merged, out);
   std::size_t at = merged.ours->begin;

@@ -47,7 +47,8 @@ struct MergeSide {
 //  - all else that both changed is a conflict, and takes `prefer`'s side (ours when that is kNone). A list whose change
 //    cannot be told apart element by element conflicts as a whole.
 // Swapping the sides gives the same conflicts with the sides swapped.
-Merged merge_values(const MergeSide& base, const MergeSide& ours, const MergeSide& theirs, ConflictSide prefer, std::vector<Conflict>& conflicts);
+Merged merge_values(const MergeSide& base, const MergeSide& ours, const MergeSide& theirs, ConflictSide prefer,
+                    std::vector<Conflict>& conflicts);
 
 // Whether `value`, scanned from what was written, says what the merge decided.
 bool is_outcome(const Value& value, const Merged& merged);
@@ -64,7 +65,9 @@ class Writer {
   void write_value(const Merged& merged, const Value* ours_place, std::string& out);
   virtual void write_members(const Merged& merged, std::string& out) = 0;
   // What the lines of a value at this anchor are indented by.
-  virtual std::string indent_at(std::string_view text, std::size_t anchor) const { return std::string(indent_of(text, anchor)); }
+  virtual std::string indent_at(std::string_view text, std::size_t anchor) const {
+    return std::string(indent_of(text, anchor));
+  }
   // A span of theirs, its lines indented as at `to` instead of as at `from`.
   static void append_indented(std::string_view text, std::string_view from, std::string_view to, std::string& out);
   // The white space that the line of `at` begins with.

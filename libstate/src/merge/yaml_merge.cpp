@@ -30,7 +30,8 @@ class YamlWriter final : public Writer {
       const bool inline_here = first && ours.inline_first;
       if (item.ours != nullptr) {
         const bool was_inline = ours.inline_first && item.ours == &ours.members.front();
-        const std::string_view lead = was_inline ? std::string_view() : ours_.substr(item.ours->lead, item.ours->begin - item.ours->lead);
+        const std::string_view lead =
+            was_inline ? std::string_view() : ours_.substr(item.ours->lead, item.ours->begin - item.ours->lead);
         begin_member(lead, indent, inline_here, out);
         out.append(ours_.substr(item.ours->begin, item.ours->value.begin - item.ours->begin));
         write_value(item.value, &item.ours->value, out);

@@ -1,9 +1,8 @@
 #include "merge/yaml_scan.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <vector>
+#include <yaml-cpp/yaml.h>
 
 #include "st8/state/text.h"
 #include "st8/state/yaml.h"
@@ -14,7 +13,7 @@ namespace {
 struct Line {
   std::size_t begin = 0, end = 0, next = 0;  // `end` before the line break, `next` behind it.
   std::size_t indent = 0;
-  bool content = false;                      // Neither blank nor a comment.
+  bool content = false;  // Neither blank nor a comment.
 };
 
 class Scanner {
@@ -41,7 +40,8 @@ class Scanner {
     std::size_t end = lines_.size();
     while (!lines_[end - 1].content && lines_[end - 1].indent <= lines_[first].indent) --end;
     Value root;
-    if (!node(root, first, end, lines_[first].begin + lines_[first].indent, lines_[first].indent, 0)) return std::nullopt;
+    if (!node(root, first, end, lines_[first].begin + lines_[first].indent, lines_[first].indent, 0))
+      return std::nullopt;
     if (root.shape == Shape::kScalar) return std::nullopt;
     root.begin = root.head_end = head_end;
     root.members.front().lead = head_end;
@@ -148,14 +148,18 @@ class Scanner {
       std::size_t end = line + 1;
       for (; end < last; ++end) {
         if (!lines_[end].content || lines_[end].indent > column) continue;
-        const bool list_in_column = map && !has_inline && lines_[end].indent == column && is_dash(lines_[end].begin + column, lines_[end].end);
+        const bool list_in_column =
+            map && !has_inline && lines_[end].indent == column && is_dash(lines_[end].begin + column, lines_[end].end);
         if (!list_in_column) break;
       }
       if (end < last && lines_[end].indent != column) return false;
       // Comments and blank lines at the end belong to what follows, unless they are indented as the member's own.
       std::size_t own = end;
       if (end < last) {
-        while (own > line + 1 && !lines_[own - 1].content && (lines_[own - 1].indent <= column || lines_[own - 1].begin + lines_[own - 1].indent >= lines_[own - 1].end)) --own;
+        while (
+            own > line + 1 && !lines_[own - 1].content &&
+            (lines_[own - 1].indent <= column || lines_[own - 1].begin + lines_[own - 1].indent >= lines_[own - 1].end))
+          --own;
       }
       member.value.begin = value_at;
       member.value.anchor = member.begin;
@@ -168,8 +172,8 @@ class Scanner {
     return !out.members.empty();
   }
 
-  bool value(Value& out, std::size_t line, std::size_t last, std::size_t rest, bool has_inline, std::size_t column, bool map,
-             std::size_t depth) {
+  bool value(Value& out, std::size_t line, std::size_t last, std::size_t rest, bool has_inline, std::size_t column,
+             bool map, std::size_t depth) {
     if (has_inline) {
       // "- key: value" and "- - item" hold a container on the dash's own line; a map's value on its line is a scalar.
       const std::size_t line_end = lines_[line].end;
@@ -199,7 +203,9 @@ class Scanner {
     if (first == '&' || first == '*' || first == '!') return false;
     if (first == '[' || first == '{') {
       for (std::size_t i = at; i < line.end; ++i) {
-        if ((text_[i] == '&' || text_[i] == '*' || text_[i] == '!') && std::string_view(" ,[{:").find(text_[i - 1]) != std::string_view::npos) return false;
+        if ((text_[i] == '&' || text_[i] == '*' || text_[i] == '!') &&
+            std::string_view(" ,[{:").find(text_[i - 1]) != std::string_view::npos)
+          return false;
       }
     }
     return true;
@@ -212,10 +218,14 @@ class Scanner {
 // What yaml-cpp reads, as one string that is equal for equal values. False: too deep.
 bool append_token(const YAML::Node& node, std::string& out, std::size_t depth) {
   if (depth > kDepthMax) return false;
-  const auto text = [&out](const std::string& part) { out.append(std::to_string(part.size())).append(1, ':').append(part); };
+  const auto text = [&out](const std::string& part) {
+    out.append(std::to_string(part.size())).append(1, ':').append(part);
+  };
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
-    case YAML::NodeType::Null: out += 'n'; break;
+    case YAML::NodeType::Null:
+      out += 'n';
+      break;
     case YAML::NodeType::Scalar:
       out += 's';
       text(node.Tag());
@@ -284,7 +294,8 @@ class Reader {
   bool stands_at(const YAML::Node& node, std::size_t at) const {
     const YAML::Mark mark = node.Mark();
     const auto line = static_cast<std::size_t>(mark.line);
-    return mark.line >= 0 && line < line_begins_.size() && line_begins_[line] <= at && (line + 1 == line_begins_.size() || at < line_begins_[line + 1]);
+    return mark.line >= 0 && line < line_begins_.size() && line_begins_[line] <= at &&
+           (line + 1 == line_begins_.size() || at < line_begins_[line + 1]);
   }
   const std::string_view text_;
   std::vector<std::size_t> line_begins_{0};
@@ -293,8 +304,8 @@ class Reader {
 // What YAML 1.2 allows in a text; the parser below takes more.
 bool is_printable(std::string_view text) {
   return is_valid_utf8(text) && std::none_of(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
-  });
+           return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+         });
 }
 
 }  // namespace

@@ -13,10 +13,12 @@ using keyspace::Table;
 Status check_text(std::string_view what, std::string_view text, std::size_t bytes_max) {
   if (text.size() > bytes_max) {
     return fail(ErrorCode::kTooLarge,
-                std::string(what) + " is " + std::to_string(text.size()) + " bytes long; at most " + std::to_string(bytes_max) + " are allowed",
+                std::string(what) + " is " + std::to_string(text.size()) + " bytes long; at most " +
+                    std::to_string(bytes_max) + " are allowed",
                 "Shorten it.");
   }
-  if (!is_valid_utf8(text)) return fail(ErrorCode::kInvalidArgument, std::string(what) + " is not valid UTF-8", "Send UTF-8 text.");
+  if (!is_valid_utf8(text))
+    return fail(ErrorCode::kInvalidArgument, std::string(what) + " is not valid UTF-8", "Send UTF-8 text.");
   return {};
 }
 
@@ -27,7 +29,8 @@ Status check_context(const WriteContext& context) {
   ST8_TRY(check_text("the request id", context.request_id, Limits::kMessageBytesMax));
   if (context.idempotency) {
     const std::string& key = context.idempotency->key;
-    if (key.empty()) return fail(ErrorCode::kInvalidArgument, "the idempotency key is empty", "Send a key, or none at all.");
+    if (key.empty())
+      return fail(ErrorCode::kInvalidArgument, "the idempotency key is empty", "Send a key, or none at all.");
     ST8_TRY(check_text("the idempotency key", key, Limits::kIdempotencyKeyBytesMax));
   }
   return {};
@@ -42,13 +45,15 @@ CheckpointInfo to_info(const CheckpointName& name, const codec::CheckpointRecord
 }
 
 NamespaceInfo to_info(const NamespaceName& name, const NamespaceEntry& entry, const codec::Counters& counters) {
-  return NamespaceInfo{name, RevisionNumber{counters.last_revision}, counters.branch_count, counters.checkpoint_count, entry.created_at};
+  return NamespaceInfo{name, RevisionNumber{counters.last_revision}, counters.branch_count, counters.checkpoint_count,
+                       entry.created_at};
 }
 
 Status check_is_commit(const IdempotencyRecord& record, IdempotencyRecord::Kind kind) {
   if (record.kind == kind) return {};
   // The request's hash agreed, so this is damage or a caller that hashes too little.
-  return fail(ErrorCode::kConflict, "the idempotency key was used for another kind of request", "Use a new key for a new request.");
+  return fail(ErrorCode::kConflict, "the idempotency key was used for another kind of request",
+              "Use a new key for a new request.");
 }
 
 namespace {
@@ -63,8 +68,8 @@ CommitResult result_of(const Revision& revision) {
 
 }  // namespace
 
-void answer_noop(Committer& committer, const NamespaceDraft& ns, const RevisionPointer& head, const WriteContext& context,
-                 CommitAnswer& answer) {
+void answer_noop(Committer& committer, const NamespaceDraft& ns, const RevisionPointer& head,
+                 const WriteContext& context, CommitAnswer& answer) {
   answer.result = result_of(head->revision);
   answer.result.noop = true;
   answer.result.dry_run = context.dry_run;
@@ -99,8 +104,8 @@ Status ApplyCommand::prepare() {
   const std::size_t count = request_.documents.size() + request_.unset.size();
   if (count > Limits::kDocumentsPerApplyMax) {
     return fail(ErrorCode::kTooLarge,
-                "the request names " + std::to_string(count) + " documents; at most " + std::to_string(Limits::kDocumentsPerApplyMax) +
-                    " are allowed in one",
+                "the request names " + std::to_string(count) + " documents; at most " +
+                    std::to_string(Limits::kDocumentsPerApplyMax) + " are allowed in one",
                 "Split it into several requests.");
   }
   const auto twice = [](std::string_view key) {
@@ -141,7 +146,8 @@ Status ApplyCommand::prepare() {
   for (const std::string& key : unset_) {
     while (at < wanted_.size() && wanted_[at].key < key) ++at;
     if (at < wanted_.size() && wanted_[at].key == key) {
-      return fail(ErrorCode::kInvalidArgument, "the key " + quote(key) + " is both set and unset", "Do one of the two.");
+      return fail(ErrorCode::kInvalidArgument, "the key " + quote(key) + " is both set and unset",
+                  "Do one of the two.");
     }
   }
   return {};
@@ -150,11 +156,13 @@ Status ApplyCommand::prepare() {
 Status ApplyCommand::check_conditions(const tree::NodeSource& nodes, const TreeRoot& root) const {
   for (const KeyCondition& condition : request_.conditions) {
     ST8_ASSIGN(const std::optional<DocumentRef> found, tree::find(nodes, root, condition.key.view()));
-    const bool holds = condition.any ? found.has_value()
-                                     : condition.hash.has_value() == found.has_value() && (!found || found->hash == *condition.hash);
+    const bool holds =
+        condition.any ? found.has_value()
+                      : condition.hash.has_value() == found.has_value() && (!found || found->hash == *condition.hash);
     if (holds) continue;
     std::string is = found ? "it exists with hash " + found->hash.hex() : "it does not exist";
-    return fail(ErrorCode::kPreconditionFailed, "the condition on " + quote(condition.key.view()) + " does not hold: " + is,
+    return fail(ErrorCode::kPreconditionFailed,
+                "the condition on " + quote(condition.key.view()) + " does not hold: " + is,
                 "Read the document again, then retry with what you have seen.");
   }
   return {};
@@ -183,7 +191,8 @@ Result<std::vector<tree::Edit>> ApplyCommand::make_edits(const tree::NodeSource&
     ST8_TRY(tree::scan(nodes, root, *request_.prune_prefix, {}, [&](std::string_view key, const DocumentRef&) {
       const auto found = std::lower_bound(wanted_.begin(), wanted_.end(), key,
                                           [](const Wanted& wanted, std::string_view k) { return wanted.key < k; });
-      const bool named = (found != wanted_.end() && found->key == key) || std::binary_search(unset_.begin(), unset_.end(), key);
+      const bool named =
+          (found != wanted_.end() && found->key == key) || std::binary_search(unset_.begin(), unset_.end(), key);
       if (!named) edits.push_back({std::string(key), std::nullopt});
       return true;
     }));
@@ -232,7 +241,8 @@ Status ApplyCommand::build(Committer& committer) {
   draft.change_count = edited.changes.size();
   draft.cause = request_.cause;
   draft.cause_detail = request_.cause_detail;
-  return finish_commit(committer, *ns, request_.branch, *branch, draft, std::move(edited.changes), std::move(blobs), context, answer);
+  return finish_commit(committer, *ns, request_.branch, *branch, draft, std::move(edited.changes), std::move(blobs),
+                       context, answer);
 }
 
 // Copy ------------------------------------------------------------------------------------------------------------------
@@ -252,7 +262,8 @@ Status CopyCommand::build(Committer& committer) {
   }
   ST8_ASSIGN(BranchDraft * branch, committer.branch(*ns, request_.branch.view()));
   const auto lookup = committer.lookup(*ns);
-  if (branch->state == nullptr && request_.cause != Cause::kRestore && request_.branch.view() != query::kDefaultBranch) {
+  if (branch->state == nullptr && request_.cause != Cause::kRestore &&
+      request_.branch.view() != query::kDefaultBranch) {
     return query::no_such_branch(*lookup, request_.branch.view());
   }
   ST8_TRY(committer.check_expected(request_.branch, *branch, context));
@@ -294,7 +305,8 @@ Operation operation_of(OperationKind kind, std::string_view name, const WriteCon
 }
 
 // The recorded answer of a branch command. nullopt: there is none.
-Result<std::optional<BranchInfo>> replay_branch(Committer& committer, const NamespaceDraft& ns, const WriteContext& context) {
+Result<std::optional<BranchInfo>> replay_branch(Committer& committer, const NamespaceDraft& ns,
+                                                const WriteContext& context) {
   std::optional<BranchInfo> info;
   if (!ns.exists()) return info;
   ST8_ASSIGN(const auto record, committer.find_answer(ns.id(), context));
@@ -305,8 +317,8 @@ Result<std::optional<BranchInfo>> replay_branch(Committer& committer, const Name
   return info;
 }
 
-void record_branch(Committer& committer, const NamespaceDraft& ns, const BranchName& name, const codec::BranchRecord& branch,
-                   const WriteContext& context) {
+void record_branch(Committer& committer, const NamespaceDraft& ns, const BranchName& name,
+                   const codec::BranchRecord& branch, const WriteContext& context) {
   IdempotencyRecord record;
   record.kind = IdempotencyRecord::Kind::kBranch;
   record.name = name.str();
@@ -314,7 +326,8 @@ void record_branch(Committer& committer, const NamespaceDraft& ns, const BranchN
   committer.record_answer(ns.id(), context, std::move(record));
 }
 
-Result<std::optional<CheckpointInfo>> replay_checkpoint(Committer& committer, const NamespaceDraft& ns, const WriteContext& context) {
+Result<std::optional<CheckpointInfo>> replay_checkpoint(Committer& committer, const NamespaceDraft& ns,
+                                                        const WriteContext& context) {
   std::optional<CheckpointInfo> info;
   if (!ns.exists()) return info;
   ST8_ASSIGN(const auto record, committer.find_answer(ns.id(), context));
@@ -335,9 +348,10 @@ void record_checkpoint(Committer& committer, const NamespaceDraft& ns, const Che
 }
 
 tl::unexpected<Error> branch_exists(const BranchName& name, const BranchDraft& branch) {
-  return fail(ErrorCode::kConflict,
-              "branch " + name.str() + " exists already, at revision " + std::to_string(branch.state->record.head.value),
-              "Choose another name, or delete that branch first.");
+  return fail(
+      ErrorCode::kConflict,
+      "branch " + name.str() + " exists already, at revision " + std::to_string(branch.state->record.head.value),
+      "Choose another name, or delete that branch first.");
 }
 
 tl::unexpected<Error> branch_protected(const BranchName& name, std::string_view verb) {
@@ -368,7 +382,8 @@ Status BranchCreateCommand::build(Committer& committer) {
   answer = to_info(request_.name, state->record);
   if (context.dry_run) return {};
   committer.ensure_namespace(*ns, context, state->record.created_at);
-  Operation operation = operation_of(OperationKind::kBranchCreate, request_.name.view(), context, state->record.created_at);
+  Operation operation =
+      operation_of(OperationKind::kBranchCreate, request_.name.view(), context, state->record.created_at);
   operation.after = from->revision.number;
   committer.add_operation(*ns, std::move(operation));
   record_branch(committer, *ns, request_.name, state->record, context);
@@ -478,7 +493,8 @@ Status CheckpointPutCommand::build(Committer& committer) {
     record = *existing;
   } else if (existing && !request_.replace) {
     return fail(ErrorCode::kConflict,
-                "checkpoint " + request_.name.str() + " exists already, at revision " + std::to_string(existing->revision.value),
+                "checkpoint " + request_.name.str() + " exists already, at revision " +
+                    std::to_string(existing->revision.value),
                 "Choose another name, or replace it explicitly (--replace).");
   } else {
     record.revision = at->revision.number;
@@ -537,7 +553,8 @@ Status NamespaceDeleteCommand::build(Committer& committer) {
   }
   ST8_ASSIGN(NamespaceDraft * ns, committer.name_space(request_.name_space));
   if (!ns->exists()) {
-    return fail(ErrorCode::kNotFound, "there is no namespace " + quote(request_.name_space.view()), "`st8ctl namespace list` lists them.");
+    return fail(ErrorCode::kNotFound, "there is no namespace " + quote(request_.name_space.view()),
+                "`st8ctl namespace list` lists them.");
   }
   if (!request_.force) {
     ST8_ASSIGN(const auto branches, committer.all_branches(*ns));
@@ -562,7 +579,9 @@ Status NamespaceDeleteCommand::build(Committer& committer) {
 // Records ---------------------------------------------------------------------------------------------------------------
 
 Status RecordCommand::build(Committer& committer) {
-  const auto key_of = [](std::string_view key) { return std::string(1, static_cast<char>(Table::kRecord)).append(key); };
+  const auto key_of = [](std::string_view key) {
+    return std::string(1, static_cast<char>(Table::kRecord)).append(key);
+  };
   for (const RecordExpectation& expected : expectations_) {
     ST8_ASSIGN(const std::optional<std::string> value, committer.get(key_of(expected.key)));
     if (value == expected.value) continue;

@@ -28,8 +28,8 @@ struct CommitAnswer {
 // That the record found under the idempotency key is of this kind of request. Errors: kConflict.
 Status check_is_commit(const codec::IdempotencyRecord& record, codec::IdempotencyRecord::Kind kind);
 // The answer of a commit that changes nothing; recorded all the same when asked for, so that its retry says the same.
-void answer_noop(Committer& committer, const NamespaceDraft& ns, const RevisionPointer& head, const WriteContext& context,
-                 CommitAnswer& answer);
+void answer_noop(Committer& committer, const NamespaceDraft& ns, const RevisionPointer& head,
+                 const WriteContext& context, CommitAnswer& answer);
 // The last steps of every commit: the guard, the record, and unless it is a dry run, the staging.
 Status finish_commit(Committer& committer, NamespaceDraft& ns, const BranchName& name, BranchDraft& branch,
                      const RevisionDraft& draft, std::vector<Change> changes, std::vector<StagedBlob> blobs,
@@ -48,15 +48,16 @@ class ApplyCommand final : public Command {
  private:
   struct Wanted {
     std::string key;
-    std::string stored;   // Kind byte and content.
+    std::string stored;  // Kind byte and content.
     DocumentRef ref;
   };
   Status check_conditions(const tree::NodeSource& nodes, const TreeRoot& root) const;
-  Result<std::vector<tree::Edit>> make_edits(const tree::NodeSource& nodes, const TreeRoot& root, RevisionNumber number) const;
+  Result<std::vector<tree::Edit>> make_edits(const tree::NodeSource& nodes, const TreeRoot& root,
+                                             RevisionNumber number) const;
 
   const ApplyRequest& request_;
-  std::vector<Wanted> wanted_;             // By key.
-  std::vector<std::string> unset_;         // By key.
+  std::vector<Wanted> wanted_;      // By key.
+  std::vector<std::string> unset_;  // By key.
   std::size_t bytes_ = 0;
 };
 

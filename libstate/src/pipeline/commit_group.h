@@ -20,13 +20,13 @@ class Command;
 
 struct CommitGroup {
   std::vector<Command*> commands;
-  std::size_t bytes = 0;                   // As the commands estimate.
+  std::size_t bytes = 0;  // As the commands estimate.
 
   // What is written, by kind: an engine's write buffer takes neighbours in order far faster than keys at random, so
   // seal() puts them into the batch kind by kind, each in key order. No key is in two of these, nor twice in one but in
   // `others`, where the later write stays behind the earlier.
   std::vector<Batch::Write> revisions, hashes, blobs, node_bodies, others;
-  Batch batch;                             // Made of them by assemble().
+  Batch batch;  // Made of them by assemble().
 
   void put(std::string key, std::string value) { others.push_back({std::move(key), std::move(value)}); }
   void erase(std::string key) { others.push_back({std::move(key), std::nullopt}); }
@@ -34,7 +34,8 @@ struct CommitGroup {
   void assemble();
 
   std::vector<Expectation> expectations;
-  std::unordered_map<std::string, std::optional<std::string>> records;  // Small records in the batch that others may read.
+  std::unordered_map<std::string, std::optional<std::string>>
+      records;  // Small records in the batch that others may read.
   codec::IdempotencyExpiry answers;
 
   struct Nodes {
@@ -42,10 +43,10 @@ struct CommitGroup {
     std::shared_ptr<const NodeTable> table;
   };
   std::vector<Nodes> nodes;
-  std::vector<std::pair<std::string, BranchPointer>> branches;     // By branch_cache_key(); null: gone.
+  std::vector<std::pair<std::string, BranchPointer>> branches;  // By branch_cache_key(); null: gone.
   std::vector<NamespacePointer> made;
-  std::vector<std::string> deleted;                                // Names.
-  std::vector<std::pair<RevisionId, RevisionPointer>> pruned;      // With the mark.
+  std::vector<std::string> deleted;                            // Names.
+  std::vector<std::pair<RevisionId, RevisionPointer>> pruned;  // With the mark.
   struct Operations {
     NamespaceName ns;
     std::vector<Operation> operations;

@@ -2,10 +2,9 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <string>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <string>
 
 #include "pipeline/committer.h"
 
@@ -17,7 +16,9 @@ namespace {
 void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected) {
   ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
 }
-void futex_wake(std::atomic<std::uint32_t>& word) { ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0); }
+void futex_wake(std::atomic<std::uint32_t>& word) {
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
 
 void relax() {
 #if defined(__x86_64__)
@@ -48,7 +49,8 @@ Status CommitQueue::submit(Command& command) {
     return fail(ErrorCode::kRateLimited, "too many writes are waiting (" + std::to_string(queue_max_) + ")",
                 "Retry after a moment, with fewer writes at once.");
   }
-  command.state_.store(Command::kWaiting, std::memory_order_relaxed);  // It may have been submitted, and answered, before.
+  command.state_.store(Command::kWaiting,
+                       std::memory_order_relaxed);  // It may have been submitted, and answered, before.
   {
     Lock lock(mutex_);
     queue_.push_back(&command);
@@ -68,8 +70,8 @@ Status CommitQueue::submit(Command& command) {
 
 void CommitQueue::build(Lock& lock, const Command& own) {
   const auto answered = [&] { return own.state_.load(std::memory_order_relaxed) == Command::kAnswered; };
-  while (!queue_.empty() && !committer_.full() && !seal_wanted_.load(std::memory_order_relaxed) && !(built_ && !writing_) &&
-         !answered()) {
+  while (!queue_.empty() && !committer_.full() && !seal_wanted_.load(std::memory_order_relaxed) &&
+         !(built_ && !writing_) && !answered()) {
     Command& next = *queue_.front();
     queue_.pop_front();
     lock.unlock();

@@ -84,8 +84,8 @@ class CommitQueue {
   void write(CommitGroup& group);
   // As the writer, under the lock: the next group; null: there is none, and the role is given up.
   std::shared_ptr<CommitGroup> seal_next(Lock& lock);
-  void call_helper();                // As the writer, under the lock: hands the role over.
-  void stop_writing();               // As the writer, under the lock: gives it up.
+  void call_helper();   // As the writer, under the lock: hands the role over.
+  void stop_writing();  // As the writer, under the lock: gives it up.
   void run_helper();
 
   static void tell(Command& command, Command::State what);
@@ -96,15 +96,15 @@ class CommitQueue {
   const std::size_t queue_max_;
 
   std::mutex mutex_;
-  std::deque<Command*> queue_;             // Not built yet.
-  bool built_ = false;                     // The open group has commands.
-  bool writing_ = false;                   // Somebody is the writer.
+  std::deque<Command*> queue_;  // Not built yet.
+  bool built_ = false;          // The open group has commands.
+  bool writing_ = false;        // Somebody is the writer.
   // Somebody is the builder; changed under the mutex.
   std::atomic<bool> building_{false};
-  std::atomic<bool> seal_wanted_{false};   // The writer waits for the builder's role; set under the mutex.
-  std::condition_variable builder_gone_;   // For the writer, while seal_wanted_.
+  std::atomic<bool> seal_wanted_{false};  // The writer waits for the builder's role; set under the mutex.
+  std::condition_variable builder_gone_;  // For the writer, while seal_wanted_.
 
-  bool helper_called_ = false;             // The writer's role is the helper's.
+  bool helper_called_ = false;  // The writer's role is the helper's.
   bool stop_ = false;
   std::condition_variable helper_wake_;
 

@@ -21,7 +21,9 @@ constexpr std::uint64_t kForgetEveryGroups = 64;
 constexpr std::int64_t kExpirySweepEveryUs = 1'000'000;
 constexpr std::size_t kExpirySweepMax = 64;
 
-std::string namespace_key(std::string_view name) { return std::string(1, static_cast<char>(Table::kNamespace)).append(name); }
+std::string namespace_key(std::string_view name) {
+  return std::string(1, static_cast<char>(Table::kNamespace)).append(name);
+}
 constexpr std::string_view kNextNamespace = "next_namespace";
 
 }  // namespace
@@ -39,7 +41,8 @@ class Committer::PendingLookup final : public query::EngineLookup {
   Result<std::optional<codec::CheckpointRecord>> checkpoint(std::string_view name) const override {
     std::optional<codec::CheckpointRecord> found;
     if (!draft_.exists()) return found;
-    ST8_ASSIGN(const std::optional<std::string> bytes, committer_.get(keyspace::named_key(Table::kCheckpoint, ns_, name)));
+    ST8_ASSIGN(const std::optional<std::string> bytes,
+               committer_.get(keyspace::named_key(Table::kCheckpoint, ns_, name)));
     if (bytes) {
       ST8_ASSIGN(found, codec::decode_checkpoint(*bytes));
     }
@@ -49,7 +52,8 @@ class Committer::PendingLookup final : public query::EngineLookup {
     if (number.is_root()) return query::empty_revision();
     if (!draft_.exists() || number.value > draft_.counters.last_revision) return RevisionPointer{};
     if (number.value > draft_.built_from) return draft_.built[number.value - draft_.built_from - 1];
-    for (const CommitGroup* group : {static_cast<const CommitGroup*>(committer_.group_.get()), committer_.sealed_.get()}) {
+    for (const CommitGroup* group :
+         {static_cast<const CommitGroup*>(committer_.group_.get()), committer_.sealed_.get()}) {
       if (group == nullptr) continue;
       for (const auto& [id, record] : group->pruned) {
         if (id == RevisionId{ns_, number}) return record;
@@ -80,12 +84,15 @@ class Committer::PendingLookup final : public query::EngineLookup {
   NamespaceDraft& draft_;
 };
 
-std::unique_ptr<query::Lookup> Committer::lookup(NamespaceDraft& ns) { return std::make_unique<PendingLookup>(*this, ns); }
+std::unique_ptr<query::Lookup> Committer::lookup(NamespaceDraft& ns) {
+  return std::make_unique<PendingLookup>(*this, ns);
+}
 
 GroupNodes& Committer::nodes(NamespaceDraft& ns) {
   // A namespace that does not exist gets the next number if this command makes it; the nodes' keys need it before.
   const keyspace::NamespaceId id = ns.exists() ? ns.id() : keyspace::NamespaceId{*next_namespace_};
-  if (ns.nodes == nullptr || ns.nodes->ns() != id) ns.nodes = std::make_unique<GroupNodes>(*core_.engine, core_.nodes, id);
+  if (ns.nodes == nullptr || ns.nodes->ns() != id)
+    ns.nodes = std::make_unique<GroupNodes>(*core_.engine, core_.nodes, id);
   return *ns.nodes;
 }
 
@@ -100,7 +107,8 @@ void Committer::open_group() {
 }
 
 bool Committer::full() const {
-  return group_->commands.size() >= core_.options.commit_group_max || group_->bytes >= core_.options.commit_group_bytes_max;
+  return group_->commands.size() >= core_.options.commit_group_max ||
+         group_->bytes >= core_.options.commit_group_bytes_max;
 }
 
 void Committer::build(Command& command) {
@@ -140,7 +148,8 @@ void Committer::forget_idle() {
   const std::uint64_t newest_dropped = *middle;
   std::erase_if(namespaces_, [&](const auto& item) {
     const NamespaceDraft& draft = *item.second;
-    return draft.last_used + 1 < group_number_ && (draft.last_used <= newest_dropped || draft.branches.size() > kBranchesLoadedMax / 2);
+    return draft.last_used + 1 < group_number_ &&
+           (draft.last_used <= newest_dropped || draft.branches.size() > kBranchesLoadedMax / 2);
   });
 }
 
@@ -186,7 +195,8 @@ std::shared_ptr<CommitGroup> Committer::seal() {
   for (const auto& ns : deleted_) {
     stage_pointers(*group, *ns);
     // Its branches go by its name, below; what became of them before does not matter.
-    std::erase_if(group->branches, [&](const auto& item) { return item.first.starts_with(branch_cache_key(ns->name.view(), "")); });
+    std::erase_if(group->branches,
+                  [&](const auto& item) { return item.first.starts_with(branch_cache_key(ns->name.view(), "")); });
     std::erase_if(group->made, [&](const auto& made) { return made == ns->entry; });
     group->deleted.push_back(ns->name.str());
   }
@@ -244,7 +254,8 @@ Status Committer::write(CommitGroup& group) {
   if (status.error().code == ErrorCode::kOutcomeUnknown) core_.writable.store(false, std::memory_order_relaxed);
   if (status.error().code == ErrorCode::kPreconditionFailed) {
     // Nobody but us may write here; to the client this is not its own expectation.
-    return fail(ErrorCode::kUnavailable, "another process has written to this store", "Make sure that one st8d alone uses the directory.");
+    return fail(ErrorCode::kUnavailable, "another process has written to this store",
+                "Make sure that one st8d alone uses the directory.");
   }
   return status;
 }
@@ -311,7 +322,8 @@ Result<NamespaceDraft*> Committer::name_space(const NamespaceName& name) {
   }
   if (!slot->exists() && !next_namespace_) {
     // Read here, so that making the namespace cannot fail.
-    ST8_ASSIGN(stored_next_namespace_, core_.engine->get(std::string(1, static_cast<char>(Table::kMeta)).append(kNextNamespace)));
+    ST8_ASSIGN(stored_next_namespace_,
+               core_.engine->get(std::string(1, static_cast<char>(Table::kMeta)).append(kNextNamespace)));
     std::uint32_t next = 1;
     if (stored_next_namespace_) {
       ST8_ASSIGN(next, codec::decode_meta_number(*stored_next_namespace_));
@@ -345,13 +357,16 @@ Status Committer::check_expected(const BranchName& name, const BranchDraft& bran
   if (*context.expected_revision == head) return {};
   return fail(ErrorCode::kPreconditionFailed,
               context.expected_revision->is_root()
-                  ? "branch " + name.str() + " was expected not to exist, and its head is revision " + std::to_string(head.value)
-                  : "branch " + name.str() + " was expected at revision " + std::to_string(context.expected_revision->value) +
-                        ", and its head is " + (head.is_root() ? "not yet written" : "revision " + std::to_string(head.value)),
+                  ? "branch " + name.str() + " was expected not to exist, and its head is revision " +
+                        std::to_string(head.value)
+                  : "branch " + name.str() + " was expected at revision " +
+                        std::to_string(context.expected_revision->value) + ", and its head is " +
+                        (head.is_root() ? "not yet written" : "revision " + std::to_string(head.value)),
               "Read the state again, then retry with the head that you have seen.");
 }
 
-Result<std::optional<codec::IdempotencyRecord>> Committer::find_answer(keyspace::NamespaceId ns, const WriteContext& context) {
+Result<std::optional<codec::IdempotencyRecord>> Committer::find_answer(keyspace::NamespaceId ns,
+                                                                       const WriteContext& context) {
   std::optional<codec::IdempotencyRecord> answer;
   if (!context.idempotency) return answer;
   ST8_ASSIGN(const std::optional<std::string> bytes,
@@ -359,7 +374,8 @@ Result<std::optional<codec::IdempotencyRecord>> Committer::find_answer(keyspace:
   if (!bytes) return answer;
   ST8_ASSIGN(answer, codec::decode_idempotency(*bytes));
   if (answer->request != context.idempotency->request) {
-    return fail(ErrorCode::kConflict, "the idempotency key " + quote(context.idempotency->key) + " was used for another request",
+    return fail(ErrorCode::kConflict,
+                "the idempotency key " + quote(context.idempotency->key) + " was used for another request",
                 "Use a new key for a new request; repeat a key only with the very same request.");
   }
   return answer;
@@ -400,7 +416,8 @@ Status Committer::load_spine(NamespaceDraft& ns, BranchDraft& branch) {
     ST8_ASSIGN(at, found->revision(number));
     if (at == nullptr || at->depth != depth) {
       branch.spine.clear();
-      return fail(ErrorCode::kCorrupt, "the jump pointers of the history lead to revision " + std::to_string(number.value) + " and miss",
+      return fail(ErrorCode::kCorrupt,
+                  "the jump pointers of the history lead to revision " + std::to_string(number.value) + " and miss",
                   "Run `st8d fsck` to learn what else is damaged, then restore a backup.");
     }
     branch.spine.emplace_back(at->depth, at->revision.number);
@@ -427,7 +444,8 @@ Result<std::vector<std::pair<std::string, codec::BranchRecord>>> Committer::all_
   return all;
 }
 
-Result<std::vector<std::pair<std::string, codec::CheckpointRecord>>> Committer::all_checkpoints(const NamespaceDraft& ns) {
+Result<std::vector<std::pair<std::string, codec::CheckpointRecord>>> Committer::all_checkpoints(
+    const NamespaceDraft& ns) {
   std::vector<std::pair<std::string, codec::CheckpointRecord>> all;
   if (!ns.exists()) return all;
   const std::string prefix = keyspace::table_key(Table::kCheckpoint, ns.id());
@@ -534,8 +552,8 @@ void Committer::set_branch(NamespaceDraft& ns, BranchDraft& branch, BranchPointe
   ns.dirty = true;
 }
 
-void Committer::append_revision(NamespaceDraft& ns, const BranchName& name, BranchDraft& branch, DraftedRevision drafted,
-                                std::vector<StagedBlob> blobs, const WriteContext& context) {
+void Committer::append_revision(NamespaceDraft& ns, const BranchName& name, BranchDraft& branch,
+                                DraftedRevision drafted, std::vector<StagedBlob> blobs, const WriteContext& context) {
   const Revision& revision = drafted.record->revision;
   ensure_namespace(ns, context, revision.created_at);
   const keyspace::NamespaceId id = ns.id();
@@ -614,7 +632,8 @@ void Committer::sweep_expired_answers(CommitGroup& group) {
   for (; cursor->valid() && records < kExpirySweepMax; cursor->next(), ++records) {
     // A record that cannot be read is left for fsck to name; its answers stay.
     if (const auto record = codec::decode_idempotency_expiry(cursor->value())) {
-      for (const auto& entry : record->entries) group.erase(keyspace::named_key(Table::kIdempotency, entry.ns, entry.key));
+      for (const auto& entry : record->entries)
+        group.erase(keyspace::named_key(Table::kIdempotency, entry.ns, entry.key));
       group.erase(std::string(cursor->key()));
     }
     expiry_cursor_ = cursor->key();
@@ -634,7 +653,8 @@ void Committer::delete_namespace(NamespaceDraft& ns, const WriteContext& context
   operation.at = at;
   add_operation(ns, std::move(operation));
   group_->erase(namespace_key(ns.name.view()));
-  group_->put(keyspace::table_key(Table::kGarbage, ns.id()), codec::encode(codec::GarbageRecord{ns.name.str(), at, context.actor}));
+  group_->put(keyspace::table_key(Table::kGarbage, ns.id()),
+              codec::encode(codec::GarbageRecord{ns.name.str(), at, context.actor}));
 
   auto gone = std::make_unique<NamespaceDraft>(ns.name);
   gone->entry = std::exchange(ns.entry, nullptr);
@@ -655,7 +675,7 @@ void Committer::mark_pruned(NamespaceDraft& ns, const codec::RevisionRecord& rev
   auto marked = std::make_shared<codec::RevisionRecord>(revision);
   marked->revision.pruned = true;
   group_->put(keyspace::numbered_key(Table::kRevision, ns.id(), marked->revision.number.value),
-             codec::encode_revision(*marked, codec::encode_hashed_revision(marked->revision)));
+              codec::encode_revision(*marked, codec::encode_hashed_revision(marked->revision)));
   ns.dirty = true;
   group_->pruned.emplace_back(RevisionId{ns.id(), marked->revision.number}, std::move(marked));
 }

@@ -34,8 +34,8 @@ namespace st8::state::pipeline {
 
 // A branch as the committer is making it.
 struct BranchDraft {
-  BranchPointer state;           // Null: does not exist.
-  bool dirty = false;            // Changed by the group being built.
+  BranchPointer state;  // Null: does not exist.
+  bool dirty = false;   // Changed by the group being built.
   // The depths and numbers that the head's jump pointers visit, nearest first: what the next revision's jump follows
   // from, without reading. Loaded with the first commit.
   std::vector<std::pair<std::uint64_t, RevisionNumber>> spine;
@@ -46,12 +46,13 @@ struct NamespaceDraft {
   explicit NamespaceDraft(NamespaceName given) : name(std::move(given)) {}
 
   const NamespaceName name;
-  NamespacePointer entry;        // Null: does not exist (yet).
+  NamespacePointer entry;  // Null: does not exist (yet).
   codec::Counters counters;
-  std::optional<std::string> stored_counters;  // As the engine will have them when this group is written; nullopt: none.
+  std::optional<std::string>
+      stored_counters;  // As the engine will have them when this group is written; nullopt: none.
   std::unordered_map<std::string, BranchDraft> branches;
-  std::unique_ptr<GroupNodes> nodes;           // See Committer::nodes().
-  std::uint64_t last_used = 0;                 // The group that used it last.
+  std::unique_ptr<GroupNodes> nodes;  // See Committer::nodes().
+  std::uint64_t last_used = 0;        // The group that used it last.
 
   // Revisions that are not published: of the group being built, numbered from built_from + 1, and of the one before it.
   std::vector<RevisionPointer> built, sealed;
@@ -68,13 +69,13 @@ struct NamespaceDraft {
 
 // A revision to be appended to a branch.
 struct RevisionDraft {
-  std::vector<RevisionPointer> more_parents;         // Behind the branch's head.
+  std::vector<RevisionPointer> more_parents;  // Behind the branch's head.
   TreeRoot tree;
   std::uint64_t change_count = 0;
   Cause cause = Cause::kApply;
   std::string_view cause_detail;
   RevisionNumber source;
-  bool is_copy = false;                              // See codec::RevisionRecord.
+  bool is_copy = false;  // See codec::RevisionRecord.
 };
 
 // The record that a revision will be, and the bytes that its hash is over.

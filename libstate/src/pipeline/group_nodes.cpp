@@ -63,7 +63,8 @@ Result<std::shared_ptr<const tree::Node>> GroupNodes::node(const tree::NodeLocat
 void GroupNodes::put(const tree::NodeLocation& location, std::shared_ptr<const tree::Node> node, std::string body) {
   if (building_ == nullptr) building_ = std::make_shared<NodeTable>();
   building_->add(location.written_at, std::move(node));
-  bodies_.push_back({keyspace::node_key(ns_, location.level, location.first_key, location.written_at), std::move(body)});
+  bodies_.push_back(
+      {keyspace::node_key(ns_, location.level, location.first_key, location.written_at), std::move(body)});
 }
 
 std::size_t GroupNodes::accept(std::vector<Batch::Write>& writes) {

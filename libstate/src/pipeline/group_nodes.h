@@ -37,7 +37,8 @@ class NodeTable {
 // What one namespace's edits read from and write to. Used by the builder only.
 class GroupNodes final : public tree::NodeSource, public tree::NodeSink {
  public:
-  GroupNodes(const Engine& engine, tree::NodeCache& cache, keyspace::NamespaceId ns) : ns_(ns), stored_(engine, cache, ns) {}
+  GroupNodes(const Engine& engine, tree::NodeCache& cache, keyspace::NamespaceId ns)
+      : ns_(ns), stored_(engine, cache, ns) {}
 
   Result<std::shared_ptr<const tree::Node>> node(const tree::NodeLocation& location, const Hash& name) const override;
   std::shared_ptr<const tree::Node> cached(const Hash& name, RevisionNumber written_at) const override;
@@ -56,8 +57,8 @@ class GroupNodes final : public tree::NodeSource, public tree::NodeSink {
   const tree::StoredNodes stored_;
   std::shared_ptr<NodeTable> building_;
   std::shared_ptr<const NodeTable> sealed_;
-  std::size_t accepted_ = 0;                                  // Of building_'s items.
-  std::vector<Batch::Write> bodies_;                          // Of the others.
+  std::size_t accepted_ = 0;          // Of building_'s items.
+  std::vector<Batch::Write> bodies_;  // Of the others.
 };
 
 // Takes back what an edit put, unless it was accepted meanwhile.

@@ -8,9 +8,10 @@ namespace st8::state::pipeline {
 
 using codec::IdempotencyRecord;
 
-Result<MergePlan> plan_merge(const query::Lookup& lookup, keyspace::NamespaceId ns, const tree::NodeSource& nodes,
-                             const std::function<Result<std::string>(std::string_view key, const DocumentRef& ref)>& read,
-                             const MergeRequest& request, MergePins* pins) {
+Result<MergePlan> plan_merge(
+    const query::Lookup& lookup, keyspace::NamespaceId ns, const tree::NodeSource& nodes,
+    const std::function<Result<std::string>(std::string_view key, const DocumentRef& ref)>& read,
+    const MergeRequest& request, MergePins* pins) {
   MergePlan plan;
   ST8_ASSIGN(plan.head, query::head_of(lookup, request.branch.view()));
   ST8_ASSIGN(plan.source, query::resolve(lookup, request.branch.view(), request.source));
@@ -35,7 +36,8 @@ Result<MergePlan> plan_merge(const query::Lookup& lookup, keyspace::NamespaceId 
   for (const RevisionPointer& each : {plan.head, plan.theirs, plan.base}) {
     if (each->revision.pruned) return query::pruned(each->revision.number);
   }
-  const TreeRoot &base = plan.base->revision.tree, &ours = plan.head->revision.tree, &theirs = plan.theirs->revision.tree;
+  const TreeRoot &base = plan.base->revision.tree, &ours = plan.head->revision.tree,
+                 &theirs = plan.theirs->revision.tree;
   plan.takes_tree = base.hash == ours.hash;
   if (plan.takes_tree) {
     ST8_TRY(tree::diff(nodes, ours, theirs, {}, {}, [&](Change&& change) {
@@ -50,7 +52,8 @@ Result<MergePlan> plan_merge(const query::Lookup& lookup, keyspace::NamespaceId 
 
 Status MergeCommand::prepare() {
   if (request_.cause != Cause::kMerge && request_.cause != Cause::kCherryPick && request_.cause != Cause::kRevert) {
-    return fail(ErrorCode::kInternal, "a merge was asked for with a cause that is none of merge, cherry-pick and revert");
+    return fail(ErrorCode::kInternal,
+                "a merge was asked for with a cause that is none of merge, cherry-pick and revert");
   }
   return check_context(request_.context);
 }
@@ -60,7 +63,8 @@ void MergeCommand::set_plan(std::optional<Result<MergePlan>> plan) {
   moved = false;
   bytes_ = 1024;
   if (!plan_ || !*plan_) return;
-  for (const merge::TreeMerge::Edit& edit : (*plan_)->merge.edits) bytes_ += 4096 + (edit.content ? edit.content->size() : 0);
+  for (const merge::TreeMerge::Edit& edit : (*plan_)->merge.edits)
+    bytes_ += 4096 + (edit.content ? edit.content->size() : 0);
 }
 
 Status MergeCommand::build(Committer& committer) {
@@ -75,7 +79,9 @@ Status MergeCommand::build(Committer& committer) {
   const auto lookup = committer.lookup(*ns);
   GroupNodes& nodes = committer.nodes(*ns);
   if (!plan_) {
-    const auto read = [&](std::string_view key, const DocumentRef& ref) { return committer.read_content(*ns, key, ref); };
+    const auto read = [&](std::string_view key, const DocumentRef& ref) {
+      return committer.read_content(*ns, key, ref);
+    };
     plan_ = plan_merge(*lookup, ns->id(), nodes, read, request_, nullptr);
   }
   if (!*plan_) return fail(plan_->error());
@@ -141,7 +147,8 @@ Status MergeCommand::build(Committer& committer) {
     return {};
   }
   draft.change_count = changes.size();
-  return finish_commit(committer, *ns, request_.branch, *branch, draft, std::move(changes), std::move(blobs), context, answer);
+  return finish_commit(committer, *ns, request_.branch, *branch, draft, std::move(changes), std::move(blobs), context,
+                       answer);
 }
 
 }  // namespace st8::state::pipeline

@@ -15,10 +15,10 @@ namespace st8::state::pipeline {
 // What a merge comes to at one head.
 struct MergePlan {
   RevisionPointer head, source;
-  RevisionPointer base, theirs;      // Three-way with the head's tree: theirs' changes from the base.
-  bool contained = false;            // A merge of what the head has already.
-  bool takes_tree = false;           // Ours is as the base was: the outcome is theirs' tree,
-  std::vector<Change> changes;       // and these are its changes from the head.
+  RevisionPointer base, theirs;  // Three-way with the head's tree: theirs' changes from the base.
+  bool contained = false;        // A merge of what the head has already.
+  bool takes_tree = false;       // Ours is as the base was: the outcome is theirs' tree,
+  std::vector<Change> changes;   // and these are its changes from the head.
   merge::TreeMerge merge;
 };
 
@@ -27,9 +27,10 @@ struct MergePlan {
 struct MergePins {
   Pin head, base, theirs;
 };
-Result<MergePlan> plan_merge(const query::Lookup& lookup, keyspace::NamespaceId ns, const tree::NodeSource& nodes,
-                             const std::function<Result<std::string>(std::string_view key, const DocumentRef& ref)>& read,
-                             const MergeRequest& request, MergePins* pins);
+Result<MergePlan> plan_merge(
+    const query::Lookup& lookup, keyspace::NamespaceId ns, const tree::NodeSource& nodes,
+    const std::function<Result<std::string>(std::string_view key, const DocumentRef& ref)>& read,
+    const MergeRequest& request, MergePins* pins);
 
 class MergeCommand final : public Command {
  public:
@@ -42,7 +43,7 @@ class MergeCommand final : public Command {
   std::size_t bytes() const override { return bytes_; }
 
   CommitAnswer answer;
-  bool moved = false;                // The head is another than the plan's: nothing was done, plan again.
+  bool moved = false;  // The head is another than the plan's: nothing was done, plan again.
 
  private:
   const MergeRequest& request_;

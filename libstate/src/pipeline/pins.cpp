@@ -69,7 +69,8 @@ std::optional<std::vector<PinnedRevision>> PinRegistry::collect(const std::funct
       state = slot->state.load();
     }
     if ((state & 3) == kStanding && (state >> 2) == (seen >> 2)) {
-      const PinnedRevision pin{{slot->ns.load(std::memory_order_relaxed)}, {slot->revision.load(std::memory_order_relaxed)}};
+      const PinnedRevision pin{{slot->ns.load(std::memory_order_relaxed)},
+                               {slot->revision.load(std::memory_order_relaxed)}};
       // A reader that left meanwhile may have made room for another, which stands on something newer: both are harmless,
       // but a mixture of the two is not, so take the pair only when the slot did not move.
       if (slot->state.load() == state && !pin.revision.is_root()) pinned.push_back(pin);

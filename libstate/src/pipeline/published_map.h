@@ -92,7 +92,7 @@ class PublishedMap {
     std::uint32_t publishing = 0;  // Commits on their way that will publish something here.
   };
 
-  static std::size_t index_of(const Key& key) { return (KeyHash{}(key) * 0x9e3779b97f4a7c15u >> 40) % kShards; }
+  static std::size_t index_of(const Key& key) { return (KeyHash{}(key)*0x9e3779b97f4a7c15u >> 40) % kShards; }
   Shard& shard_of(const Key& key) { return shards_[index_of(key)]; }
   const Shard& shard_of(const Key& key) const { return shards_[index_of(key)]; }
 

@@ -18,7 +18,8 @@ std::string meta_key(std::string_view name) { return std::string(1, static_cast<
 Status check_format(Engine& engine) {
   ST8_ASSIGN(const std::optional<std::string> restoring, engine.get(maintenance::restoring_key()));
   if (restoring) {
-    return fail(ErrorCode::kCorrupt, "the store holds a restore that did not end well", "Delete the directory and restore again, from a backup that is whole.");
+    return fail(ErrorCode::kCorrupt, "the store holds a restore that did not end well",
+                "Delete the directory and restore again, from a backup that is whole.");
   }
   const std::string key = meta_key("format");
   ST8_ASSIGN(const std::optional<std::string> stored, engine.get(key));
@@ -32,7 +33,8 @@ Status check_format(Engine& engine) {
   }
   const auto cursor = engine.scan({});
   if (cursor->valid()) {
-    return fail(ErrorCode::kCorrupt, "the store holds data and no format version", "Restore a backup, or name another directory.");
+    return fail(ErrorCode::kCorrupt, "the store holds data and no format version",
+                "Restore a backup, or name another directory.");
   }
   ST8_TRY(cursor->status());
   Batch batch;
@@ -44,9 +46,7 @@ Status check_format(Engine& engine) {
 }  // namespace
 
 Store::Impl::Impl(std::unique_ptr<Engine> engine, const Clock& clock, const StoreOptions& options)
-    : core(std::move(engine), clock, options),
-      committer(core, notifier),
-      queue(committer, options.commit_queue_max) {}
+    : core(std::move(engine), clock, options), committer(core, notifier), queue(committer, options.commit_queue_max) {}
 
 Status Store::Impl::submit(pipeline::Command& command) {
   if (notifier.overloaded()) {
@@ -88,7 +88,8 @@ Result<std::optional<std::string>> Store::Impl::get(std::string_view key) const 
   return core.engine->get(std::string(1, static_cast<char>(Table::kRecord)).append(key));
 }
 
-Result<std::vector<Record>> Store::Impl::scan(std::string_view prefix, std::string_view after, std::size_t limit) const {
+Result<std::vector<Record>> Store::Impl::scan(std::string_view prefix, std::string_view after,
+                                              std::size_t limit) const {
   const std::string table(1, static_cast<char>(Table::kRecord));
   KeyRange range = KeyRange::prefix(table + std::string(prefix));
   if (!after.empty()) range.begin = std::max(range.begin, (table + std::string(after)).append(1, '\0'));

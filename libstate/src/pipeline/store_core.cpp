@@ -54,7 +54,8 @@ Result<RevisionPointer> StoreCore::find_revision(keyspace::NamespaceId ns, Revis
 }
 
 Result<std::string> open_blob(std::string stored, std::string_view key, const DocumentRef& ref) {
-  if (stored.size() != ref.size + 1 || stored.front() != kBlobRaw || Hash::of(std::string_view(stored).substr(1)) != ref.hash) {
+  if (stored.size() != ref.size + 1 || stored.front() != kBlobRaw ||
+      Hash::of(std::string_view(stored).substr(1)) != ref.hash) {
     return fail(ErrorCode::kCorrupt,
                 "the content of " + quote(key) + " written by revision " + std::to_string(ref.written_at.value) +
                     " does not match its hash",
@@ -64,11 +65,13 @@ Result<std::string> open_blob(std::string stored, std::string_view key, const Do
   return stored;
 }
 
-Result<std::string> StoreCore::read_content(keyspace::NamespaceId ns, std::string_view key, const DocumentRef& ref) const {
+Result<std::string> StoreCore::read_content(keyspace::NamespaceId ns, std::string_view key,
+                                            const DocumentRef& ref) const {
   ST8_ASSIGN(std::optional<std::string> stored, engine->get(keyspace::blob_key(ns, key, ref.written_at)));
   if (!stored) {
-    return fail(ErrorCode::kGone, "the content of " + quote(key) + " written by revision " + std::to_string(ref.written_at.value) +
-                                      " is no longer stored",
+    return fail(ErrorCode::kGone,
+                "the content of " + quote(key) + " written by revision " + std::to_string(ref.written_at.value) +
+                    " is no longer stored",
                 "gc prunes old revisions; use a newer one or a checkpoint.");
   }
   return open_blob(std::move(*stored), key, ref);

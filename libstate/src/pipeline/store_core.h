@@ -77,7 +77,9 @@ class ReaderLookup final : public query::EngineLookup {
  public:
   // `entry` null: a namespace that does not exist.
   ReaderLookup(StoreCore& core, NamespacePointer entry)
-      : EngineLookup(*core.engine, entry == nullptr ? keyspace::NamespaceId{} : entry->id), core_(core), entry_(std::move(entry)) {}
+      : EngineLookup(*core.engine, entry == nullptr ? keyspace::NamespaceId{} : entry->id),
+        core_(core),
+        entry_(std::move(entry)) {}
   Result<BranchPointer> branch(std::string_view name) const override;
   Result<RevisionPointer> revision(RevisionNumber number) const override;
   const NamespacePointer& entry() const { return entry_; }

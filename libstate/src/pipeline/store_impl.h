@@ -25,8 +25,8 @@ class Store::Impl final : public RecordStore {
   // The lookup of a namespace, existing or not.
   Result<pipeline::ReaderLookup> lookup(const NamespaceName& ns);
   // A view of a revision; `pin` was entered before the revision was resolved. Errors: kGone.
-  Result<View> view(const NamespaceName& ns, const pipeline::ReaderLookup& lookup, const query::RevisionPointer& revision,
-                    pipeline::Pin pin);
+  Result<View> view(const NamespaceName& ns, const pipeline::ReaderLookup& lookup,
+                    const query::RevisionPointer& revision, pipeline::Pin pin);
 
   // RecordStore.
   Result<std::optional<std::string>> get(std::string_view key) const override;
@@ -34,10 +34,10 @@ class Store::Impl final : public RecordStore {
   Status commit(std::vector<RecordWrite> writes, std::vector<RecordExpectation> expectations) override;
 
   pipeline::StoreCore core;
-  pipeline::Notifier notifier;       // Outlives the queue: the last groups are told of.
+  pipeline::Notifier notifier;  // Outlives the queue: the last groups are told of.
   pipeline::Committer committer;
   pipeline::CommitQueue queue;
-  std::mutex gc_running;             // Held through a run of gc.
+  std::mutex gc_running;  // Held through a run of gc.
 };
 
 }  // namespace st8::state

@@ -9,7 +9,8 @@ namespace st8::state::query {
 
 using keyspace::Table;
 
-KeyHistory::KeyHistory(pipeline::StoreCore& core, const pipeline::ReaderLookup& lookup, DocumentKey key, RevisionPointer from)
+KeyHistory::KeyHistory(pipeline::StoreCore& core, const pipeline::ReaderLookup& lookup, DocumentKey key,
+                       RevisionPointer from)
     : core_(core),
       lookup_(lookup),
       key_(std::move(key)),
@@ -27,7 +28,8 @@ Result<RevisionNumber> KeyHistory::peek_body() {
     range.begin = keyspace::blob_key(lookup_.id(), key_.view(), RevisionNumber{begin});
     range.end = keyspace::blob_key(lookup_.id(), key_.view(), RevisionNumber{window_end_});
     const auto cursor = core_.engine->scan(std::move(range));
-    for (; cursor->valid(); cursor->next()) bodies_.push_back(RevisionNumber{keyspace::read_u64(cursor->key().substr(cursor->key().size() - 8))});
+    for (; cursor->valid(); cursor->next())
+      bodies_.push_back(RevisionNumber{keyspace::read_u64(cursor->key().substr(cursor->key().size() - 8))});
     ST8_TRY(cursor->status());
     window_end_ = begin;
     window_size_ *= bodies_.empty() ? 4 : 2;
@@ -65,7 +67,8 @@ Result<std::optional<Change>> KeyHistory::change_at(const RevisionPointer& revis
   if (revision->revision.pruned) {
     // Only its bodies may remain, where a kept revision still refers to them.
     if (revision->is_copy) return change;
-    ST8_ASSIGN(const auto stored, core_.engine->get(keyspace::blob_key(lookup_.id(), key_.view(), revision->revision.number)));
+    ST8_ASSIGN(const auto stored,
+               core_.engine->get(keyspace::blob_key(lookup_.id(), key_.view(), revision->revision.number)));
     if (!stored || stored->empty()) return change;
     change.emplace(Change{key_, ChangeType::kDelete, std::nullopt, std::nullopt});
     if (stored->front() == pipeline::kBlobRaw) {
@@ -82,7 +85,9 @@ Result<std::optional<Change>> KeyHistory::change_at(const RevisionPointer& revis
     ST8_ASSIGN(before, tree::find(nodes_, parent->revision.tree, key_.view()));
     if (before.has_value() == after.has_value() && (!after || before->hash == after->hash)) return change;
   }
-  const ChangeType type = !after ? ChangeType::kDelete : before || parent->revision.pruned ? ChangeType::kUpdate : ChangeType::kCreate;
+  const ChangeType type = !after                              ? ChangeType::kDelete
+                          : before || parent->revision.pruned ? ChangeType::kUpdate
+                                                              : ChangeType::kCreate;
   change.emplace(Change{key_, type, before, after});
   return change;
 }

@@ -40,11 +40,11 @@ class KeyHistory {
   const DocumentKey key_;
   const tree::StoredNodes nodes_;
   RevisionPointer from_;
-  RevisionPointer copy_;                   // The next copy; empty_revision() at the end.
+  RevisionPointer copy_;  // The next copy; empty_revision() at the end.
 
   // The table can be walked upwards only, so numbers are gathered from windows that go down, each twice the last.
-  std::vector<RevisionNumber> bodies_;     // Of the window, the newest at the back.
-  std::uint64_t window_end_;               // Exclusive; everything from here up is done. 0: the bottom is reached.
+  std::vector<RevisionNumber> bodies_;  // Of the window, the newest at the back.
+  std::uint64_t window_end_;            // Exclusive; everything from here up is done. 0: the bottom is reached.
   std::uint64_t window_size_ = 256;
 };
 

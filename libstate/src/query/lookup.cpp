@@ -24,7 +24,8 @@ Result<BranchPointer> EngineLookup::branch(std::string_view name) const {
   ST8_ASSIGN(state->head, revision(state->record.head));
   if (state->head == nullptr) {
     return fail(ErrorCode::kCorrupt,
-                "the head of branch " + std::string(name) + ", revision " + std::to_string(state->record.head.value) + ", is missing",
+                "the head of branch " + std::string(name) + ", revision " + std::to_string(state->record.head.value) +
+                    ", is missing",
                 "Run `st8d fsck` to learn what else is damaged, then restore a backup.");
   }
   return BranchPointer{std::move(state)};
@@ -43,7 +44,8 @@ Result<std::optional<codec::CheckpointRecord>> EngineLookup::checkpoint(std::str
 Result<RevisionPointer> EngineLookup::revision(RevisionNumber number) const {
   if (number.is_root()) return empty_revision();
   if (ns_.value == 0) return RevisionPointer{};
-  ST8_ASSIGN(const std::optional<std::string> bytes, engine_.get(keyspace::numbered_key(Table::kRevision, ns_, number.value)));
+  ST8_ASSIGN(const std::optional<std::string> bytes,
+             engine_.get(keyspace::numbered_key(Table::kRevision, ns_, number.value)));
   if (!bytes) return RevisionPointer{};
   ST8_ASSIGN(auto record, codec::decode_revision(*bytes, number));
   return RevisionPointer{std::make_shared<const codec::RevisionRecord>(std::move(record))};
@@ -64,7 +66,8 @@ Result<std::vector<RevisionPointer>> EngineLookup::by_hash_prefix(std::string_vi
   const std::string_view indexed = hex.substr(0, std::min(hex.size(), 2 * keyspace::kHashIndexBytes));
   for (; cursor->valid() && found.size() < limit; cursor->next()) {
     const std::string_view rest = cursor->key().substr(table.size());
-    if (rest.size() != keyspace::kHashIndexBytes + 8) return fail(ErrorCode::kCorrupt, "an entry of the hash index is malformed");
+    if (rest.size() != keyspace::kHashIndexBytes + 8)
+      return fail(ErrorCode::kCorrupt, "an entry of the hash index is malformed");
     Hash hash{};
     std::copy_n(rest.begin(), keyspace::kHashIndexBytes, reinterpret_cast<char*>(hash.bytes.data()));
     if (!hash.hex().starts_with(indexed)) break;
@@ -81,7 +84,8 @@ std::vector<std::string> EngineLookup::names(Table table, std::size_t limit) con
   if (ns_.value == 0) return names;
   const std::string prefix = keyspace::table_key(table, ns_);
   const auto cursor = engine_.scan(KeyRange::prefix(prefix));
-  for (; cursor->valid() && names.size() < limit; cursor->next()) names.emplace_back(cursor->key().substr(prefix.size()));
+  for (; cursor->valid() && names.size() < limit; cursor->next())
+    names.emplace_back(cursor->key().substr(prefix.size()));
   return names;
 }
 

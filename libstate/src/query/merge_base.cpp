@@ -34,10 +34,13 @@ Result<RevisionPointer> meeting(const Lookup& lookup, RevisionPointer a, Revisio
 // The chains that one side's history is made of: that of its head, and those of what was merged into them.
 struct History {
   struct ByNumber {
-    bool operator()(const RevisionPointer& a, const RevisionPointer& b) const { return a->revision.number < b->revision.number; }
+    bool operator()(const RevisionPointer& a, const RevisionPointer& b) const {
+      return a->revision.number < b->revision.number;
+    }
   };
-  std::priority_queue<RevisionPointer, std::vector<RevisionPointer>, ByNumber> waiting;  // Tops of chains, newest first.
-  std::vector<RevisionPointer> tops;               // Those whose merges have been looked for.
+  std::priority_queue<RevisionPointer, std::vector<RevisionPointer>, ByNumber>
+      waiting;                        // Tops of chains, newest first.
+  std::vector<RevisionPointer> tops;  // Those whose merges have been looked for.
   std::unordered_set<std::uint64_t> seen_tops, seen_copies;
 
   void add(RevisionPointer top) {
@@ -53,8 +56,9 @@ Result<RevisionPointer> merge_base(const Lookup& lookup, const RevisionPointer& 
   sides[0].add(a);
   sides[1].add(b);
   while (!sides[0].waiting.empty() || !sides[1].waiting.empty()) {
-    const bool second = sides[0].waiting.empty() ||
-                        (!sides[1].waiting.empty() && sides[0].waiting.top()->revision.number < sides[1].waiting.top()->revision.number);
+    const bool second =
+        sides[0].waiting.empty() || (!sides[1].waiting.empty() &&
+                                     sides[0].waiting.top()->revision.number < sides[1].waiting.top()->revision.number);
     History& side = sides[second ? 1 : 0];
     const History& other = sides[second ? 0 : 1];
     const RevisionPointer top = side.waiting.top();
@@ -70,7 +74,8 @@ Result<RevisionPointer> merge_base(const Lookup& lookup, const RevisionPointer& 
     if (!copy->is_copy) {
       ST8_ASSIGN(copy, must_have(lookup, copy->prev_copy));
     }
-    while (copy->revision.number > best->revision.number && side.seen_copies.insert(copy->revision.number.value).second) {
+    while (copy->revision.number > best->revision.number &&
+           side.seen_copies.insert(copy->revision.number.value).second) {
       for (std::size_t i = 1; i < copy->revision.parents.size(); ++i) {
         ST8_ASSIGN(RevisionPointer merged, must_have(lookup, copy->revision.parents[i]));
         if (merged->revision.number > best->revision.number) side.add(std::move(merged));

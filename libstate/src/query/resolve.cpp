@@ -62,7 +62,8 @@ Result<RevisionPointer> by_hash(const Lookup& lookup, std::string_view hex) {
               std::to_string(found[i]->revision.number.value);
     }
     hint += ".";
-    return fail(ErrorCode::kInvalidArgument, "more than one revision's hash begins with " + std::string(hex), std::move(hint));
+    return fail(ErrorCode::kInvalidArgument, "more than one revision's hash begins with " + std::string(hex),
+                std::move(hint));
   }
   return std::move(found.front());
 }
@@ -102,28 +103,28 @@ template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
 
 Result<RevisionPointer> resolve_base(const Lookup& lookup, std::string_view in_use, const Selector::Base& base) {
-  return std::visit(
-      Overloaded{
-          [&](const Selector::Head&) { return head_of(lookup, in_use); },
-          [&](const Selector::ByNumber& by) -> Result<RevisionPointer> {
-            ST8_ASSIGN(RevisionPointer record, lookup.revision(by.number));
-            if (record == nullptr) return no_such_revision(by.number);
-            return record;
-          },
-          [&](const Selector::ByHashPrefix& by) { return by_hash(lookup, by.hex); },
-          [&](const Selector::ByBranch& by) { return head_of(lookup, by.branch.view()); },
-          [&](const Selector::ByCheckpoint& by) -> Result<RevisionPointer> {
-            ST8_ASSIGN(const auto checkpoint, lookup.checkpoint(by.name.view()));
-            if (!checkpoint) return no_such_checkpoint(lookup, by.name.view());
-            return by_checkpoint(lookup, *checkpoint);
-          },
-          [&](const Selector::ByName& by) { return by_name(lookup, by.name); },
-          [&](const Selector::ByTime& by) -> Result<RevisionPointer> {
-            ST8_ASSIGN(RevisionPointer head, head_of(lookup, by.branch.empty() ? in_use : std::string_view(by.branch)));
-            return newest_at(lookup, std::move(head), by.time);
-          },
-      },
-      base);
+  return std::visit(Overloaded{
+                        [&](const Selector::Head&) { return head_of(lookup, in_use); },
+                        [&](const Selector::ByNumber& by) -> Result<RevisionPointer> {
+                          ST8_ASSIGN(RevisionPointer record, lookup.revision(by.number));
+                          if (record == nullptr) return no_such_revision(by.number);
+                          return record;
+                        },
+                        [&](const Selector::ByHashPrefix& by) { return by_hash(lookup, by.hex); },
+                        [&](const Selector::ByBranch& by) { return head_of(lookup, by.branch.view()); },
+                        [&](const Selector::ByCheckpoint& by) -> Result<RevisionPointer> {
+                          ST8_ASSIGN(const auto checkpoint, lookup.checkpoint(by.name.view()));
+                          if (!checkpoint) return no_such_checkpoint(lookup, by.name.view());
+                          return by_checkpoint(lookup, *checkpoint);
+                        },
+                        [&](const Selector::ByName& by) { return by_name(lookup, by.name); },
+                        [&](const Selector::ByTime& by) -> Result<RevisionPointer> {
+                          ST8_ASSIGN(RevisionPointer head,
+                                     head_of(lookup, by.branch.empty() ? in_use : std::string_view(by.branch)));
+                          return newest_at(lookup, std::move(head), by.time);
+                        },
+                    },
+                    base);
 }
 
 }  // namespace
@@ -132,7 +133,8 @@ std::vector<std::string> near_names(std::string_view name, const std::vector<std
   std::vector<std::pair<std::size_t, const std::string*>> ranked;
   const std::size_t worst = std::max<std::size_t>(1, name.size() / 3);
   for (const std::string& candidate : names) {
-    const std::size_t gap = candidate.size() > name.size() ? candidate.size() - name.size() : name.size() - candidate.size();
+    const std::size_t gap =
+        candidate.size() > name.size() ? candidate.size() - name.size() : name.size() - candidate.size();
     if (gap > worst) continue;
     if (const std::size_t d = distance(name, candidate); d <= worst) ranked.emplace_back(d, &candidate);
   }
@@ -143,8 +145,9 @@ std::vector<std::string> near_names(std::string_view name, const std::vector<std
 }
 
 tl::unexpected<Error> no_such_branch(const Lookup& lookup, std::string_view name) {
-  return fail(ErrorCode::kNotFound, "there is no branch " + quote(name),
-              hint_for(lookup, name, Table::kBranch, "`st8ctl branch` lists the branches; `st8ctl branch create` makes one."));
+  return fail(
+      ErrorCode::kNotFound, "there is no branch " + quote(name),
+      hint_for(lookup, name, Table::kBranch, "`st8ctl branch` lists the branches; `st8ctl branch create` makes one."));
 }
 
 tl::unexpected<Error> no_such_checkpoint(const Lookup& lookup, std::string_view name) {
@@ -153,7 +156,8 @@ tl::unexpected<Error> no_such_checkpoint(const Lookup& lookup, std::string_view 
 }
 
 tl::unexpected<Error> no_such_revision(RevisionNumber number) {
-  return fail(ErrorCode::kNotFound, "there is no revision " + std::to_string(number.value), "`st8ctl log` lists the revisions.");
+  return fail(ErrorCode::kNotFound, "there is no revision " + std::to_string(number.value),
+              "`st8ctl log` lists the revisions.");
 }
 
 tl::unexpected<Error> pruned(RevisionNumber number) {
@@ -173,8 +177,9 @@ Result<RevisionPointer> resolve(const Lookup& lookup, std::string_view branch, c
   if (selector.ancestors == 0) return revision;
   if (selector.ancestors > revision->depth) {
     return fail(ErrorCode::kNotFound,
-                quote(selector.text) + " goes back beyond the beginning: revision " + std::to_string(revision->revision.number.value) +
-                    " has " + std::to_string(revision->depth == 0 ? 0 : revision->depth - 1) + " ancestors",
+                quote(selector.text) + " goes back beyond the beginning: revision " +
+                    std::to_string(revision->revision.number.value) + " has " +
+                    std::to_string(revision->depth == 0 ? 0 : revision->depth - 1) + " ancestors",
                 "`st8ctl log` lists the revisions.");
   }
   const std::uint64_t depth = revision->depth - selector.ancestors;

@@ -24,7 +24,8 @@ constexpr std::size_t kListPageMax = 100'000;
 
 Status check_limit(std::size_t limit, std::size_t most) {
   if (limit >= 1 && limit <= most) return {};
-  return fail(ErrorCode::kInvalidArgument, "the limit is " + std::to_string(limit) + "; 1 to " + std::to_string(most) + " are allowed",
+  return fail(ErrorCode::kInvalidArgument,
+              "the limit is " + std::to_string(limit) + "; 1 to " + std::to_string(most) + " are allowed",
               "Read page by page.");
 }
 
@@ -35,15 +36,16 @@ tl::unexpected<Error> no_such_namespace(const NamespaceName& ns) {
 
 bool matches(const Revision& revision, const LogQuery& query) {
   if (!query.author.empty() && revision.author != query.author) return false;
-  if (!query.message_contains.empty() && revision.message.find(query.message_contains) == std::string::npos) return false;
+  if (!query.message_contains.empty() && revision.message.find(query.message_contains) == std::string::npos)
+    return false;
   if (query.since && revision.created_at < *query.since) return false;
   if (query.until && revision.created_at > *query.until) return false;
   return !query.cause || revision.cause == *query.cause;
 }
 
 // Where a page begins: `from`, or behind the last one of the page before, and not younger than `until`.
-Result<RevisionPointer> first_of_page(const ReaderLookup& lookup, RevisionPointer from, std::optional<RevisionNumber> after,
-                                      std::optional<Timestamp> until) {
+Result<RevisionPointer> first_of_page(const ReaderLookup& lookup, RevisionPointer from,
+                                      std::optional<RevisionNumber> after, std::optional<Timestamp> until) {
   if (after) {
     ST8_ASSIGN(const RevisionPointer last, lookup.revision(*after));
     bool on_chain = false;
@@ -52,7 +54,8 @@ Result<RevisionPointer> first_of_page(const ReaderLookup& lookup, RevisionPointe
     }
     if (!on_chain) {
       return fail(ErrorCode::kInvalidArgument,
-                  "revision " + std::to_string(after->value) + " is not on the history of revision " + std::to_string(from->revision.number.value),
+                  "revision " + std::to_string(after->value) + " is not on the history of revision " +
+                      std::to_string(from->revision.number.value),
                   "Pass `after` as the page before gave it.");
     }
     ST8_ASSIGN(from, query::parent_of(lookup, last));
@@ -70,9 +73,11 @@ Result<ReaderLookup> Store::Impl::lookup(const NamespaceName& ns) {
   return ReaderLookup(core, std::move(entry));
 }
 
-Result<View> Store::Impl::view(const NamespaceName& ns, const ReaderLookup& lookup, const RevisionPointer& revision, Pin pin) {
+Result<View> Store::Impl::view(const NamespaceName& ns, const ReaderLookup& lookup, const RevisionPointer& revision,
+                               Pin pin) {
   if (revision->revision.pruned) return query::pruned(revision->revision.number);
-  return View(std::make_shared<const ViewImpl>(core, ns, lookup.id(), revision->revision.number, revision->revision.tree, std::move(pin)));
+  return View(std::make_shared<const ViewImpl>(core, ns, lookup.id(), revision->revision.number,
+                                               revision->revision.tree, std::move(pin)));
 }
 
 Result<Revision> Store::resolve(const NamespaceName& ns, const BranchName& branch, const Selector& selector) const {
@@ -193,7 +198,8 @@ namespace {
 
 // Walks the records of a table with a name behind `after`, until `take` returns false or the limit is reached.
 template <class Take>
-Status list_names(const Engine& engine, std::string prefix, std::string_view after, std::size_t limit, const Take& take) {
+Status list_names(const Engine& engine, std::string prefix, std::string_view after, std::size_t limit,
+                  const Take& take) {
   ST8_TRY(check_limit(limit, kListPageMax));
   KeyRange range = KeyRange::prefix(prefix);
   if (!after.empty()) range.begin = (prefix + std::string(after)).append(1, '\0');
@@ -206,7 +212,8 @@ Status list_names(const Engine& engine, std::string prefix, std::string_view aft
 
 }  // namespace
 
-Result<std::vector<BranchInfo>> Store::branches(const NamespaceName& ns, std::string_view after, std::size_t limit) const {
+Result<std::vector<BranchInfo>> Store::branches(const NamespaceName& ns, std::string_view after,
+                                                std::size_t limit) const {
   ST8_ASSIGN(const ReaderLookup lookup, impl_->lookup(ns));
   std::vector<BranchInfo> branches;
   if (lookup.entry() == nullptr) return branches;
@@ -220,7 +227,8 @@ Result<std::vector<BranchInfo>> Store::branches(const NamespaceName& ns, std::st
   return branches;
 }
 
-Result<std::vector<CheckpointInfo>> Store::checkpoints(const NamespaceName& ns, std::string_view after, std::size_t limit) const {
+Result<std::vector<CheckpointInfo>> Store::checkpoints(const NamespaceName& ns, std::string_view after,
+                                                       std::size_t limit) const {
   ST8_ASSIGN(const ReaderLookup lookup, impl_->lookup(ns));
   std::vector<CheckpointInfo> checkpoints;
   if (lookup.entry() == nullptr) return checkpoints;
@@ -236,7 +244,8 @@ Result<std::vector<CheckpointInfo>> Store::checkpoints(const NamespaceName& ns, 
 
 namespace {
 
-Result<NamespaceInfo> namespace_info(const Engine& engine, const NamespaceName& name, const pipeline::NamespaceEntry& entry) {
+Result<NamespaceInfo> namespace_info(const Engine& engine, const NamespaceName& name,
+                                     const pipeline::NamespaceEntry& entry) {
   ST8_ASSIGN(const std::optional<std::string> bytes, engine.get(keyspace::table_key(Table::kCounters, entry.id)));
   if (!bytes) return no_such_namespace(name);  // Deleted and swept meanwhile.
   ST8_ASSIGN(const codec::Counters counters, codec::decode_counters(*bytes));
@@ -266,7 +275,8 @@ Result<std::vector<NamespaceInfo>> Store::namespaces(std::string_view after, std
   return namespaces;
 }
 
-Result<std::vector<Operation>> Store::operations(const NamespaceName& ns, std::uint64_t after, std::size_t limit) const {
+Result<std::vector<Operation>> Store::operations(const NamespaceName& ns, std::uint64_t after,
+                                                 std::size_t limit) const {
   ST8_TRY(check_limit(limit, kListPageMax));
   ST8_ASSIGN(const ReaderLookup lookup, impl_->lookup(ns));
   std::vector<Operation> operations;
@@ -278,7 +288,8 @@ Result<std::vector<Operation>> Store::operations(const NamespaceName& ns, std::u
   const auto cursor = impl_->core.engine->scan(std::move(range));
   for (; cursor->valid() && operations.size() < limit; cursor->next()) {
     const std::string_view number = cursor->key().substr(table.size());
-    if (number.size() != 8) return fail(ErrorCode::kCorrupt, "a key of the operation log is malformed", "Run `st8d fsck`.");
+    if (number.size() != 8)
+      return fail(ErrorCode::kCorrupt, "a key of the operation log is malformed", "Run `st8d fsck`.");
     ST8_ASSIGN(std::vector<Operation> group, codec::decode_operations(cursor->value(), keyspace::read_u64(number)));
     for (Operation& operation : group) {
       if (operation.sequence > after && operations.size() < limit) operations.push_back(std::move(operation));

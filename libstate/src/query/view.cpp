@@ -10,7 +10,8 @@ constexpr std::size_t kPageMax = 100'000;
 
 Status check_limit(std::size_t limit) {
   if (limit >= 1 && limit <= kPageMax) return {};
-  return fail(ErrorCode::kInvalidArgument, "the limit is " + std::to_string(limit) + "; 1 to " + std::to_string(kPageMax) + " are allowed",
+  return fail(ErrorCode::kInvalidArgument,
+              "the limit is " + std::to_string(limit) + "; 1 to " + std::to_string(kPageMax) + " are allowed",
               "Read page by page.");
 }
 
@@ -39,19 +40,20 @@ Result<EntryPage> View::list(const ListQuery& query) const {
   ST8_TRY(check_limit(query.limit));
   EntryPage page;
   Status made;
-  ST8_TRY(tree::scan(impl_->nodes, impl_->root, query.prefix, query.after, [&](std::string_view key, const DocumentRef& ref) {
-    if (page.entries.size() == query.limit) {
-      page.more = true;
-      return false;
-    }
-    auto name = DocumentKey::parse(key);
-    if (!name) {
-      made = fail(std::move(name).error());
-      return false;
-    }
-    page.entries.push_back({std::move(*name), ref});
-    return true;
-  }));
+  ST8_TRY(tree::scan(impl_->nodes, impl_->root, query.prefix, query.after,
+                     [&](std::string_view key, const DocumentRef& ref) {
+                       if (page.entries.size() == query.limit) {
+                         page.more = true;
+                         return false;
+                       }
+                       auto name = DocumentKey::parse(key);
+                       if (!name) {
+                         made = fail(std::move(name).error());
+                         return false;
+                       }
+                       page.entries.push_back({std::move(*name), ref});
+                       return true;
+                     }));
   ST8_TRY(std::move(made));
   return page;
 }

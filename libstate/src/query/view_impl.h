@@ -8,8 +8,8 @@ namespace st8::state {
 
 class ViewImpl {
  public:
-  ViewImpl(pipeline::StoreCore& store, NamespaceName ns_name, keyspace::NamespaceId ns_id, RevisionNumber number, TreeRoot tree_root,
-           pipeline::Pin held)
+  ViewImpl(pipeline::StoreCore& store, NamespaceName ns_name, keyspace::NamespaceId ns_id, RevisionNumber number,
+           TreeRoot tree_root, pipeline::Pin held)
       : core(store),
         name_space(std::move(ns_name)),
         ns(ns_id),

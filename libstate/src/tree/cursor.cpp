@@ -5,8 +5,8 @@ namespace {
 
 tl::unexpected<Error> mismatch(std::uint8_t level, std::string_view first_key) {
   return fail(ErrorCode::kCorrupt,
-              "a stored tree is damaged: the node of level " + std::to_string(level) + " at \"" + std::string(first_key) +
-                  "\" is not what the node above says of it",
+              "a stored tree is damaged: the node of level " + std::to_string(level) + " at \"" +
+                  std::string(first_key) + "\" is not what the node above says of it",
               "run `st8d fsck`, and restore from a backup what it names");
 }
 
@@ -19,8 +19,8 @@ Result<std::shared_ptr<const Node>> load_root(const NodeSource& source, const Tr
   if (!node) {
     ST8_ASSIGN(node, source.node({root.level, root.first_key, root.written_at}, root.hash));
   }
-  if (node->level() != root.level || node->first_key() != root.first_key || node->document_count() != root.document_count ||
-      node->content_bytes() != root.content_bytes) {
+  if (node->level() != root.level || node->first_key() != root.first_key ||
+      node->document_count() != root.document_count || node->content_bytes() != root.content_bytes) {
     return mismatch(root.level, root.first_key);
   }
   return node;
@@ -48,7 +48,8 @@ Status LevelCursor::seek(std::uint8_t level, std::string_view key) {
   }
   const std::size_t depth = static_cast<std::size_t>(root_->level - level) + 1;
   if (path_.size() > depth) path_.resize(depth);
-  while (path_.size() > 1 && !(begins_at_or_before(path_.size() - 1, key) && ends_after(path_.size() - 1, key))) path_.pop_back();
+  while (path_.size() > 1 && !(begins_at_or_before(path_.size() - 1, key) && ends_after(path_.size() - 1, key)))
+    path_.pop_back();
   while (path_.size() < depth) ST8_TRY(descend(node().child_for(key)));
   return {};
 }

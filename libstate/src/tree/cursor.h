@@ -31,7 +31,8 @@ class LevelCursor {
   const Node& node() const { return *path_.back().node; }
   const std::shared_ptr<const Node>& shared_node() const { return path_.back().node; }
   RevisionNumber written_at() const {
-    return path_.size() == 1 ? root_->written_at : path_[path_.size() - 2].node->written_at(path_[path_.size() - 2].index);
+    return path_.size() == 1 ? root_->written_at
+                             : path_[path_.size() - 2].node->written_at(path_[path_.size() - 2].index);
   }
   // Whether `key` is below the end of the node's range.
   bool ends_after(std::string_view key) const { return ends_after(path_.size() - 1, key); }

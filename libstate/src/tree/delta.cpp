@@ -118,14 +118,16 @@ Result<std::shared_ptr<Node>> load_version(RevisionNumber written_at, unsigned s
       Error error = std::move(loaded).error();
       // Its base was kept for its sake, so this is damage and not something pruned.
       if (error.code == ErrorCode::kGone) {
-        return corrupt("revision " + std::to_string(header.base_written_at.value) + "'s version, which it is stored as a difference from, is missing");
+        return corrupt("revision " + std::to_string(header.base_written_at.value) +
+                       "'s version, which it is stored as a difference from, is missing");
       }
       return fail(std::move(error));
     }
     base = std::move(*loaded);
     if (versions.keep) versions.keep(header.base_written_at, base);
   }
-  if (base->step() != base_step || name_word(base->name()) != header.base_name_word) return corrupt("it leans on another version of itself");
+  if (base->step() != base_step || name_word(base->name()) != header.base_name_word)
+    return corrupt("it leans on another version of itself");
   ST8_ASSIGN(auto node, apply_delta(*base, body));
   std::array<Base, kBasesMax> bases;
   bases[0] = {header.base_written_at, base->name()};
@@ -136,13 +138,15 @@ Result<std::shared_ptr<Node>> load_version(RevisionNumber written_at, unsigned s
 
 }  // namespace
 
-Result<std::shared_ptr<const Node>> load(const NodeLocation& location, const Hash& name, const StoredVersions& versions) {
+Result<std::shared_ptr<const Node>> load(const NodeLocation& location, const Hash& name,
+                                         const StoredVersions& versions) {
   ST8_ASSIGN(auto node, load_version(location.written_at, kStepsMax + 1, versions));
   if (node->name() != name) return corrupt("it is called " + name.hex() + " and hashes to " + node->name().hex());
   return node;
 }
 
-std::string stored_body(const NodeSource& source, Node& node, const std::shared_ptr<const Node>& before, RevisionNumber before_written_at) {
+std::string stored_body(const NodeSource& source, Node& node, const std::shared_ptr<const Node>& before,
+                        RevisionNumber before_written_at) {
   if (before->step() == kStepsMax) return node.body();
   // The next step's base is what remains of it without its lowest bit: `before` itself, or one of its bases.
   const auto step = static_cast<std::uint8_t>(before->step() + 1);
@@ -196,7 +200,8 @@ std::string encode_delta(const Node& base, RevisionNumber base_written_at, std::
     for (std::size_t i = 0; i < node.count(); ++i) {
       key.clear();
       node.append_key(i, key);
-      for (; in_base < base.count() && base.compare_key(in_base, key) < 0; ++in_base) begin_change(in_base, ChangeKind::kRemove);
+      for (; in_base < base.count() && base.compare_key(in_base, key) < 0; ++in_base)
+        begin_change(in_base, ChangeKind::kRemove);
       if (in_base < base.count() && base.compare_key(in_base, key) == 0) {
         replace(in_base++, i);
       } else {
@@ -220,7 +225,8 @@ Result<DeltaHeader> decode_delta_header(std::string_view body) {
   if (body.size() < kChecksumBytes) return corrupt("it is cut short");
   Reader in(body.substr(0, body.size() - kChecksumBytes));
   Reader end(body.substr(body.size() - kChecksumBytes));
-  if (end.fixed<std::uint32_t>() != checksum(body.substr(0, body.size() - kChecksumBytes))) return corrupt("it does not match its checksum");
+  if (end.fixed<std::uint32_t>() != checksum(body.substr(0, body.size() - kChecksumBytes)))
+    return corrupt("it does not match its checksum");
   if (in.fixed<char>() != kDifference) return corrupt("it is not a difference");
   DeltaHeader header;
   header.step = in.fixed<std::uint8_t>();
@@ -301,7 +307,8 @@ Result<std::shared_ptr<Node>> apply_delta(const Node& base, std::string_view bod
         at = position + 1;
         break;
       }
-      default: return corrupt("a change is of no known kind");
+      default:
+        return corrupt("a change is of no known kind");
     }
   }
   if (!in.ok()) return corrupt("it is cut short");

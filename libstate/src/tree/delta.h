@@ -32,12 +32,14 @@ struct StoredVersions {
   std::function<std::shared_ptr<const Node>(RevisionNumber written_at, std::uint64_t name_word)> at_hand;
   std::function<void(RevisionNumber written_at, const std::shared_ptr<const Node>& node)> keep;
 };
-Result<std::shared_ptr<const Node>> load(const NodeLocation& location, const Hash& name, const StoredVersions& versions);
+Result<std::shared_ptr<const Node>> load(const NodeLocation& location, const Hash& name,
+                                         const StoredVersions& versions);
 
 // The body to store for `node`, which takes the place of `before` (same level and first key, written by
 // `before_written_at`), and sets what the node remembers of its bases. Reads a base through `source` when it is not
 // `before` itself; whole when it cannot be read.
-std::string stored_body(const NodeSource& source, Node& node, const std::shared_ptr<const Node>& before, RevisionNumber before_written_at);
+std::string stored_body(const NodeSource& source, Node& node, const std::shared_ptr<const Node>& before,
+                        RevisionNumber before_written_at);
 
 // The difference as bytes, and back (docs/formats.md). Exposed for tests and fuzzers.
 std::string encode_delta(const Node& base, RevisionNumber base_written_at, std::uint8_t step, const Node& node);

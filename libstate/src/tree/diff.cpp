@@ -11,7 +11,8 @@ namespace {
 // A position in a tree: an entry at some level. Everything before it has been passed.
 class Side {
  public:
-  Side(const NodeSource& source, const TreeRoot& root, std::string_view from) : source_(source), root_(root), from_(from) {
+  Side(const NodeSource& source, const TreeRoot& root, std::string_view from)
+      : source_(source), root_(root), from_(from) {
     at_end_ = root.empty();
     if (!at_end_) key_ = root.first_key;
   }
@@ -35,7 +36,8 @@ class Side {
   }
   // Into the entry's subtree: to its first entry, or to the one that holds where the walk begins.
   Status open() {
-    ST8_ASSIGN(auto node, path_.empty() ? load_root(source_, root_) : load_child(source_, *path_.back().node, path_.back().index));
+    ST8_ASSIGN(auto node,
+               path_.empty() ? load_root(source_, root_) : load_child(source_, *path_.back().node, path_.back().index));
     const std::size_t index = key_ < from_ ? node->child_for(from_) : 0;
     path_.push_back({std::move(node), index});
     set_key();
@@ -71,7 +73,8 @@ Status diff(const NodeSource& source, const TreeRoot& before, const TreeRoot& af
 
   const auto past_prefix = [prefix](std::string_view key) { return key > prefix && !key.starts_with(prefix); };
   // False: the visitor has had enough.
-  const auto report = [&](std::string_view key, std::optional<DocumentRef> was, std::optional<DocumentRef> is) -> Result<bool> {
+  const auto report = [&](std::string_view key, std::optional<DocumentRef> was,
+                          std::optional<DocumentRef> is) -> Result<bool> {
     if (key < from || key == after_key) return true;
     auto parsed = DocumentKey::parse(key);
     if (!parsed || parsed->view() != key) return fail(ErrorCode::kCorrupt, "a stored tree holds a key that is none");
@@ -104,7 +107,8 @@ Status diff(const NodeSource& source, const TreeRoot& before, const TreeRoot& af
       ST8_TRY(side.open());
       continue;
     }
-    ST8_ASSIGN(const bool more, order < 0 ? report(a.key(), a.document(), std::nullopt) : report(b.key(), std::nullopt, b.document()));
+    ST8_ASSIGN(const bool more,
+               order < 0 ? report(a.key(), a.document(), std::nullopt) : report(b.key(), std::nullopt, b.document()));
     if (!more) return {};
     side.skip();
   }

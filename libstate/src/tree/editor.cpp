@@ -52,7 +52,8 @@ class Editor {
       ST8_TRY(shrink(level, level_edits.front(), result.root));
     }
     for (Made& made : made_) {
-      if (result.root.empty() || made.node->level() > result.root.level) continue;  // Made before the tree was known to be lower.
+      if (result.root.empty() || made.node->level() > result.root.level)
+        continue;  // Made before the tree was known to be lower.
       const NodeLocation location{made.node->level(), std::string(made.node->first_key()), number_};
       sink.put(location, std::move(made.node), std::move(made.body));
     }
@@ -85,7 +86,8 @@ class Editor {
       }
       if (before ? edit.value && edit.value->hash == before->hash : !edit.value) continue;
       ST8_ASSIGN(auto key, DocumentKey::parse(edit.key));
-      if (key.str() != edit.key) return fail(ErrorCode::kInvalidArgument, "\"" + edit.key + "\" is not a clean document key");
+      if (key.str() != edit.key)
+        return fail(ErrorCode::kInvalidArgument, "\"" + edit.key + "\" is not a clean document key");
       const ChangeType type = !before ? ChangeType::kCreate : edit.value ? ChangeType::kUpdate : ChangeType::kDelete;
       out.push_back({edit.key, edit.value ? std::optional(entry_of(*edit.value)) : std::nullopt});
       changes.push_back({std::move(key), type, before, edit.value});
@@ -197,7 +199,9 @@ class Editor {
           above.push_back({key, entry});
         }
       } else {
-        std::string body = replaces && old->written_at < number_ ? stored_body(source_, *node, old->node, old->written_at) : node->body();
+        std::string body = replaces && old->written_at < number_
+                               ? stored_body(source_, *node, old->node, old->written_at)
+                               : node->body();
         above.push_back({key, entry});
         made_.push_back({std::move(node), std::move(body)});
       }
@@ -250,8 +254,8 @@ class Editor {
 
 }  // namespace
 
-Result<EditResult> edit(const NodeSource& source, const TreeRoot& root, std::span<const Edit> edits, RevisionNumber number,
-                        NodeSink& sink) {
+Result<EditResult> edit(const NodeSource& source, const TreeRoot& root, std::span<const Edit> edits,
+                        RevisionNumber number, NodeSink& sink) {
   return Editor(source, root, number).run(edits, sink);
 }
 

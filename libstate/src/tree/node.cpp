@@ -59,8 +59,9 @@ void Node::set_bases(std::uint8_t step, std::span<const Base> bases) {
 }
 
 bool Node::same_keys(const Node& other) const {
-  return count_ == other.count_ && std::string_view(body_).substr(ends_offset_, hash_offset_ - ends_offset_) ==
-                                       std::string_view(other.body_).substr(other.ends_offset_, other.hash_offset_ - other.ends_offset_);
+  return count_ == other.count_ &&
+         std::string_view(body_).substr(ends_offset_, hash_offset_ - ends_offset_) ==
+             std::string_view(other.body_).substr(other.ends_offset_, other.hash_offset_ - other.ends_offset_);
 }
 
 Status Node::layout() {
@@ -74,8 +75,10 @@ Status Node::layout() {
   bytes_width_ = static_cast<std::uint8_t>(body_[6]);
   documents_width_ = static_cast<std::uint8_t>(body_[7]);
   if (count_ == 0 || count_ > kEntriesMax) return corrupt("it has an impossible number of entries");
-  if (ends_width_ < 1 || ends_width_ > 3 || bytes_width_ < 1 || bytes_width_ > 8) return corrupt("a column has an impossible width");
-  if (level_ == 0 ? documents_width_ != 0 : documents_width_ < 1 || documents_width_ > 8) return corrupt("a column has an impossible width");
+  if (ends_width_ < 1 || ends_width_ > 3 || bytes_width_ < 1 || bytes_width_ > 8)
+    return corrupt("a column has an impossible width");
+  if (level_ == 0 ? documents_width_ != 0 : documents_width_ < 1 || documents_width_ > 8)
+    return corrupt("a column has an impossible width");
 
   const std::size_t count = count_;
   std::size_t at = kHeaderBytes;
@@ -120,7 +123,8 @@ Status Node::validate() {
     if (key_rest(i - 1) >= key_rest(i)) return corrupt("its keys are out of order");
   }
   // One encoding only: the prefix is all that the first and last key share.
-  if (count == 1 ? end != 0 : common_prefix(key_rest(0), key_rest(count - 1)) != 0) return corrupt("its key prefix is too short");
+  if (count == 1 ? end != 0 : common_prefix(key_rest(0), key_rest(count - 1)) != 0)
+    return corrupt("its key prefix is too short");
 
   document_count_ = 0;
   content_bytes_ = 0;
@@ -208,7 +212,9 @@ std::shared_ptr<Node> Node::with(std::span<const Update> updates) const {
       width_of(written_max) <= written_width_ && keeps_widths(updates)) {
     node = std::make_shared<Node>(Token{}, body_);
     char* const body = node->body_.data();
-    const auto put = [body](std::size_t at, std::uint64_t value, std::size_t width) { std::memcpy(body + at, &value, width); };
+    const auto put = [body](std::size_t at, std::uint64_t value, std::size_t width) {
+      std::memcpy(body + at, &value, width);
+    };
     for (const auto& [index, entry] : updates) {
       std::memcpy(body + hash_offset_ + index * Hash::kSize, entry.hash.bytes.data(), Hash::kSize);
       put(documents_offset_ + index * documents_width_, entry.documents, documents_width_);
@@ -216,14 +222,16 @@ std::shared_ptr<Node> Node::with(std::span<const Update> updates) const {
       put(written_offset_ + index * written_width_, entry.written_at.value, written_width_);
     }
     const std::size_t checksum_offset = body_.size() - kChecksumBytes;
-    put(checksum_offset, checksum(std::string_view(body + location_offset_, checksum_offset - location_offset_)), kChecksumBytes);
+    put(checksum_offset, checksum(std::string_view(body + location_offset_, checksum_offset - location_offset_)),
+        kChecksumBytes);
     node->copy_layout(*this);
   } else {
     std::array<NodeEntry, kEntriesMax> entries;
     for (std::size_t i = 0; i < count_; ++i) entries[i] = entry(i);
     for (const auto& [index, entry] : updates) entries[index] = entry;
     const auto same_keys = std::string_view(body_).substr(ends_offset_, hash_offset_ - ends_offset_);
-    node = std::make_shared<Node>(Token{}, encode(level_, prefix_size_, ends_width_, same_keys, std::span(entries.data(), count_)));
+    node = std::make_shared<Node>(
+        Token{}, encode(level_, prefix_size_, ends_width_, same_keys, std::span(entries.data(), count_)));
     [[maybe_unused]] const Status laid_out = node->layout();
     assert(laid_out);
   }
@@ -242,7 +250,8 @@ bool Node::keeps_widths(std::span<const Update> updates) const {
     }
     for (std::size_t i = 0; i < count_; ++i) {
       if (width_of(column(offset, width, i)) != width) continue;
-      if (std::none_of(updates.begin(), updates.end(), [i](const Update& update) { return update.index == i; })) return true;
+      if (std::none_of(updates.begin(), updates.end(), [i](const Update& update) { return update.index == i; }))
+        return true;
     }
     return false;
   };
@@ -284,7 +293,8 @@ std::string Node::encode(std::uint8_t level, std::size_t prefix_size, std::uint8
 
   const std::size_t count = entries.size();
   std::string body;
-  body.resize(kHeaderBytes + keys.size() + count * (Hash::kSize + documents_width + bytes_width + written_width) + 1 + kChecksumBytes);
+  body.resize(kHeaderBytes + keys.size() + count * (Hash::kSize + documents_width + bytes_width + written_width) + 1 +
+              kChecksumBytes);
   char* at = body.data();
   const auto put = [&at](std::uint64_t value, std::size_t width) {
     std::memcpy(at, &value, width);

@@ -60,8 +60,12 @@ class Node {
   std::uint64_t document_count() const { return document_count_; }
   std::uint64_t content_bytes() const { return content_bytes_; }
   const std::string& body() const { return body_; }
-  std::string_view content() const { return std::string_view(body_).substr(1, location_offset_ - 1); }  // What is hashed.
-  std::size_t memory_bytes() const { return sizeof(Node) + body_.capacity() + base_count() * sizeof(Base) + kAllocationBytes; }
+  std::string_view content() const {
+    return std::string_view(body_).substr(1, location_offset_ - 1);
+  }  // What is hashed.
+  std::size_t memory_bytes() const {
+    return sizeof(Node) + body_.capacity() + base_count() * sizeof(Base) + kAllocationBytes;
+  }
 
   // How it is stored (delta.h): 0 whole, else as a difference, `step` versions after one stored whole, from bases()[0],
   // which leans on bases()[1], and so on. Set before the node is shared.
@@ -82,20 +86,23 @@ class Node {
   std::string key(std::size_t index) const;
   void append_key(std::size_t index, std::string& out) const { out.append(key_prefix()).append(key_rest(index)); }
   std::string_view first_key() const {
-    return {body_.data() + prefix_offset_, prefix_size_ + static_cast<std::size_t>(column(ends_offset_, ends_width_, 0))};
+    return {body_.data() + prefix_offset_,
+            prefix_size_ + static_cast<std::size_t>(column(ends_offset_, ends_width_, 0))};
   }
   Hash hash(std::size_t index) const {
     Hash hash;
     std::memcpy(hash.bytes.data(), body_.data() + hash_offset_ + index * Hash::kSize, Hash::kSize);
     return hash;
   }
-  std::uint64_t documents(std::size_t index) const { return level_ == 0 ? 1 : column(documents_offset_, documents_width_, index); }
+  std::uint64_t documents(std::size_t index) const {
+    return level_ == 0 ? 1 : column(documents_offset_, documents_width_, index);
+  }
   std::uint64_t bytes(std::size_t index) const { return column(bytes_offset_, bytes_width_, index); }
   RevisionNumber written_at(std::size_t index) const { return {column(written_offset_, written_width_, index)}; }
   NodeEntry entry(std::size_t index) const { return {hash(index), documents(index), bytes(index), written_at(index)}; }
   bool same_entry(std::size_t index, const Node& other, std::size_t other_index) const {
-    return std::memcmp(body_.data() + hash_offset_ + index * Hash::kSize, other.body_.data() + other.hash_offset_ + other_index * Hash::kSize,
-                       Hash::kSize) == 0 &&
+    return std::memcmp(body_.data() + hash_offset_ + index * Hash::kSize,
+                       other.body_.data() + other.hash_offset_ + other_index * Hash::kSize, Hash::kSize) == 0 &&
            written_at(index) == other.written_at(other_index) && bytes(index) == other.bytes(other_index) &&
            documents(index) == other.documents(other_index);
   }
@@ -137,11 +144,28 @@ class Node {
   }
   static std::uint64_t read_little_endian(const char* at, std::size_t width) {
     switch (width) {
-      case 1: return static_cast<std::uint8_t>(*at);
-      case 2: { std::uint16_t value; std::memcpy(&value, at, 2); return value; }
-      case 3: { std::uint16_t value; std::memcpy(&value, at, 2); return value | std::uint64_t{static_cast<std::uint8_t>(at[2])} << 16; }
-      case 4: { std::uint32_t value; std::memcpy(&value, at, 4); return value; }
-      default: { std::uint64_t value = 0; std::memcpy(&value, at, width); return value; }
+      case 1:
+        return static_cast<std::uint8_t>(*at);
+      case 2: {
+        std::uint16_t value;
+        std::memcpy(&value, at, 2);
+        return value;
+      }
+      case 3: {
+        std::uint16_t value;
+        std::memcpy(&value, at, 2);
+        return value | std::uint64_t{static_cast<std::uint8_t>(at[2])} << 16;
+      }
+      case 4: {
+        std::uint32_t value;
+        std::memcpy(&value, at, 4);
+        return value;
+      }
+      default: {
+        std::uint64_t value = 0;
+        std::memcpy(&value, at, width);
+        return value;
+      }
     }
   }
 
@@ -178,8 +202,8 @@ class NodeBuilder {
  private:
   friend class Node;
   std::uint8_t level_;
-  std::string keys_;                   // One after the other.
-  std::vector<std::uint32_t> ends_;    // Of each key in keys_.
+  std::string keys_;                 // One after the other.
+  std::vector<std::uint32_t> ends_;  // Of each key in keys_.
   std::vector<NodeEntry> entries_;
 };
 

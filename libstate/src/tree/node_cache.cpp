@@ -34,13 +34,18 @@ struct alignas(64) NodeCache::Shard {
 
     Entry() = default;
     Entry(Entry&& other) noexcept  // Only under the lock for writing, when the slab grows.
-        : node(std::move(other.node)), written_at(other.written_at), place(other.place), ns(other.ns),
+        : node(std::move(other.node)),
+          written_at(other.written_at),
+          place(other.place),
+          ns(other.ns),
           asked_for(other.asked_for.load(std::memory_order_relaxed)) {}
     // Read first: a flag that is set already is not written again, so the line stays shared.
     void mark_asked_for() const {
       if (!asked_for.load(std::memory_order_relaxed)) asked_for.store(true, std::memory_order_relaxed);
     }
-    static std::size_t bytes_of(const Node& node) { return node.memory_bytes() + sizeof(Entry) + 2 * sizeof(std::uint32_t); }
+    static std::size_t bytes_of(const Node& node) {
+      return node.memory_bytes() + sizeof(Entry) + 2 * sizeof(std::uint32_t);
+    }
   };
 
   mutable std::shared_mutex mutex;
@@ -126,7 +131,8 @@ NodeCache::~NodeCache() = default;
 
 NodeCache::Shard& NodeCache::shard(std::uint64_t name_word) const { return shards_[name_word % kShards]; }
 
-std::shared_ptr<const Node> NodeCache::get(keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) const {
+std::shared_ptr<const Node> NodeCache::get(keyspace::NamespaceId ns, const Hash& name,
+                                           RevisionNumber written_at) const {
   const std::uint64_t word = word_of(name);
   const std::uint64_t place = place_of(ns, word, written_at);
   const Shard& home = shard(word);
@@ -141,12 +147,13 @@ std::shared_ptr<const Node> NodeCache::get(keyspace::NamespaceId ns, const Hash&
   return entry->node;
 }
 
-std::shared_ptr<const Node> NodeCache::get_version(keyspace::NamespaceId ns, const NodeLocation& location, std::uint64_t name_word) const {
+std::shared_ptr<const Node> NodeCache::get_version(keyspace::NamespaceId ns, const NodeLocation& location,
+                                                   std::uint64_t name_word) const {
   const Shard& home = shard(name_word);
   const std::shared_lock lock(home.mutex);
   const Shard::Entry* entry = home.find(place_of(ns, name_word, location.written_at), [&](const Shard::Entry& each) {
-    return each.written_at == location.written_at.value && each.ns == ns.value && each.node->level() == location.level &&
-           each.node->first_key() == location.first_key;
+    return each.written_at == location.written_at.value && each.ns == ns.value &&
+           each.node->level() == location.level && each.node->first_key() == location.first_key;
   });
   if (entry == nullptr) return nullptr;
   // A base is asked for by every version that leans on it: it is worth more than any of them.
@@ -200,7 +207,8 @@ Result<std::shared_ptr<const Node>> StoredNodes::node(const NodeLocation& locati
   NodeLocation version = location;
   StoredVersions versions;
   versions.body_at = [&](RevisionNumber written_at) -> Result<std::string> {
-    ST8_ASSIGN(auto body, engine_->get(keyspace::node_key(ns_, location.level, location.first_key, written_at), snapshot_));
+    ST8_ASSIGN(auto body,
+               engine_->get(keyspace::node_key(ns_, location.level, location.first_key, written_at), snapshot_));
     if (!body) {
       return fail(ErrorCode::kGone,
                   "the tree node of level " + std::to_string(location.level) + " at \"" + location.first_key +
@@ -213,7 +221,9 @@ Result<std::shared_ptr<const Node>> StoredNodes::node(const NodeLocation& locati
     version.written_at = written_at;
     return cache_->get_version(ns_, version, name_word);
   };
-  versions.keep = [&](RevisionNumber written_at, const std::shared_ptr<const Node>& node) { cache_->put(ns_, written_at, node); };
+  versions.keep = [&](RevisionNumber written_at, const std::shared_ptr<const Node>& node) {
+    cache_->put(ns_, written_at, node);
+  };
   ST8_ASSIGN(auto node, load(location, name, versions));
   cache_->put(ns_, location.written_at, node);
   return node;

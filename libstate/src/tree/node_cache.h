@@ -31,7 +31,8 @@ class NodeCache {
   // Null when it is not here. Counts a hit or a miss.
   std::shared_ptr<const Node> get(keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) const;
   // The version of a node that a revision wrote, known by the first eight bytes of its name (delta.h). Counts nothing.
-  std::shared_ptr<const Node> get_version(keyspace::NamespaceId ns, const NodeLocation& location, std::uint64_t name_word) const;
+  std::shared_ptr<const Node> get_version(keyspace::NamespaceId ns, const NodeLocation& location,
+                                          std::uint64_t name_word) const;
   // Keeps the node, dropping others when the bound asks for it. A node that is here already stays as it is.
   void put(keyspace::NamespaceId ns, RevisionNumber written_at, std::shared_ptr<const Node> node);
 
@@ -54,7 +55,8 @@ class NodeCache {
 // dropped it), kCorrupt when the body does not verify, and the engine's own.
 class StoredNodes final : public NodeSource {
  public:
-  StoredNodes(const Engine& engine, NodeCache& cache, keyspace::NamespaceId ns, const EngineSnapshot* snapshot = nullptr)
+  StoredNodes(const Engine& engine, NodeCache& cache, keyspace::NamespaceId ns,
+              const EngineSnapshot* snapshot = nullptr)
       : engine_(&engine), cache_(&cache), ns_(ns), snapshot_(snapshot) {}
   Result<std::shared_ptr<const Node>> node(const NodeLocation& location, const Hash& name) const override;
   std::shared_ptr<const Node> cached(const Hash& name, RevisionNumber written_at) const override {

@@ -55,12 +55,12 @@ struct Edit {
 };
 struct EditResult {
   TreeRoot root;
-  std::vector<Change> changes;       // What differs from the tree before, in key order. Empty: root is the one before.
+  std::vector<Change> changes;  // What differs from the tree before, in key order. Empty: root is the one before.
 };
 
 // Applies edits (sorted by key, no key twice) and writes O(edits · log n) nodes to the sink, each once, at `number`.
-Result<EditResult> edit(const NodeSource& source, const TreeRoot& root, std::span<const Edit> edits, RevisionNumber number,
-                        NodeSink& sink);
+Result<EditResult> edit(const NodeSource& source, const TreeRoot& root, std::span<const Edit> edits,
+                        RevisionNumber number, NodeSink& sink);
 
 Result<std::optional<DocumentRef>> find(const NodeSource& source, const TreeRoot& root, std::string_view key);
 

@@ -17,7 +17,9 @@ std::string encode_event(const RolloutEvent& event) {
   if (event.attempt != 0) json["attempt"] = event.attempt;
   if (event.retry_at) json["retry_at"] = event.retry_at->micros;
   if (event.observation) {
-    json["observed"] = {{"present", event.observation->present}, {"content", event.observation->content.hex()}, {"label", event.observation->label}};
+    json["observed"] = {{"present", event.observation->present},
+                        {"content", event.observation->content.hex()},
+                        {"label", event.observation->label}};
   }
   if (event.outcome) json["outcome"] = phase_name(*event.outcome);
   if (!event.revision.is_root()) json["revision"] = event.revision.value;
@@ -33,7 +35,9 @@ Result<RolloutEvent> decode_event(std::string_view bytes) {
     event.sequence = json.at("seq").get<std::uint64_t>();
     event.at.micros = json.at("at").get<std::int64_t>();
     const auto kind = event_kind_of(json.at("kind").get<std::string>());
-    if (!kind) return fail(ErrorCode::kCorrupt, "a rollout event is of an unknown kind " + json.at("kind").dump(), "use the st8d that wrote it, or a newer one");
+    if (!kind)
+      return fail(ErrorCode::kCorrupt, "a rollout event is of an unknown kind " + json.at("kind").dump(),
+                  "use the st8d that wrote it, or a newer one");
     event.kind = *kind;
     const auto number = [&](const char* name, std::uint32_t& out) {
       if (json.contains(name)) out = json.at(name).get<std::uint32_t>();
@@ -46,7 +50,8 @@ Result<RolloutEvent> decode_event(std::string_view bytes) {
     if (json.contains("retry_at")) event.retry_at = Timestamp{json.at("retry_at").get<std::int64_t>()};
     if (json.contains("observed")) {
       const Json& seen = json.at("observed");
-      event.observation = Observation{seen.at("present").get<bool>(), codec::hash(seen.at("content")), seen.at("label").get<std::string>()};
+      event.observation = Observation{seen.at("present").get<bool>(), codec::hash(seen.at("content")),
+                                      seen.at("label").get<std::string>()};
     }
     if (json.contains("outcome")) {
       const std::string name = json.at("outcome").get<std::string>();

@@ -27,7 +27,8 @@ Json body(const Plan& plan) {
   for (const PlannedContent& content : plan.contents) {
     Json files = Json::array();
     for (const PlannedFile& file : content.files) {
-      Json entry = {{"path", file.entry.path}, {"mode", file.entry.mode}, {"hash", file.entry.hash.hex()}, {"key", file.key}};
+      Json entry = {
+          {"path", file.entry.path}, {"mode", file.entry.mode}, {"hash", file.entry.hash.hex()}, {"key", file.key}};
       if (file.rendered) entry["rendered_from"] = file.source.hex();
       files.push_back(std::move(entry));
     }
@@ -36,18 +37,27 @@ Json body(const Plan& plan) {
   Json& diffs = json["diffs"] = Json::array();
   for (const auto& diff : plan.diffs) {
     Json changes = Json::array();
-    for (const FileChange& change : diff) changes.push_back({{"path", change.path}, {"type", state::change_type_name(change.type)}});
+    for (const FileChange& change : diff)
+      changes.push_back({{"path", change.path}, {"type", state::change_type_name(change.type)}});
     diffs.push_back(std::move(changes));
   }
   Json& targets = json["targets"] = Json::array();
   for (const PlannedTarget& target : plan.targets) {
     Json labels = Json::object();
     for (const auto& [label, value] : target.target.labels) labels[label] = value;
-    targets.push_back({{"name", target.target.name.str()}, {"kind", target.target.kind}, {"labels", std::move(labels)},
-                       {"criticality", static_cast<int>(target.target.criticality)}, {"env", target.target.env},
-                       {"source", target.target.source}, {"prepare_wave", target.prepare_wave}, {"switch_wave", target.switch_wave},
-                       {"content", target.content}, {"diff", target.diff}, {"from", hash_json(target.from)},
-                       {"from_revision", target.from_revision.value}, {"reason", target.reason}});
+    targets.push_back({{"name", target.target.name.str()},
+                       {"kind", target.target.kind},
+                       {"labels", std::move(labels)},
+                       {"criticality", static_cast<int>(target.target.criticality)},
+                       {"env", target.target.env},
+                       {"source", target.target.source},
+                       {"prepare_wave", target.prepare_wave},
+                       {"switch_wave", target.switch_wave},
+                       {"content", target.content},
+                       {"diff", target.diff},
+                       {"from", hash_json(target.from)},
+                       {"from_revision", target.from_revision.value},
+                       {"reason", target.reason}});
   }
   Json& untouched = json["untouched"] = Json::array();
   for (const UntouchedTarget& target : plan.untouched) {
@@ -64,13 +74,15 @@ Json body(const Plan& plan) {
       gates.push_back({{"kind", gate_kind_name(gate.kind)}, {"duration_ms", gate.duration.count()}});
       if (gate.kind == Gate::Kind::kAnalysis) gates.back()["analysis"] = gate.analysis;
     }
-    waves.push_back({{"label", wave.label}, {"targets", wave.targets}, {"gates", std::move(gates)}, {"weight", wave.weight}});
+    waves.push_back(
+        {{"label", wave.label}, {"targets", wave.targets}, {"gates", std::move(gates)}, {"weight", wave.weight}});
   }
   Json& delta = json["delta"] = Json::array();
   for (const KeyDelta& key : plan.delta) delta.push_back({{"key", key.key}, {"after", hash_json(key.after)}});
   Json factors = Json::array();
   for (const RiskFactor& factor : plan.risk.factors) {
-    factors.push_back({{"name", factor.name}, {"weight", factor.weight}, {"value", factor.value}, {"because", factor.because}});
+    factors.push_back(
+        {{"name", factor.name}, {"weight", factor.weight}, {"value", factor.value}, {"because", factor.because}});
   }
   json["risk"] = {{"score", plan.risk.score}, {"factors", std::move(factors)}};
   return json;
@@ -103,11 +115,34 @@ std::string encode_plan(const Plan& plan) {
 Result<Plan> decode_plan(std::string_view bytes) {
   return codec::guarded<Plan>("plan", bytes, [](const Json& json) -> Result<Plan> {
     if (json.at("version").get<int>() != 1) {
-      return fail(ErrorCode::kInvalidArgument, "the plan's format is version " + json.at("version").dump() + "; this build reads 1", "use a newer st8d");
+      return fail(ErrorCode::kInvalidArgument,
+                  "the plan's format is version " + json.at("version").dump() + "; this build reads 1",
+                  "use a newer st8d");
     }
     ST8_ASSIGN(auto name_space, state::NamespaceName::parse(json.at("namespace").get<std::string>()));
     ST8_ASSIGN(auto branch, state::BranchName::parse(json.at("branch").get<std::string>()));
-    Plan plan{std::move(name_space), std::move(branch), {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, false, false, {}, {}, {}, {}};
+    Plan plan{std::move(name_space),
+              std::move(branch),
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              false,
+              false,
+              {},
+              {},
+              {},
+              {}};
     plan.revision.value = json.at("revision").get<std::uint64_t>();
     plan.revision_hash = codec::hash(json.at("revision_hash"));
     plan.author = json.at("author").get<std::string>();
@@ -124,7 +159,8 @@ Result<Plan> decode_plan(std::string_view bytes) {
       PlannedContent content{codec::hash(item.at("hash")), {}};
       for (const Json& file : item.at("files")) {
         PlannedFile planned;
-        planned.entry = {file.at("path").get<std::string>(), file.at("mode").get<std::uint32_t>(), codec::hash(file.at("hash"))};
+        planned.entry = {file.at("path").get<std::string>(), file.at("mode").get<std::uint32_t>(),
+                         codec::hash(file.at("hash"))};
         planned.key = file.at("key").get<std::string>();
         planned.rendered = file.contains("rendered_from");
         planned.source = planned.rendered ? codec::hash(file.at("rendered_from")) : planned.entry.hash;
@@ -144,23 +180,34 @@ Result<Plan> decode_plan(std::string_view bytes) {
     }
     for (const Json& item : json.at("targets")) {
       ST8_ASSIGN(auto name, TargetName::parse(item.at("name").get<std::string>()));
-      Target target{std::move(name), item.at("kind").get<std::string>(), {}, Criticality::kMedium, item.at("env").get<std::string>(), item.at("source").get<std::string>()};
-      for (const auto& [label, value] : item.at("labels").items()) target.labels.emplace_back(label, value.get<std::string>());
+      Target target{std::move(name),      item.at("kind").get<std::string>(), {},
+                    Criticality::kMedium, item.at("env").get<std::string>(),  item.at("source").get<std::string>()};
+      for (const auto& [label, value] : item.at("labels").items())
+        target.labels.emplace_back(label, value.get<std::string>());
       target.criticality = static_cast<Criticality>(std::clamp(item.at("criticality").get<int>(), 0, 3));
-      PlannedTarget planned{std::move(target), 0, 0, 0, 0, codec::optional_hash(item.at("from")), {}, item.at("reason").get<std::string>()};
+      PlannedTarget planned{std::move(target),
+                            0,
+                            0,
+                            0,
+                            0,
+                            codec::optional_hash(item.at("from")),
+                            {},
+                            item.at("reason").get<std::string>()};
       planned.prepare_wave = item.at("prepare_wave").get<std::uint32_t>();
       planned.switch_wave = item.at("switch_wave").get<std::uint32_t>();
       planned.content = item.at("content").get<std::uint32_t>();
       planned.diff = item.at("diff").get<std::uint32_t>();
       planned.from_revision.value = item.at("from_revision").get<std::uint64_t>();
       if (planned.content >= plan.contents.size() || planned.diff >= plan.diffs.size()) {
-        return fail(ErrorCode::kCorrupt, "the plan's target " + planned.target.name.str() + " names a content that it does not hold", "");
+        return fail(ErrorCode::kCorrupt,
+                    "the plan's target " + planned.target.name.str() + " names a content that it does not hold", "");
       }
       plan.targets.push_back(std::move(planned));
     }
     for (const Json& item : json.at("untouched")) {
       ST8_ASSIGN(auto name, TargetName::parse(item.at("name").get<std::string>()));
-      plan.untouched.push_back({std::move(name), codec::hash(item.at("content")), item.at("reason").get<std::string>()});
+      plan.untouched.push_back(
+          {std::move(name), codec::hash(item.at("content")), item.at("reason").get<std::string>()});
     }
     for (const Json& item : json.at("ops")) {
       PlannedOp op;
@@ -174,30 +221,41 @@ Result<Plan> decode_plan(std::string_view bytes) {
       if (!known) return fail(ErrorCode::kCorrupt, "the plan has an operation of an unknown kind", "");
       op.phase = static_cast<OpPhase>(std::clamp(item.at("phase").get<int>(), 0, 2));
       op.index = item.at("index").get<std::uint32_t>();
-      if ((op.kind == OpKind::kStep && op.index >= plan.policy.steps.size()) || (op.kind == OpKind::kHealth && op.index >= plan.policy.health.size())) {
+      if ((op.kind == OpKind::kStep && op.index >= plan.policy.steps.size()) ||
+          (op.kind == OpKind::kHealth && op.index >= plan.policy.health.size())) {
         return fail(ErrorCode::kCorrupt, "the plan names a step that its policy does not have", "");
       }
       plan.ops.push_back(op);
     }
     for (const Json& item : json.at("waves")) {
-      Wave wave{item.at("label").get<std::string>(), item.at("targets").get<std::vector<std::uint32_t>>(), {}, item.at("weight").get<std::uint32_t>()};
+      Wave wave{item.at("label").get<std::string>(),
+                item.at("targets").get<std::vector<std::uint32_t>>(),
+                {},
+                item.at("weight").get<std::uint32_t>()};
       for (const std::uint32_t index : wave.targets) {
-        if (index >= plan.targets.size()) return fail(ErrorCode::kCorrupt, "a wave of the plan names a target that it does not hold", "");
+        if (index >= plan.targets.size())
+          return fail(ErrorCode::kCorrupt, "a wave of the plan names a target that it does not hold", "");
       }
       for (const Json& gate : item.at("gates")) {
         const std::string kind = gate.at("kind").get<std::string>();
-        wave.gates.push_back({kind == "delay" ? Gate::Kind::kDelay : kind == "pause" ? Gate::Kind::kPause : kind == "bake" ? Gate::Kind::kBake : Gate::Kind::kAnalysis,
+        wave.gates.push_back({kind == "delay"   ? Gate::Kind::kDelay
+                              : kind == "pause" ? Gate::Kind::kPause
+                              : kind == "bake"  ? Gate::Kind::kBake
+                                                : Gate::Kind::kAnalysis,
                               Millis{gate.at("duration_ms").get<std::int64_t>()}});
         if (wave.gates.back().kind != Gate::Kind::kAnalysis) continue;
         wave.gates.back().analysis = gate.at("analysis").get<std::uint32_t>();
-        if (wave.gates.back().analysis >= plan.policy.strategy.analyses.size()) return fail(ErrorCode::kCorrupt, "a gate of the plan names an analysis that its policy does not have", "");
+        if (wave.gates.back().analysis >= plan.policy.strategy.analyses.size())
+          return fail(ErrorCode::kCorrupt, "a gate of the plan names an analysis that its policy does not have", "");
       }
       plan.waves.push_back(std::move(wave));
     }
-    for (const Json& item : json.at("delta")) plan.delta.push_back({item.at("key").get<std::string>(), codec::optional_hash(item.at("after"))});
+    for (const Json& item : json.at("delta"))
+      plan.delta.push_back({item.at("key").get<std::string>(), codec::optional_hash(item.at("after"))});
     plan.risk.score = json.at("risk").at("score").get<double>();
     for (const Json& item : json.at("risk").at("factors")) {
-      plan.risk.factors.push_back({item.at("name").get<std::string>(), item.at("weight").get<double>(), item.at("value").get<double>(), item.at("because").get<std::string>()});
+      plan.risk.factors.push_back({item.at("name").get<std::string>(), item.at("weight").get<double>(),
+                                   item.at("value").get<double>(), item.at("because").get<std::string>()});
     }
     plan.created_at.micros = json.at("created_at").get<std::int64_t>();
     plan.expires_at.micros = json.at("expires_at").get<std::int64_t>();

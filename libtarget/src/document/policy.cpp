@@ -12,7 +12,8 @@ using strict_yaml::Context;
 using strict_yaml::Map;
 using strict_yaml::Value;
 
-constexpr std::array<std::string_view, 5> kStrategyNames = {"parallel", "sequential", "rolling", "canary", "blue-green"};
+constexpr std::array<std::string_view, 5> kStrategyNames = {"parallel", "sequential", "rolling", "canary",
+                                                            "blue-green"};
 constexpr std::array<std::string_view, 6> kStepNames = {"echo", "script", "sleep", "file_write", "http", "package"};
 constexpr std::array<std::string_view, 7> kDayNames = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
 
@@ -68,7 +69,8 @@ void read_documents(Context& context, const Value& value, std::vector<DocumentRu
       if (rule.to.empty() || rule.to == "/") {
         to->problem("is no path", "leave `to` away to keep the document's own key");
       } else if (rule.to != "./") {
-        if (auto checked = check_relative_path(path); !checked) to->problem(checked.error().message, checked.error().hint);
+        if (auto checked = check_relative_path(path); !checked)
+          to->problem(checked.error().message, checked.error().hint);
       }
       if (!rule.to.ends_with('/') && has_wildcard(rule.match)) {
         to->problem("is one file, and `match` can name many documents", "end it with '/' to make it a directory");
@@ -123,7 +125,8 @@ void read_probe(Context& context, Map& map, const Value& item, HealthCheck& chec
       check.expect_status.clear();
       const std::vector<Value> values = status->is_sequence() ? status->items() : std::vector<Value>{*status};
       for (const Value& one : values) {
-        if (const auto number = one.integer(100, 599)) check.expect_status.push_back(static_cast<std::uint32_t>(*number));
+        if (const auto number = one.integer(100, 599))
+          check.expect_status.push_back(static_cast<std::uint32_t>(*number));
       }
     }
     fields.text("contains", check.contains);
@@ -164,13 +167,18 @@ void read_analysis(Context& context, const Value& value, Strategy& out) {
   map.integer("count", analysis.count, 1, 10'000);
   map.integer("failureLimit", analysis.failure_limit, 0, 10'000);
   map.finish();
-  if (analysis.failure_limit >= analysis.count) value.problem("would bear " + std::to_string(analysis.failure_limit) + " failed readings of " + std::to_string(analysis.count), "failureLimit is less than count");
+  if (analysis.failure_limit >= analysis.count)
+    value.problem("would bear " + std::to_string(analysis.failure_limit) + " failed readings of " +
+                      std::to_string(analysis.count),
+                  "failureLimit is less than count");
   for (const std::string* text : {&reading.url, &reading.host, &reading.port}) {
-    if (text->find("{{") != std::string::npos) value.problem("is of the whole and of no target, so {{ }} stands for nothing", "write the address as it is");
+    if (text->find("{{") != std::string::npos)
+      value.problem("is of the whole and of no target, so {{ }} stands for nothing", "write the address as it is");
   }
   if (reading.name.empty()) reading.name = "analysis-" + std::to_string(out.analyses.size() + 1);
   for (const Analysis& other : out.analyses) {
-    if (other.reading.name == reading.name) value.problem("the name \"" + reading.name + "\" is taken by another analysis");
+    if (other.reading.name == reading.name)
+      value.problem("the name \"" + reading.name + "\" is taken by another analysis");
   }
   out.analyses.push_back(std::move(analysis));
 }
@@ -269,7 +277,8 @@ void read_health(Context& context, const Value& value, std::vector<HealthCheck>&
       check.before = check.after = check.bake = false;
       constexpr std::array<std::string_view, 3> kWhen = {"before", "after", "bake"};
       for (const Value& one : when->items()) {
-        if (const auto index = one.word(kWhen)) (*index == 0 ? check.before : *index == 1 ? check.after : check.bake) = true;
+        if (const auto index = one.word(kWhen))
+          (*index == 0 ? check.before : *index == 1 ? check.after : check.bake) = true;
       }
     }
     map.finish();
@@ -289,49 +298,70 @@ void read_retry(Context& context, const Value& value, RetryPolicy& out) {
   map.finish();
 }
 
-bool is_one_of(char c, std::string_view more) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || more.find(c) != std::string_view::npos; }
+bool is_one_of(char c, std::string_view more) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || more.find(c) != std::string_view::npos;
+}
 
 // What can be known to be wrong before the step runs is said when the policy is applied.
 void check_params(const StepSpec& step, Map& fields) {
-  const auto each = [&](std::initializer_list<std::string_view> names, const auto& good, const std::string& message, const std::string& suggestion) {
+  const auto each = [&](std::initializer_list<std::string_view> names, const auto& good, const std::string& message,
+                        const std::string& suggestion) {
     for (const std::string_view name : names) {
       const auto given = step.params.find(std::string(name));
       if (given == step.params.end() || good(given->second)) continue;
       if (const auto field = fields.take(name)) field->problem(message, suggestion);
     }
   };
-  const auto absolute = [](const std::string& text) { return text.starts_with('/') && text.find("/../") == std::string::npos && !text.ends_with("/.."); };
+  const auto absolute = [](const std::string& text) {
+    return text.starts_with('/') && text.find("/../") == std::string::npos && !text.ends_with("/..");
+  };
   const auto a_file = [&](const std::string& text) { return absolute(text) && !text.ends_with('/'); };
   const auto http = [](const std::string& text) { return text.starts_with("http://"); };
-  const auto method = [](const std::string& text) { return !text.empty() && text.size() <= 20 && std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; }); };
+  const auto method = [](const std::string& text) {
+    return !text.empty() && text.size() <= 20 &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+  };
   const auto filled = [](const std::string& text) { return !text.empty(); };
   const auto version = [](const std::string& text) {
-    return !text.empty() && text.size() <= 128 && text.front() >= '0' && text.front() <= '9' && std::all_of(text.begin(), text.end(), [](char c) { return is_one_of(c, ".+:~-") || (c >= 'A' && c <= 'Z'); });
+    return !text.empty() && text.size() <= 128 && text.front() >= '0' && text.front() <= '9' &&
+           std::all_of(text.begin(), text.end(),
+                       [](char c) { return is_one_of(c, ".+:~-") || (c >= 'A' && c <= 'Z'); });
   };
   const auto package = [](const std::string& text) {
-    return text.size() >= 2 && text.size() <= 128 && is_one_of(text.front(), "") && std::all_of(text.begin(), text.end(), [](char c) { return is_one_of(c, "+-."); });
+    return text.size() >= 2 && text.size() <= 128 && is_one_of(text.front(), "") &&
+           std::all_of(text.begin(), text.end(), [](char c) { return is_one_of(c, "+-."); });
   };
   switch (step.kind) {
     case StepKind::kScript:
       each({"command"}, filled, "names no program", "");
       each({"cwd"}, absolute, "must be an absolute path", "");
       break;
-    case StepKind::kFileWrite: each({"path"}, a_file, "must be the absolute path of a file", "it may hold {{ target... }} behind its first '/'"); break;
+    case StepKind::kFileWrite:
+      each({"path"}, a_file, "must be the absolute path of a file", "it may hold {{ target... }} behind its first '/'");
+      break;
     case StepKind::kHttp:
       each({"url", "rollbackUrl"}, http, "must begin with http://", "");
       each({"method", "rollbackMethod"}, method, "must be a method", "for example POST");
       break;
     case StepKind::kPackage:
-      each({"package"}, package, "must be the name of a Debian package", "lower case letters, digits, '+', '-' and '.'");
-      each({"version", "rollbackVersion"}, version, "must be the version of a Debian package", "it begins with a digit");
-      each({"file", "rollbackFile"}, [&](const std::string& text) { return a_file(text) && text.ends_with(".deb"); }, "must be the absolute path of a .deb file", "");
-      each({"root"}, [&](const std::string& text) { return absolute(text) && text.size() > 1 && !text.ends_with('/'); }, "must be an absolute directory below /", "leave it away for the machine itself");
+      each({"package"}, package, "must be the name of a Debian package",
+           "lower case letters, digits, '+', '-' and '.'");
+      each({"version", "rollbackVersion"}, version, "must be the version of a Debian package",
+           "it begins with a digit");
+      each(
+          {"file", "rollbackFile"}, [&](const std::string& text) { return a_file(text) && text.ends_with(".deb"); },
+          "must be the absolute path of a .deb file", "");
+      each(
+          {"root"}, [&](const std::string& text) { return absolute(text) && text.size() > 1 && !text.ends_with('/'); },
+          "must be an absolute directory below /", "leave it away for the machine itself");
       if (step.params.contains("root") && !step.params.contains("file")) {
-        if (const auto field = fields.take("root")) field->problem("goes with `file`: apt installs on the machine itself alone");
+        if (const auto field = fields.take("root"))
+          field->problem("goes with `file`: apt installs on the machine itself alone");
       }
       break;
     case StepKind::kEcho:
-    case StepKind::kSleep: break;
+    case StepKind::kSleep:
+      break;
   }
 }
 
@@ -433,13 +463,15 @@ void read_windows(Context& context, const Value& value, std::vector<Window>& out
     if (const auto days = map.take("days")) {
       window.days = 0;
       for (const Value& day : days->items()) {
-        if (const auto index = day.word(kDayNames)) window.days = static_cast<std::uint8_t>(window.days | (1u << *index));
+        if (const auto index = day.word(kDayNames))
+          window.days = static_cast<std::uint8_t>(window.days | (1u << *index));
       }
     }
     if (const auto from = map.take("from")) window.from_minute = minute_of(*from).value_or(0);
     if (const auto to = map.take("to")) window.to_minute = minute_of(*to).value_or(24 * 60);
     map.finish();
-    if (map.valid() && window.from_minute == window.to_minute) item.problem("the window is empty: it ends when it begins");
+    if (map.valid() && window.from_minute == window.to_minute)
+      item.problem("the window is empty: it ends when it begins");
     out.push_back(window);
   }
 }
@@ -476,7 +508,8 @@ bool Window::contains(Timestamp time) const {
 }
 
 bool Policy::names_branch(std::string_view branch) const {
-  return std::any_of(branches.begin(), branches.end(), [&](const std::string& glob) { return glob_match(glob, branch); });
+  return std::any_of(branches.begin(), branches.end(),
+                     [&](const std::string& glob) { return glob_match(glob, branch); });
 }
 
 bool glob_match(std::string_view pattern, std::string_view text) {

@@ -74,8 +74,11 @@ std::string format_duration(Millis duration) {
   std::int64_t rest = duration.count();
   if (rest <= 0) return "0";
   std::string text;
-  for (const auto& [unit, name] : {std::pair{std::int64_t{86'400'000}, "d"}, {std::int64_t{3'600'000}, "h"},
-                                   {std::int64_t{60'000}, "m"}, {std::int64_t{1000}, "s"}, {std::int64_t{1}, "ms"}}) {
+  for (const auto& [unit, name] : {std::pair{std::int64_t{86'400'000}, "d"},
+                                   {std::int64_t{3'600'000}, "h"},
+                                   {std::int64_t{60'000}, "m"},
+                                   {std::int64_t{1000}, "s"},
+                                   {std::int64_t{1}, "ms"}}) {
     if (rest >= unit) {
       text += std::to_string(rest / unit) + name;
       rest %= unit;
@@ -141,8 +144,9 @@ void Context::problem(const YAML::Node& node, std::string path, std::string mess
 
 std::optional<YAML::Node> load(Context& context, std::string_view text) {
   if (text.size() > kDocumentBytesMax) {
-    context.problem({}, "", "the document is " + std::to_string(text.size()) + " bytes long; the limit is " +
-                                std::to_string(kDocumentBytesMax));
+    context.problem({}, "",
+                    "the document is " + std::to_string(text.size()) + " bytes long; the limit is " +
+                        std::to_string(kDocumentBytesMax));
     return std::nullopt;
   }
   if (text.find('\0') != std::string_view::npos) {
@@ -163,7 +167,8 @@ std::optional<YAML::Node> load(Context& context, std::string_view text) {
     }
     return document;
   } catch (const YAML::Exception& error) {
-    context.problems.push_back({context.file, error.mark.is_null() ? 0 : error.mark.line + 1, "", "not YAML: " + error.msg, ""});
+    context.problems.push_back(
+        {context.file, error.mark.is_null() ? 0 : error.mark.line + 1, "", "not YAML: " + error.msg, ""});
   } catch (const std::exception& error) {
     context.problems.push_back({context.file, 0, "", std::string("not YAML: ") + error.what(), ""});
   }
@@ -225,8 +230,10 @@ std::optional<Millis> Value::duration() const {
   if (node_.IsScalar()) {
     if (const auto parsed = parse_duration(node_.Scalar())) return parsed;
     const std::string& text = node_.Scalar();
-    const bool digits = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-    problem(shown(text) + " is not a duration", digits ? "did you mean `" + text + "s`?" : "durations look like 500ms, 30s, 5m, 1h30m");
+    const bool digits =
+        !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+    problem(shown(text) + " is not a duration",
+            digits ? "did you mean `" + text + "s`?" : "durations look like 500ms, 30s, 5m, 1h30m");
     return std::nullopt;
   }
   problem("must be a duration", "durations look like 500ms, 30s, 5m, 1h30m");
@@ -238,7 +245,8 @@ std::optional<std::uint32_t> Value::mode() const {
     const std::string& text = node_.Scalar();
     std::uint32_t mode = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-    if ((text.size() == 3 || (text.size() == 4 && text[0] == '0')) && error == std::errc() && end == text.data() + text.size()) {
+    if ((text.size() == 3 || (text.size() == 4 && text[0] == '0')) && error == std::errc() &&
+        end == text.data() + text.size()) {
       return mode;
     }
   }
@@ -337,7 +345,8 @@ void Map::finish() {
     if (!near.empty()) {
       suggestion = "did you mean `" + near + "`?";
     } else {
-      for (const std::string_view known : known_) suggestion += (suggestion.empty() ? "known fields: " : ", ") + std::string(known);
+      for (const std::string_view known : known_)
+        suggestion += (suggestion.empty() ? "known fields: " : ", ") + std::string(known);
     }
     context_->problem(field.first, join(path_, name), "unknown field", std::move(suggestion));
   }

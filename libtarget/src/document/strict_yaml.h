@@ -2,14 +2,13 @@
 // its line, its path and the nearest known name.
 #pragma once
 
-#include <yaml-cpp/yaml.h>
-
 #include <functional>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
+#include <yaml-cpp/yaml.h>
 
 #include "st8/target/policy.h"
 #include "st8/target/target.h"
@@ -34,7 +33,8 @@ std::optional<YAML::Node> load(Context& context, std::string_view text);
 // One value and where it stands.
 class Value {
  public:
-  Value(Context& context, YAML::Node node, std::string path) : context_(&context), node_(std::move(node)), path_(std::move(path)) {}
+  Value(Context& context, YAML::Node node, std::string path)
+      : context_(&context), node_(std::move(node)), path_(std::move(path)) {}
 
   const YAML::Node& node() const { return node_; }
   const std::string& path() const { return path_; }
@@ -53,8 +53,8 @@ class Value {
   std::optional<std::uint32_t> mode() const;
   // One of `words`; the index.
   std::optional<std::size_t> word(std::span<const std::string_view> words) const;
-  std::vector<Value> items() const;           // Of a sequence; else a problem.
-  std::vector<std::string> texts() const;     // Of a sequence of scalars.
+  std::vector<Value> items() const;        // Of a sequence; else a problem.
+  std::vector<std::string> texts() const;  // Of a sequence of scalars.
 
  private:
   Context* context_;

@@ -14,7 +14,8 @@ std::optional<std::string_view> Target::label(std::string_view key) const {
   return std::nullopt;
 }
 
-std::optional<Target> parse_target(const TargetName& name, std::string_view text, std::vector<DocumentProblem>& problems) {
+std::optional<Target> parse_target(const TargetName& name, std::string_view text,
+                                   std::vector<DocumentProblem>& problems) {
   strict_yaml::Context context{std::string(kTargetPrefix) + name.str() + ".yaml", problems};
   return read_target(context, name, text);
 }
@@ -51,7 +52,8 @@ std::optional<Target> read_target(strict_yaml::Context& context, const TargetNam
       const std::string near = nearest(target.kind, kinds);
       std::string all;
       for (const std::string_view known : kinds) all += (all.empty() ? "" : ", ") + std::string(known);
-      kind->problem("there is no driver \"" + target.kind + "\"; drivers: " + all, near.empty() ? "" : "did you mean `" + near + "`?");
+      kind->problem("there is no driver \"" + target.kind + "\"; drivers: " + all,
+                    near.empty() ? "" : "did you mean `" + near + "`?");
     } else if (spec) {
       drivers::check_spec(target.kind, context, *spec);
     }

@@ -28,7 +28,9 @@ class BuiltinDrivers final : public DriverFactory {
       ST8_ASSIGN(ssh::SshSpec spec, read_spec<ssh::SshSpec>(target));
       return ssh::make_ssh_driver(std::move(spec));
     }
-    if (target.kind == "worker") return fail(ErrorCode::kUnprocessable, "workers are reached by a running st8d alone", "ask st8d, without --local");
+    if (target.kind == "worker")
+      return fail(ErrorCode::kUnprocessable, "workers are reached by a running st8d alone",
+                  "ask st8d, without --local");
     return fail(ErrorCode::kUnprocessable, "there is no driver \"" + target.kind + "\"", "");
   }
 };

@@ -1,15 +1,14 @@
 #include "effects/http_client.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
 #include <httplib.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <cstring>
 
 #include "drivers/file/root.h"
 
@@ -18,7 +17,8 @@ namespace st8::target::effects {
 Result<HttpAnswer> http_request(const CallContext& call, const HttpOrder& order) {
   ST8_TRY(call.check());
   constexpr std::string_view kScheme = "http://";
-  if (!order.url.starts_with(kScheme)) return fail(ErrorCode::kUnprocessable, "the URL \"" + order.url + "\" does not begin with http://", "");
+  if (!order.url.starts_with(kScheme))
+    return fail(ErrorCode::kUnprocessable, "the URL \"" + order.url + "\" does not begin with http://", "");
   const std::size_t slash = order.url.find('/', kScheme.size());
   const std::string base = order.url.substr(0, slash);
   const std::string path = slash == std::string::npos ? "/" : order.url.substr(slash);
@@ -42,7 +42,9 @@ Result<HttpAnswer> http_request(const CallContext& call, const HttpOrder& order)
       return call.remaining().count() > 0;
     };
     const auto result = client.send(request);
-    if (!result) return fail(ErrorCode::kUnavailable, order.method + " " + order.url + ": " + httplib::to_string(result.error()), "");
+    if (!result)
+      return fail(ErrorCode::kUnavailable, order.method + " " + order.url + ": " + httplib::to_string(result.error()),
+                  "");
     answer.status = result->status;
     return answer;
   } catch (const std::exception& error) {

@@ -9,13 +9,13 @@ namespace st8::target::effects {
 
 struct HttpOrder {
   std::string method = "GET";
-  std::string url;           // http://host[:port]/path
+  std::string url;  // http://host[:port]/path
   std::string body;
   std::string content_type = "text/plain";
 };
 struct HttpAnswer {
   int status = 0;
-  std::string body;          // At most 64 KiB of it.
+  std::string body;  // At most 64 KiB of it.
 };
 // Errors: kUnprocessable (the URL), kUnavailable (no answer within the deadline).
 Result<HttpAnswer> http_request(const CallContext& call, const HttpOrder& order);

@@ -1,9 +1,8 @@
 #include "effects/keepsake.h"
 
-#include <sys/file.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <sys/file.h>
 #include <thread>
 
 namespace st8::target::effects {
@@ -14,7 +13,8 @@ std::string word_of(const std::string& holder) { return Hash::of(holder).hex().s
 
 }  // namespace
 
-Result<Keepsake> Keepsake::open(const CallContext& call, file::Root directory, const std::string& restore_point, const std::string& place) {
+Result<Keepsake> Keepsake::open(const CallContext& call, file::Root directory, const std::string& restore_point,
+                                const std::string& place) {
   while (::flock(directory.fd(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return fail(file::io_error(errno, "lock " + directory.path()));
     ST8_TRY(call.check());
@@ -31,7 +31,9 @@ Result<std::optional<Keepsake::Kept>> Keepsake::read() const {
   Kept kept;
   const std::size_t end = stored->bytes.find('\n');
   std::string_view head = std::string_view(stored->bytes).substr(0, end);
-  if (end == std::string::npos || !head.starts_with("holders")) return fail(ErrorCode::kUnprocessable, directory_.path() + "/" + name_ + " is not what st8 kept there", "look at it, and remove it");
+  if (end == std::string::npos || !head.starts_with("holders"))
+    return fail(ErrorCode::kUnprocessable, directory_.path() + "/" + name_ + " is not what st8 kept there",
+                "look at it, and remove it");
   for (head.remove_prefix(7); !head.empty();) {
     head.remove_prefix(1);
     const std::size_t space = std::min(head.find(' '), head.size());

@@ -14,7 +14,8 @@ namespace st8::target::effects {
 class Keepsake {
  public:
   // In `directory`, under a name made of the restore point and the place. Errors: kUnavailable (not in time), those of the directory.
-  static Result<Keepsake> open(const CallContext& call, file::Root directory, const std::string& restore_point, const std::string& place);
+  static Result<Keepsake> open(const CallContext& call, file::Root directory, const std::string& restore_point,
+                               const std::string& place);
 
   const file::Root& directory() const { return directory_; }
   // From now on `holder` stands on what is kept; `original` is asked when nobody did before. Safe to do again.

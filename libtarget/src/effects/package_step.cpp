@@ -52,28 +52,39 @@ Result<ProcessEnd> run(const CallContext& call, std::vector<std::string> argv, b
 }
 
 Result<Installed> look(const CallContext& call, const Order& order) {
-  ST8_ASSIGN(const ProcessEnd end, run(call, {"dpkg-query", "--admindir=" + order.admin(), "-W", "-f", "${db:Status-Status} ${Version}\\n", order.package}, true));
+  ST8_ASSIGN(const ProcessEnd end, run(call,
+                                       {"dpkg-query", "--admindir=" + order.admin(), "-W", "-f",
+                                        "${db:Status-Status} ${Version}\\n", order.package},
+                                       true));
   if (end.exit_code == 1) return Installed{"absent", ""};
-  if (end.exit_code != 0) return fail(ErrorCode::kUnprocessable, "dpkg-query ended with " + std::to_string(end.exit_code) + ": " + end.errors.substr(0, 300), "");
+  if (end.exit_code != 0)
+    return fail(ErrorCode::kUnprocessable,
+                "dpkg-query ended with " + std::to_string(end.exit_code) + ": " + end.errors.substr(0, 300), "");
   const std::string line = end.output.substr(0, end.output.find('\n'));
   const std::size_t space = line.find(' ');
   Installed found{line.substr(0, space), space == std::string::npos ? "" : line.substr(space + 1)};
   if (found.status == "not-installed") return Installed{"absent", ""};
   if (found.status != "installed" && found.status != "config-files") {
-    return fail(ErrorCode::kUnprocessable, "package " + order.package + " is " + found.status, "`dpkg --configure -a` or `apt-get -f install` mends that; then try again");
+    return fail(ErrorCode::kUnprocessable, "package " + order.package + " is " + found.status,
+                "`dpkg --configure -a` or `apt-get -f install` mends that; then try again");
   }
   return found;
 }
 
 Result<std::string> version_of(const CallContext& call, const std::string& file, const std::string& package) {
   ST8_ASSIGN(const ProcessEnd end, run(call, {"dpkg-deb", "--field", file, "Package", "Version"}, true));
-  if (end.exit_code != 0) return fail(ErrorCode::kUnprocessable, file + " is no Debian package: " + end.errors.substr(0, 300), "");
+  if (end.exit_code != 0)
+    return fail(ErrorCode::kUnprocessable, file + " is no Debian package: " + end.errors.substr(0, 300), "");
   std::string name, version;
-  for (const auto& [field, out] : {std::pair<std::string_view, std::string*>{"Package: ", &name}, {"Version: ", &version}}) {
+  for (const auto& [field, out] :
+       {std::pair<std::string_view, std::string*>{"Package: ", &name}, {"Version: ", &version}}) {
     const std::size_t at = end.output.find(field);
-    if (at != std::string::npos) *out = end.output.substr(at + field.size(), end.output.find('\n', at) - at - field.size());
+    if (at != std::string::npos)
+      *out = end.output.substr(at + field.size(), end.output.find('\n', at) - at - field.size());
   }
-  if (name != package) return fail(ErrorCode::kUnprocessable, file + " holds the package \"" + name.substr(0, 80) + "\", not " + package, "");
+  if (name != package)
+    return fail(ErrorCode::kUnprocessable, file + " holds the package \"" + name.substr(0, 80) + "\", not " + package,
+                "");
   return version;
 }
 
@@ -86,8 +97,14 @@ std::vector<std::string> dpkg(const Order& order, std::vector<std::string> words
   return argv;
 }
 std::vector<std::string> apt(const CallContext& call, std::vector<std::string> words) {
-  const auto seconds = std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::seconds>(call.remaining()).count());
-  std::vector<std::string> argv = {"apt-get", "-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=" + std::to_string(seconds), "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0"};
+  const auto seconds =
+      std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::seconds>(call.remaining()).count());
+  std::vector<std::string> argv = {"apt-get", "-q",
+                                   "-y",      "--no-install-recommends",
+                                   "-o",      "DPkg::Lock::Timeout=" + std::to_string(seconds),
+                                   "-o",      "Dpkg::Options::=--force-confdef",
+                                   "-o",      "Dpkg::Options::=--force-confold",
+                                   "-o",      "Dpkg::Use-Pty=0"};
   argv.insert(argv.end(), words.begin(), words.end());
   return argv;
 }
@@ -95,7 +112,8 @@ std::vector<std::string> apt(const CallContext& call, std::vector<std::string> w
 StepOutcome refused(Error error, std::string output = {}) { return {fail(std::move(error)), std::move(output)}; }
 
 // Runs what changes packages, and reads back. Whatever the program says, what dpkg says afterwards counts.
-StepOutcome change(const CallContext& call, const Order& order, std::vector<std::string> argv, const std::string& wanted) {
+StepOutcome change(const CallContext& call, const Order& order, std::vector<std::string> argv,
+                   const std::string& wanted) {
   const std::string program = argv.front();
   auto end = run(call, std::move(argv));
   if (!end) return refused(end.error());
@@ -103,7 +121,10 @@ StepOutcome change(const CallContext& call, const Order& order, std::vector<std:
   if (!found) return refused(found.error(), end->output);
   const bool there = wanted.empty() ? found->status == "installed" : found->told() == wanted;
   if (end->exit_code == 0 && there) return {Status{}, end->output};
-  return refused({ErrorCode::kUnprocessable, program + " ended with " + std::to_string(end->exit_code) + ", and package " + order.package + " is at " + found->told() + (wanted.empty() ? "" : " instead of " + wanted), ""},
+  return refused({ErrorCode::kUnprocessable,
+                  program + " ended with " + std::to_string(end->exit_code) + ", and package " + order.package +
+                      " is at " + found->told() + (wanted.empty() ? "" : " instead of " + wanted),
+                  ""},
                  end->output);
 }
 
@@ -130,16 +151,21 @@ StepOutcome install_package(const CallContext& call, const StepSpec& step, const
   if (!order->file.empty()) {
     const auto version = version_of(call, order->file, order->package);
     if (!version) return refused(version.error());
-    if (!wanted.empty() && wanted != *version) return refused({ErrorCode::kUnprocessable, order->file + " is version " + *version + ", not " + wanted, ""});
+    if (!wanted.empty() && wanted != *version)
+      return refused({ErrorCode::kUnprocessable, order->file + " is version " + *version + ", not " + wanted, ""});
     wanted = *version;
   }
   auto keepsake = open_keepsake(call, *order, context);
   if (!keepsake) return refused(keepsake.error());
   const auto before = look(call, *order);
   if (!before) return refused(before.error());
-  if (const Status kept = keepsake->keep(order->holder, [&]() -> Result<std::string> { return before->told(); }); !kept) return refused(kept.error());
+  if (const Status kept = keepsake->keep(order->holder, [&]() -> Result<std::string> { return before->told(); }); !kept)
+    return refused(kept.error());
   if (!wanted.empty() && before->told() == wanted) return {Status{}, "version " + wanted + " is there already"};
-  if (order->file.empty()) return change(call, *order, apt(call, {"--allow-downgrades", "install", order->package + (wanted.empty() ? "" : "=" + wanted)}), wanted);
+  if (order->file.empty())
+    return change(call, *order,
+                  apt(call, {"--allow-downgrades", "install", order->package + (wanted.empty() ? "" : "=" + wanted)}),
+                  wanted);
   // The file stays here as the way back to this version, from whatever comes after it.
   const std::size_t slash = order->file.rfind('/');
   auto from = file::Root::open(slash == 0 ? "/" : order->file.substr(0, slash));
@@ -147,8 +173,11 @@ StepOutcome install_package(const CallContext& call, const StepSpec& step, const
   auto bytes = from->read(order->file.substr(slash + 1));
   if (!bytes) return refused(bytes.error());
   if (!*bytes) return refused({ErrorCode::kUnprocessable, "there is no file " + order->file, ""});
-  if ((*bytes)->bytes.size() > kPackageBytesMax) return refused({ErrorCode::kTooLarge, order->file + " is larger than a package may be", ""});
-  if (const Status stored = keepsake->directory().replace(cached_name(*order, wanted), (*bytes)->bytes, {0600}); !stored) return refused(stored.error());
+  if ((*bytes)->bytes.size() > kPackageBytesMax)
+    return refused({ErrorCode::kTooLarge, order->file + " is larger than a package may be", ""});
+  if (const Status stored = keepsake->directory().replace(cached_name(*order, wanted), (*bytes)->bytes, {0600});
+      !stored)
+    return refused(stored.error());
   return change(call, *order, dpkg(*order, {"--install", order->kept() + "/" + cached_name(*order, wanted)}), wanted);
 }
 
@@ -161,7 +190,8 @@ StepOutcome uninstall_package(const CallContext& call, const StepSpec& step, con
   if (!original) return refused(original.error());
   if (!*original) return {Status{}, ""};
   std::string wanted = **original;
-  if (!order->rollback_version.empty() && wanted != "absent" && wanted != "config-files") wanted = order->rollback_version;
+  if (!order->rollback_version.empty() && wanted != "absent" && wanted != "config-files")
+    wanted = order->rollback_version;
   const auto now = look(call, *order);
   // Cut short, dpkg leaves packages half installed; the way back leads over that as well.
   StepOutcome outcome;
@@ -171,16 +201,22 @@ StepOutcome uninstall_package(const CallContext& call, const StepSpec& step, con
     } else if (wanted == "config-files") {
       outcome = change(call, *order, dpkg(*order, {"--remove", order->package}), wanted);
     } else if (keepsake->directory().exists(cached_name(*order, wanted))) {
-      outcome = change(call, *order, dpkg(*order, {"--install", order->kept() + "/" + cached_name(*order, wanted)}), wanted);
+      outcome =
+          change(call, *order, dpkg(*order, {"--install", order->kept() + "/" + cached_name(*order, wanted)}), wanted);
     } else if (!order->rollback_file.empty()) {
       const auto version = version_of(call, order->rollback_file, order->package);
       if (!version) return refused(version.error());
-      if (*version != wanted) return refused({ErrorCode::kUnprocessable, order->rollback_file + " is version " + *version + ", and " + wanted + " was there", ""});
+      if (*version != wanted)
+        return refused({ErrorCode::kUnprocessable,
+                        order->rollback_file + " is version " + *version + ", and " + wanted + " was there", ""});
       outcome = change(call, *order, dpkg(*order, {"--install", order->rollback_file}), wanted);
     } else if (order->root != "/") {
-      return refused({ErrorCode::kUnprocessable, "there is no file of " + order->package + " " + wanted + " to go back with", "give `rollbackFile`"});
+      return refused({ErrorCode::kUnprocessable,
+                      "there is no file of " + order->package + " " + wanted + " to go back with",
+                      "give `rollbackFile`"});
     } else {
-      outcome = change(call, *order, apt(call, {"--allow-downgrades", "install", order->package + "=" + wanted}), wanted);
+      outcome =
+          change(call, *order, apt(call, {"--allow-downgrades", "install", order->package + "=" + wanted}), wanted);
     }
   }
   if (!outcome.status) return outcome;

@@ -1,5 +1,8 @@
 #include "effects/process.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -7,10 +10,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "drivers/file/root.h"
 
@@ -24,7 +23,8 @@ struct Pipe {
 };
 Result<Pipe> make_pipe() {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail(ErrorCode::kUnavailable, std::string("pipe: ") + std::strerror(errno), "");
+  if (::pipe2(ends, O_CLOEXEC) != 0)
+    return fail(ErrorCode::kUnavailable, std::string("pipe: ") + std::strerror(errno), "");
   return Pipe{Fd(ends[0]), Fd(ends[1])};
 }
 
@@ -39,14 +39,16 @@ Result<std::string> find_program(const std::string& name) {
     if (::access(candidate.c_str(), X_OK) == 0) return candidate;
     rest = colon == std::string_view::npos ? std::string_view{} : rest.substr(colon + 1);
   }
-  return fail(ErrorCode::kUnprocessable, "there is no program " + name + " in " + std::string(kPath), "give its whole path");
+  return fail(ErrorCode::kUnprocessable, "there is no program " + name + " in " + std::string(kPath),
+              "give its whole path");
 }
 
 }  // namespace
 
 Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& order) {
   ST8_TRY(call.check());
-  if (order.argv.empty() || order.argv.front().empty()) return fail(ErrorCode::kUnprocessable, "no program is named", "");
+  if (order.argv.empty() || order.argv.front().empty())
+    return fail(ErrorCode::kUnprocessable, "no program is named", "");
   std::vector<std::string> environment = {"PATH=" + std::string(kPath), "LANG=C.UTF-8"};
   for (const auto& [name, value] : order.environment) environment.push_back(name + "=" + value);
   std::vector<char*> argv, envp;
@@ -79,7 +81,8 @@ Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& orde
     const int number = ::posix_spawn(&child, program.c_str(), &actions, &attributes, argv.data(), envp.data());
     ::posix_spawnattr_destroy(&attributes);
     ::posix_spawn_file_actions_destroy(&actions);
-    if (number != 0) return fail(ErrorCode::kUnprocessable, "cannot start " + order.argv.front() + ": " + std::strerror(number), "");
+    if (number != 0)
+      return fail(ErrorCode::kUnprocessable, "cannot start " + order.argv.front() + ": " + std::strerror(number), "");
   }
   in.read = Fd();
   out.write = Fd();
@@ -87,8 +90,7 @@ Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& orde
   const auto reap = [&](bool kill) {
     if (kill) ::kill(-child, SIGKILL);
     int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
     return status;
   };
   // Tells at once when the program is over; a kernel that has none (-1) is asked again and again instead.
@@ -98,7 +100,8 @@ Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& orde
   std::string_view input = order.input;
   if (input.empty()) in.write = Fd();
   // A write to a program that no longer listens must not end the daemon.
-  struct sigaction ignore {}, before {};
+  struct sigaction ignore {
+  }, before{};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, nullptr, &before);
   if (before.sa_handler == SIG_DFL) ::sigaction(SIGPIPE, &ignore, nullptr);

@@ -12,7 +12,8 @@ class StepHost {
   virtual ~StepHost() = default;
   // As run_step, undo_step and forget_step. Status kOutcomeUnknown: it was begun there, and how it ended is not known; never for a
   // step that may be done again.
-  virtual StepOutcome step(const CallContext& call, StepAction action, const StepSpec& step, const StepContext& context) = 0;
+  virtual StepOutcome step(const CallContext& call, StepAction action, const StepSpec& step,
+                           const StepContext& context) = 0;
 };
 
 }  // namespace st8::target::effects

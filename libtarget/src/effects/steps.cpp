@@ -22,18 +22,23 @@ std::string param(const StepSpec& step, const std::string& name) {
 }
 
 std::vector<std::pair<std::string, std::string>> environment_of(const StepContext& context) {
-  return {{"ST8_TARGET", context.target.name.str()}, {"ST8_NAMESPACE", context.name_space}, {"ST8_BRANCH", context.branch},
-          {"ST8_REVISION", std::to_string(context.revision.value)}, {"ST8_ROLLOUT", context.rollout}};
+  return {{"ST8_TARGET", context.target.name.str()},
+          {"ST8_NAMESPACE", context.name_space},
+          {"ST8_BRANCH", context.branch},
+          {"ST8_REVISION", std::to_string(context.revision.value)},
+          {"ST8_ROLLOUT", context.rollout}};
 }
 
-StepOutcome run_program(const CallContext& call, std::vector<std::string> argv, const StepSpec& step, const StepContext& context) {
+StepOutcome run_program(const CallContext& call, std::vector<std::string> argv, const StepSpec& step,
+                        const StepContext& context) {
   ProcessOrder order;
   order.argv = std::move(argv);
   order.environment = environment_of(context);
   order.directory = param(step, "cwd");
   auto end = run_process(call, order);
   if (!end) return {fail(end.error()), ""};
-  if (end->exit_code != 0) return {fail(ErrorCode::kUnprocessable, "exit " + std::to_string(end->exit_code), ""), end->output};
+  if (end->exit_code != 0)
+    return {fail(ErrorCode::kUnprocessable, "exit " + std::to_string(end->exit_code), ""), end->output};
   return {Status{}, end->output};
 }
 
@@ -67,17 +72,24 @@ StepOutcome run_http(const CallContext& call, const StepSpec& step, const StepCo
   auto answer = http_request(call, order);
   if (!answer) return {fail(answer.error()), ""};
   const std::string expected = param(step, "expectStatus");
-  const bool good = expected.empty() ? answer->status >= 200 && answer->status < 300 : std::to_string(answer->status) == expected;
-  if (!good) return {fail(ErrorCode::kUnprocessable, order.method + " " + order.url + " answered " + std::to_string(answer->status), ""), ""};
+  const bool good =
+      expected.empty() ? answer->status >= 200 && answer->status < 300 : std::to_string(answer->status) == expected;
+  if (!good)
+    return {fail(ErrorCode::kUnprocessable,
+                 order.method + " " + order.url + " answered " + std::to_string(answer->status), ""),
+            ""};
   return {Status{}, ""};
 }
 
-std::string holder_of(const StepSpec& step, const StepContext& context) { return step.name + "\n" + context.target.name.str(); }
+std::string holder_of(const StepSpec& step, const StepContext& context) {
+  return step.name + "\n" + context.target.name.str();
+}
 
 // The file's mode and owner in a line of their own, or "absent".
 std::string packed(const std::optional<file::StoredFile>& before) {
   if (!before) return "absent\n";
-  return std::to_string(before->ownership.mode) + " " + std::to_string(before->ownership.uid) + " " + std::to_string(before->ownership.gid) + "\n" + before->bytes;
+  return std::to_string(before->ownership.mode) + " " + std::to_string(before->ownership.uid) + " " +
+         std::to_string(before->ownership.gid) + "\n" + before->bytes;
 }
 
 struct Place {
@@ -87,7 +99,8 @@ struct Place {
 Result<Place> place_of(const CallContext& call, const StepSpec& step, const StepContext& context) {
   ST8_ASSIGN(const std::string path, filled(param(step, "path"), context.target));
   const std::size_t slash = path.find_last_of('/');
-  if (path.empty() || path.front() != '/' || slash + 1 == path.size()) return fail(ErrorCode::kUnprocessable, "\"" + path + "\" is not the absolute path of a file", "");
+  if (path.empty() || path.front() != '/' || slash + 1 == path.size())
+    return fail(ErrorCode::kUnprocessable, "\"" + path + "\" is not the absolute path of a file", "");
   ST8_ASSIGN(file::Root root, file::Root::open(slash == 0 ? "/" : path.substr(0, slash)));
   std::string name = path.substr(slash + 1);
   ST8_ASSIGN(Keepsake keepsake, Keepsake::open(call, std::move(root), context.restore_point, name));
@@ -99,7 +112,8 @@ Status write_file(const CallContext& call, const StepSpec& step, const StepConte
   ST8_ASSIGN(Place place, place_of(call, step, context));
   const file::Root& root = place.keepsake.directory();
   std::uint32_t mode = 0644;
-  if (const std::string text = param(step, "mode"); !text.empty()) std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (const std::string text = param(step, "mode"); !text.empty())
+    std::from_chars(text.data(), text.data() + text.size(), mode, 8);
   ST8_ASSIGN(const auto before, root.read(place.name));
   ST8_TRY(place.keepsake.keep(holder_of(step, context), [&]() -> Result<std::string> { return packed(before); }));
   file::Ownership ownership{mode};
@@ -132,7 +146,8 @@ Status wait(const CallContext& call, Millis duration) {
   const auto end = call.clock->monotonic() + duration;
   while (call.clock->monotonic() < end) {
     ST8_TRY(call.check());
-    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(end - call.clock->monotonic(), std::chrono::milliseconds(20)));
+    std::this_thread::sleep_for(
+        std::min<std::chrono::nanoseconds>(end - call.clock->monotonic(), std::chrono::milliseconds(20)));
   }
   return {};
 }
@@ -147,11 +162,16 @@ StepOutcome run_step(const CallContext& call, const StepSpec& step, const StepCo
       if (!text) return {fail(text.error()), ""};
       return {Status{}, text->substr(0, kOutputBytesMax)};
     }
-    case StepKind::kScript: return run_script(call, step, context);
-    case StepKind::kSleep: return {wait(call, parse_duration(param(step, "duration")).value_or(Millis{0})), ""};
-    case StepKind::kFileWrite: return {write_file(call, step, context), ""};
-    case StepKind::kHttp: return run_http(call, step, context, false);
-    case StepKind::kPackage: return install_package(call, step, context);
+    case StepKind::kScript:
+      return run_script(call, step, context);
+    case StepKind::kSleep:
+      return {wait(call, parse_duration(param(step, "duration")).value_or(Millis{0})), ""};
+    case StepKind::kFileWrite:
+      return {write_file(call, step, context), ""};
+    case StepKind::kHttp:
+      return run_http(call, step, context, false);
+    case StepKind::kPackage:
+      return install_package(call, step, context);
   }
   return {fail(ErrorCode::kInternal, "no such step", ""), ""};
 }
@@ -160,7 +180,8 @@ StepOutcome undo_step(const CallContext& call, const StepSpec& step, const StepC
   if (auto good = call.check(); !good) return {good, ""};
   switch (step.kind) {
     case StepKind::kEcho:
-    case StepKind::kSleep: return {Status{}, ""};
+    case StepKind::kSleep:
+      return {Status{}, ""};
     case StepKind::kScript: {
       const std::string rollback = param(step, "rollback");
       if (rollback.empty()) return {Status{}, ""};
@@ -168,9 +189,12 @@ StepOutcome undo_step(const CallContext& call, const StepSpec& step, const StepC
       if (!text) return {fail(text.error()), ""};
       return run_program(call, {"/bin/sh", "-c", *text}, step, context);
     }
-    case StepKind::kFileWrite: return {unwrite_file(call, step, context), ""};
-    case StepKind::kHttp: return run_http(call, step, context, true);
-    case StepKind::kPackage: return uninstall_package(call, step, context);
+    case StepKind::kFileWrite:
+      return {unwrite_file(call, step, context), ""};
+    case StepKind::kHttp:
+      return run_http(call, step, context, true);
+    case StepKind::kPackage:
+      return uninstall_package(call, step, context);
   }
   return {fail(ErrorCode::kInternal, "no such step", ""), ""};
 }
@@ -187,16 +211,19 @@ void forget_step(const StepSpec& step, const StepContext& context) {
 namespace {
 
 // `check` with all its texts filled in.
-Status read(const CallContext& call, const HealthCheck& check, std::vector<std::pair<std::string, std::string>> environment) {
+Status read(const CallContext& call, const HealthCheck& check,
+            std::vector<std::pair<std::string, std::string>> environment) {
   switch (check.kind) {
     case HealthKind::kHttp: {
       HttpOrder order;
       order.url = check.url;
       ST8_ASSIGN(const HttpAnswer answer, http_request(call, order));
-      if (std::find(check.expect_status.begin(), check.expect_status.end(), static_cast<std::uint32_t>(answer.status)) == check.expect_status.end()) {
+      if (std::find(check.expect_status.begin(), check.expect_status.end(),
+                    static_cast<std::uint32_t>(answer.status)) == check.expect_status.end()) {
         return fail(ErrorCode::kUnavailable, order.url + " answered " + std::to_string(answer.status), "");
       }
-      if (!check.contains.empty() && answer.body.find(check.contains) == std::string::npos) return fail(ErrorCode::kUnavailable, order.url + " answered without the expected text", "");
+      if (!check.contains.empty() && answer.body.find(check.contains) == std::string::npos)
+        return fail(ErrorCode::kUnavailable, order.url + " answered without the expected text", "");
       return {};
     }
     case HealthKind::kTcp:
@@ -207,7 +234,10 @@ Status read(const CallContext& call, const HealthCheck& check, std::vector<std::
       order.environment = std::move(environment);
       ST8_ASSIGN(const ProcessEnd end, run_process(call, order));
       if (end.exit_code != check.expect_exit) {
-        return fail(ErrorCode::kUnavailable, check.argv.front() + " ended with " + std::to_string(end.exit_code) + " instead of " + std::to_string(check.expect_exit), "");
+        return fail(ErrorCode::kUnavailable,
+                    check.argv.front() + " ended with " + std::to_string(end.exit_code) + " instead of " +
+                        std::to_string(check.expect_exit),
+                    "");
       }
       return {};
     }
@@ -230,7 +260,9 @@ Status probe(const CallContext& call, const HealthCheck& check, const Target& ta
 
 Status measure(const CallContext& call, const Analysis& analysis, const Plan& plan) {
   return read(call, analysis.reading,
-              {{"ST8_NAMESPACE", plan.name_space.str()}, {"ST8_BRANCH", plan.branch.str()}, {"ST8_REVISION", std::to_string(plan.revision.value)}});
+              {{"ST8_NAMESPACE", plan.name_space.str()},
+               {"ST8_BRANCH", plan.branch.str()},
+               {"ST8_REVISION", std::to_string(plan.revision.value)}});
 }
 
 }  // namespace st8::target::effects

@@ -14,7 +14,8 @@ constexpr std::size_t kDetailBytesMax = 16u << 10;
 Timestamp later(Timestamp time, Millis by) { return {time.micros + by.count() * 1000}; }
 
 bool worth_a_retry(const Error& error) {
-  return error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kOutcomeUnknown || error.code == ErrorCode::kRateLimited;
+  return error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kOutcomeUnknown ||
+         error.code == ErrorCode::kRateLimited;
 }
 
 std::string bounded(std::string text) {
@@ -24,7 +25,8 @@ std::string bounded(std::string text) {
 
 }  // namespace
 
-Executor::Executor(std::shared_ptr<const Plan> plan, RolloutState state, Timestamp now) : plan_(std::move(plan)), state_(std::move(state)) {
+Executor::Executor(std::shared_ptr<const Plan> plan, RolloutState state, Timestamp now)
+    : plan_(std::move(plan)), state_(std::move(state)) {
   if (is_final(state_.phase)) return;
   for (std::uint32_t i = 0; i < state_.targets.size(); ++i) {
     const TargetProgress progress = state_.targets[i];
@@ -41,7 +43,8 @@ Executor::Executor(std::shared_ptr<const Plan> plan, RolloutState state, Timesta
     RolloutEvent event = about(runs_again ? EventKind::kOpInterrupted : EventKind::kOpUnknown, i);
     event.op = progress.next_op;
     event.detail = runs_again ? "the daemon ended while it ran; it runs again"
-                              : "the daemon ended while step \"" + plan_->policy.steps[op.index].name + "\" ran, and it is not idempotent: its outcome is not known";
+                              : "the daemon ended while step \"" + plan_->policy.steps[op.index].name +
+                                    "\" ran, and it is not idempotent: its outcome is not known";
     emit(std::move(event), now);
   }
   if (state_.append_running) {
@@ -122,7 +125,8 @@ void Executor::take(const EffectResult& result, Timestamp now) {
       error = result.status.error();
     } else {
       const bool present = result.observation && result.observation->present;
-      const bool good = result.observation && (target.from ? present && result.observation->content == *target.from : !present);
+      const bool good =
+          result.observation && (target.from ? present && result.observation->content == *target.from : !present);
       if (good) {
         RolloutEvent event = about(EventKind::kRestored, index);
         event.observation = result.observation;
@@ -131,8 +135,9 @@ void Executor::take(const EffectResult& result, Timestamp now) {
         return;
       }
       error = {ErrorCode::kUnavailable,
-               "after the restore the target reads " + (present ? result.observation->content.hex().substr(0, 12) : std::string("nothing")) + " instead of " +
-                   (target.from ? target.from->hex().substr(0, 12) : std::string("nothing")),
+               "after the restore the target reads " +
+                   (present ? result.observation->content.hex().substr(0, 12) : std::string("nothing")) +
+                   " instead of " + (target.from ? target.from->hex().substr(0, 12) : std::string("nothing")),
                ""};
     }
     RolloutEvent event = about(EventKind::kRestoreFailed, index);
@@ -145,11 +150,13 @@ void Executor::take(const EffectResult& result, Timestamp now) {
   if (!result.status) {
     const PlannedOp& failed = plan_->ops[effect.op];
     // It ran elsewhere, and nobody knows how it ended: a person decides, as after an end of the daemon.
-    if (state_.phase != RolloutPhase::kRollingBack && result.status.error().code == ErrorCode::kOutcomeUnknown && failed.kind == OpKind::kStep && !plan_->policy.steps[failed.index].idempotent) {
+    if (state_.phase != RolloutPhase::kRollingBack && result.status.error().code == ErrorCode::kOutcomeUnknown &&
+        failed.kind == OpKind::kStep && !plan_->policy.steps[failed.index].idempotent) {
       RolloutEvent event = about(EventKind::kOpUnknown, index);
       event.op = effect.op;
       event.attempt = effect.attempt;
-      event.detail = "step \"" + plan_->policy.steps[failed.index].name + "\" is not idempotent, and its outcome is not known: " + result.status.error().message;
+      event.detail = "step \"" + plan_->policy.steps[failed.index].name +
+                     "\" is not idempotent, and its outcome is not known: " + result.status.error().message;
       emit(std::move(event), now);
       return;
     }
@@ -159,13 +166,23 @@ void Executor::take(const EffectResult& result, Timestamp now) {
   const PlannedOp& op = plan_->ops[effect.op];
   const Hash& wanted = plan_->contents[target.content].hash;
   if (op.kind == OpKind::kValidate && (!result.hash || *result.hash != wanted)) {
-    op_failed(index, {ErrorCode::kUnprocessable, "what was staged reads back as " + (result.hash ? result.hash->hex().substr(0, 12) : "nothing") + " instead of " + wanted.hex().substr(0, 12), ""},
+    op_failed(index,
+              {ErrorCode::kUnprocessable,
+               "what was staged reads back as " + (result.hash ? result.hash->hex().substr(0, 12) : "nothing") +
+                   " instead of " + wanted.hex().substr(0, 12),
+               ""},
               false, result.output, now);
     return;
   }
-  if (op.kind == OpKind::kObserve && (!result.observation || !result.observation->present || result.observation->content != wanted)) {
+  if (op.kind == OpKind::kObserve &&
+      (!result.observation || !result.observation->present || result.observation->content != wanted)) {
     const bool present = result.observation && result.observation->present;
-    op_failed(index, {ErrorCode::kUnprocessable, "the target reads back " + (present ? result.observation->content.hex().substr(0, 12) : std::string("nothing")) + " instead of " + wanted.hex().substr(0, 12), ""},
+    op_failed(index,
+              {ErrorCode::kUnprocessable,
+               "the target reads back " +
+                   (present ? result.observation->content.hex().substr(0, 12) : std::string("nothing")) +
+                   " instead of " + wanted.hex().substr(0, 12),
+               ""},
               false, result.output, now);
     return;
   }
@@ -177,7 +194,8 @@ void Executor::take(const EffectResult& result, Timestamp now) {
   emit(std::move(event), now);
 }
 
-void Executor::op_failed(std::uint32_t index, const Error& error, bool may_retry, const std::string& output, Timestamp now) {
+void Executor::op_failed(std::uint32_t index, const Error& error, bool may_retry, const std::string& output,
+                         Timestamp now) {
   const TargetProgress& progress = state_.targets[index];
   const PlannedOp& op = plan_->ops[progress.next_op];
   const StepSpec* step = op.kind == OpKind::kStep ? &plan_->policy.steps[op.index] : nullptr;
@@ -199,7 +217,8 @@ void Executor::op_failed(std::uint32_t index, const Error& error, bool may_retry
     emit(std::move(event), now);
     return;
   }
-  const std::string why = std::string(op_kind_name(op.kind)) + (step != nullptr ? " \"" + step->name + "\"" : "") + ": " + error.message;
+  const std::string why =
+      std::string(op_kind_name(op.kind)) + (step != nullptr ? " \"" + step->name + "\"" : "") + ": " + error.message;
   emit(std::move(event), now);
   if (!rolling_back) target_failed(index, why, now);
 }
@@ -227,7 +246,8 @@ void Executor::take_probe(const EffectResult& result, Timestamp now) {
   }
   probe.next_at = later(now, check.interval);
   const TargetProgress& progress = state_.targets[index];
-  const bool in_gate = progress.running && progress.next_op < plan_->ops.size() && plan_->ops[progress.next_op].kind == OpKind::kHealth &&
+  const bool in_gate = progress.running && progress.next_op < plan_->ops.size() &&
+                       plan_->ops[progress.next_op].kind == OpKind::kHealth &&
                        plan_->ops[progress.next_op].index == result.effect.check;
   if (in_gate) {
     if (probe.successes >= check.successes) {
@@ -244,7 +264,8 @@ void Executor::take_probe(const EffectResult& result, Timestamp now) {
     return;
   }
   if (probe.failures >= check.failures && !progress.failed && state_.phase == RolloutPhase::kRunning) {
-    const std::string why = "health check \"" + check.name + "\" failed " + std::to_string(probe.failures) + " times through the bake: " + probe.last_error;
+    const std::string why = "health check \"" + check.name + "\" failed " + std::to_string(probe.failures) +
+                            " times through the bake: " + probe.last_error;
     probes_.erase(found);
     target_failed(index, why, now);
   }
@@ -264,20 +285,26 @@ void Executor::take_reading(const EffectResult& result, Timestamp now) {
 
 namespace {
 Status not_now(const RolloutState& state, std::string what, std::string hint = {}) {
-  return fail(ErrorCode::kConflict, "the rollout is " + std::string(phase_name(state.phase)) + " and cannot be " + std::move(what), std::move(hint));
+  return fail(ErrorCode::kConflict,
+              "the rollout is " + std::string(phase_name(state.phase)) + " and cannot be " + std::move(what),
+              std::move(hint));
 }
 }  // namespace
 
 Status Executor::approve(const PlanHash& hash, const std::string& actor, Timestamp now, const std::string& why) {
-  if (state_.phase != RolloutPhase::kPending || !plan_->needs_approval) return not_now(state_, "approved", "it waits for no approval");
+  if (state_.phase != RolloutPhase::kPending || !plan_->needs_approval)
+    return not_now(state_, "approved", "it waits for no approval");
   if (state_.approved) return fail(ErrorCode::kConflict, "the plan is approved already, by " + state_.approved_by, "");
   if (!(hash == plan_->hash)) {
-    return fail(ErrorCode::kPreconditionFailed, "the approval is for another plan than this rollout's", "look at the plan again, then approve its hash " + plan_->hash.value.hex().substr(0, 12));
+    return fail(ErrorCode::kPreconditionFailed, "the approval is for another plan than this rollout's",
+                "look at the plan again, then approve its hash " + plan_->hash.value.hex().substr(0, 12));
   }
-  if (actor == plan_->author) return fail(ErrorCode::kPermissionDenied, actor + " wrote the revision and cannot approve it", "ask someone else");
+  if (actor == plan_->author)
+    return fail(ErrorCode::kPermissionDenied, actor + " wrote the revision and cannot approve it", "ask someone else");
   const auto& by = plan_->policy.approval.by;
   if (!by.empty() && std::find(by.begin(), by.end(), actor) == by.end()) {
-    return fail(ErrorCode::kPermissionDenied, actor + " is not among those who may approve", "the policy's approval.by names them");
+    return fail(ErrorCode::kPermissionDenied, actor + " is not among those who may approve",
+                "the policy's approval.by names them");
   }
   RolloutEvent event;
   event.kind = EventKind::kApproved;
@@ -311,11 +338,13 @@ Status Executor::resume(const std::string& actor, Timestamp now, const std::stri
   if (state_.phase != RolloutPhase::kPaused) return not_now(state_, "resumed");
   for (const TargetProgress& target : state_.targets) {
     if (target.unknown) {
-      return fail(ErrorCode::kConflict, "the outcome of a step is not known: " + target.error, "look at the target, then `retry` (run it again) or `abort`");
+      return fail(ErrorCode::kConflict, "the outcome of a step is not known: " + target.error,
+                  "look at the target, then `retry` (run it again) or `abort`");
     }
   }
   if (state_.failed_targets > plan_->policy.failures_max) {
-    return fail(ErrorCode::kConflict, "more targets failed than maxFailures allows", "`retry` tries them again; `abort` rolls back");
+    return fail(ErrorCode::kConflict, "more targets failed than maxFailures allows",
+                "`retry` tries them again; `abort` rolls back");
   }
   RolloutEvent event;
   event.kind = EventKind::kResumed;
@@ -327,7 +356,9 @@ Status Executor::resume(const std::string& actor, Timestamp now, const std::stri
 
 Status Executor::promote(bool full, const std::string& actor, Timestamp now, const std::string& why) {
   if (state_.phase != RolloutPhase::kRunning) return not_now(state_, "promoted");
-  if (!full && !state_.gate_started) return fail(ErrorCode::kConflict, "the rollout waits at no gate", "promote it when it does, or with --full to pass all gates");
+  if (!full && !state_.gate_started)
+    return fail(ErrorCode::kConflict, "the rollout waits at no gate",
+                "promote it when it does, or with --full to pass all gates");
   RolloutEvent event;
   event.kind = EventKind::kPromoteAsked;
   event.actor = actor;
@@ -337,7 +368,8 @@ Status Executor::promote(bool full, const std::string& actor, Timestamp now, con
   return {};
 }
 
-Status Executor::finish_or_roll_back(RolloutPhase outcome, const std::string& why, const std::string& actor, Timestamp now) {
+Status Executor::finish_or_roll_back(RolloutPhase outcome, const std::string& why, const std::string& actor,
+                                     Timestamp now) {
   if (state_.phase == RolloutPhase::kPending) {
     RolloutEvent event;
     event.kind = EventKind::kEnded;
@@ -362,12 +394,14 @@ Status Executor::supersede(const std::string& why, Timestamp now) {
 }
 
 Status Executor::retry(const std::string& actor, Timestamp now, const std::string& why) {
-  if (state_.phase != RolloutPhase::kPaused && state_.phase != RolloutPhase::kIncomplete) return not_now(state_, "retried");
+  if (state_.phase != RolloutPhase::kPaused && state_.phase != RolloutPhase::kIncomplete)
+    return not_now(state_, "retried");
   bool any = false;
   for (std::uint32_t i = 0; i < state_.targets.size(); ++i) {
     const TargetProgress& progress = state_.targets[i];
     if (progress.failed && progress.touched && progress.stage != TargetStage::kRestored) {
-      return fail(ErrorCode::kConflict, "target " + plan_->targets[i].target.name.str() + " is still being restored", "try again when it is");
+      return fail(ErrorCode::kConflict, "target " + plan_->targets[i].target.name.str() + " is still being restored",
+                  "try again when it is");
     }
     any = any || progress.failed || progress.unknown;
   }
@@ -407,7 +441,8 @@ void Executor::begin_rollback(RolloutPhase outcome, const std::string& why, cons
   // A health gate is a row of probes and nothing at the target: it just ends.
   for (std::uint32_t i = 0; i < state_.targets.size(); ++i) {
     const TargetProgress& progress = state_.targets[i];
-    if (progress.running && progress.stage != TargetStage::kRestoring && plan_->ops[progress.next_op].kind == OpKind::kHealth) {
+    if (progress.running && progress.stage != TargetStage::kRestoring &&
+        plan_->ops[progress.next_op].kind == OpKind::kHealth) {
       RolloutEvent event = about(EventKind::kOpInterrupted, i);
       event.op = progress.next_op;
       emit(std::move(event), now);
@@ -503,14 +538,16 @@ void Executor::run(Timestamp now, const Surroundings& surroundings) {
   if (state_.gate_started && readings_) {
     const Analysis& analysis = plan_->policy.strategy.analyses[plan_->waves[state_.wave].gates[state_.gate].analysis];
     if (readings_->failed > analysis.failure_limit) {
-      const std::string why = "analysis \"" + analysis.reading.name + "\": " + std::to_string(readings_->failed) + " of " + std::to_string(readings_->taken) +
-                              " readings failed, where " + std::to_string(analysis.failure_limit) + " may: " + readings_->last_error;
+      const std::string why = "analysis \"" + analysis.reading.name + "\": " + std::to_string(readings_->failed) +
+                              " of " + std::to_string(readings_->taken) + " readings failed, where " +
+                              std::to_string(analysis.failure_limit) + " may: " + readings_->last_error;
       readings_.reset();
       failed(why);
       return;
     }
   }
-  if (!state_.gate_started && plan_->policy.progress_deadline.count() > 0 && state_.wave < plan_->waves.size() && state_.wave_started) {
+  if (!state_.gate_started && plan_->policy.progress_deadline.count() > 0 && state_.wave < plan_->waves.size() &&
+      state_.wave_started) {
     const Timestamp deadline = later(state_.progress_at, plan_->policy.progress_deadline);
     if (now >= deadline) {
       failed("no progress for " + format_duration(plan_->policy.progress_deadline));
@@ -523,7 +560,8 @@ void Executor::run(Timestamp now, const Surroundings& surroundings) {
     RolloutEvent event;
     if (state_.failed_targets > 0) {
       event.kind = EventKind::kIncomplete;
-      event.detail = std::to_string(state_.failed_targets) + " of " + std::to_string(state_.targets.size()) + " targets failed";
+      event.detail =
+          std::to_string(state_.failed_targets) + " of " + std::to_string(state_.targets.size()) + " targets failed";
     } else {
       event.kind = EventKind::kEnded;
       event.outcome = RolloutPhase::kPromoted;
@@ -566,7 +604,8 @@ bool Executor::advance_target(std::uint32_t index, Timestamp now) {
       Probe& probe_state = probes_[{index, op.index}];
       const Timestamp deadline = later(progress.started_at, check.deadline);
       if (now >= deadline) {
-        const std::string why = "health check \"" + check.name + "\" did not pass within " + format_duration(check.deadline) +
+        const std::string why = "health check \"" + check.name + "\" did not pass within " +
+                                format_duration(check.deadline) +
                                 (probe_state.last_error.empty() ? "" : ": " + probe_state.last_error);
         probes_.erase({index, op.index});
         op_failed(index, {ErrorCode::kUnprocessable, why, ""}, false, "", now);
@@ -670,7 +709,8 @@ bool Executor::analysis_passed(const Gate& gate, Timestamp now) {
   const Analysis& analysis = plan_->policy.strategy.analyses[gate.analysis];
   if (!readings_) readings_ = Readings{0, 0, later(state_.gate_since, analysis.initial_delay), ""};
   if (readings_->taken >= analysis.count) return true;  // One too many failed would have ended the rollout.
-  waiting_ = "analysis \"" + analysis.reading.name + "\", " + std::to_string(readings_->taken) + " of " + std::to_string(analysis.count) + " readings";
+  waiting_ = "analysis \"" + analysis.reading.name + "\", " + std::to_string(readings_->taken) + " of " +
+             std::to_string(analysis.count) + " readings";
   if (readings_->failed > 0) waiting_ += ", " + std::to_string(readings_->failed) + " failed";
   const Effect effect{Effect::Kind::kMeasure, RolloutEvent::kNone, RolloutEvent::kNone, gate.analysis, 0};
   if (in_flight_.contains(effect)) return false;
@@ -717,7 +757,8 @@ void Executor::roll_back(Timestamp now) {
     } else {
       RolloutEvent event;
       event.kind = EventKind::kAppendStarted;
-      if (emit(std::move(event), now)) start({Effect::Kind::kAppend, RolloutEvent::kNone, RolloutEvent::kNone, 0, state_.append_failures});
+      if (emit(std::move(event), now))
+        start({Effect::Kind::kAppend, RolloutEvent::kNone, RolloutEvent::kNone, 0, state_.append_failures});
     }
   }
   if (!restored || (append && !state_.append_done)) {

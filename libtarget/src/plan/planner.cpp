@@ -14,7 +14,8 @@ std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r\n";
   const std::size_t first = text.find_first_not_of(kBlank);
-  return first == std::string_view::npos ? std::string_view() : text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+  return first == std::string_view::npos ? std::string_view()
+                                         : text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
 // The directories before a glob's first wildcard, with the '/': what `to: dir/` puts its own in place of.
@@ -115,7 +116,8 @@ void make_waves(Plan& plan) {
       for (std::size_t batch = 0; batch < batches; ++batch) {
         const std::size_t from = batch * size;
         const std::string label = "batch " + std::to_string(batch + 1) + " of " + std::to_string(batches);
-        assign(from, std::min(total, from + size), label, label + (kind == StrategyKind::kSequential ? ", one at a time" : ""));
+        assign(from, std::min(total, from + size), label,
+               label + (kind == StrategyKind::kSequential ? ", one at a time" : ""));
         if (batch + 1 < batches && strategy.batch_delay.count() > 0) {
           plan.waves.back().gates.push_back({Gate::Kind::kDelay, strategy.batch_delay});
         }
@@ -137,10 +139,13 @@ void make_waves(Plan& plan) {
           if (plan.waves.empty()) plan.waves.push_back({"before the canary", {}, {}, 0});
           if (step.kind == CanaryStep::Kind::kAnalysis) {
             const Analysis& analysis = strategy.analyses[step.analysis];
-            plan.waves.back().gates.push_back({Gate::Kind::kAnalysis, analysis.initial_delay + analysis.reading.interval * (analysis.count - 1), step.analysis});
+            plan.waves.back().gates.push_back(
+                {Gate::Kind::kAnalysis, analysis.initial_delay + analysis.reading.interval * (analysis.count - 1),
+                 step.analysis});
             continue;
           }
-          plan.waves.back().gates.push_back(step.duration ? Gate{Gate::Kind::kDelay, *step.duration} : Gate{Gate::Kind::kPause, Millis{0}});
+          plan.waves.back().gates.push_back(step.duration ? Gate{Gate::Kind::kDelay, *step.duration}
+                                                          : Gate{Gate::Kind::kPause, Millis{0}});
         }
       }
       if (done < total) assign(done, total, "the rest", "after the canary");
@@ -155,7 +160,8 @@ void make_waves(Plan& plan) {
       }
       plan.waves.push_back(std::move(preview));
       plan.waves.push_back({"switch", range(0, total), {}, 100});
-      if (strategy.scale_down_delay.count() > 0) plan.waves.back().gates.push_back({Gate::Kind::kBake, strategy.scale_down_delay});
+      if (strategy.scale_down_delay.count() > 0)
+        plan.waves.back().gates.push_back({Gate::Kind::kBake, strategy.scale_down_delay});
       for (PlannedTarget& target : plan.targets) {
         target.switch_wave = 1;
         target.reason += "; all are staged in preview, then switched together";
@@ -189,14 +195,19 @@ Risk assess(const PlannerInput& input, const Plan& plan) {
     }
   }
   constexpr std::array<double, 4> kCriticality = {0, 0.33, 0.66, 1};
-  add("criticality", 0.25, kCriticality[static_cast<std::size_t>(highest)], "the most critical target is " + std::string(criticality_name(highest)));
+  add("criticality", 0.25, kCriticality[static_cast<std::size_t>(highest)],
+      "the most critical target is " + std::string(criticality_name(highest)));
   add("environment", 0.20, environment, environment_because);
   add("change_type", 0.20, 0, "documents are configuration");
-  add("blast_radius", 0.20, std::min(1.0, input.dependents / 10.0), std::to_string(input.dependents) + " namespaces depend on this one");
+  add("blast_radius", 0.20, std::min(1.0, input.dependents / 10.0),
+      std::to_string(input.dependents) + " namespaces depend on this one");
   const StrategyKind kind = plan.fast_path ? StrategyKind::kParallel : plan.policy.strategy.kind;
-  const double strategy = kind == StrategyKind::kCanary ? 0 : kind == StrategyKind::kRolling || kind == StrategyKind::kSequential ? 0.5 : 1;
+  const double strategy = kind == StrategyKind::kCanary                                         ? 0
+                          : kind == StrategyKind::kRolling || kind == StrategyKind::kSequential ? 0.5
+                                                                                                : 1;
   add("strategy", 0.15, strategy, std::string(strategy_name(kind)));
-  add("history", 0.10, std::min(1.0, input.recent_rollbacks / 3.0), std::to_string(input.recent_rollbacks) + " of the last rollouts were rolled back");
+  add("history", 0.10, std::min(1.0, input.recent_rollbacks / 3.0),
+      std::to_string(input.recent_rollbacks) + " of the last rollouts were rolled back");
   double sum = 0, weights = 0;
   for (const RiskFactor& factor : risk.factors) {
     sum += factor.weight * factor.value;
@@ -246,17 +257,22 @@ Result<std::vector<PlannedFile>> place_documents(const Policy& policy, const std
     file.source = document.hash;
     file.rendered = rule->render;
     if (auto good = check_relative_path(file.entry.path); !good) {
-      return fail(ErrorCode::kUnprocessable, "document " + quoted(document.key) + " cannot land at " + quoted(file.entry.path) + ": " + good.error().message,
+      return fail(ErrorCode::kUnprocessable,
+                  "document " + quoted(document.key) + " cannot land at " + quoted(file.entry.path) + ": " +
+                      good.error().message,
                   "change `documents` in " + std::string(kPolicyKey));
     }
     files.push_back(std::move(file));
   }
-  std::sort(files.begin(), files.end(), [](const PlannedFile& a, const PlannedFile& b) { return a.entry.path < b.entry.path; });
+  std::sort(files.begin(), files.end(),
+            [](const PlannedFile& a, const PlannedFile& b) { return a.entry.path < b.entry.path; });
   // A path may be a file or a directory, and only once.
   std::set<std::string_view> paths;
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (!paths.insert(files[i].entry.path).second) {
-      return fail(ErrorCode::kUnprocessable, "documents " + quoted(files[i - 1].key) + " and " + quoted(files[i].key) + " both land at " + quoted(files[i].entry.path),
+      return fail(ErrorCode::kUnprocessable,
+                  "documents " + quoted(files[i - 1].key) + " and " + quoted(files[i].key) + " both land at " +
+                      quoted(files[i].entry.path),
                   "change `documents` in " + std::string(kPolicyKey));
     }
   }
@@ -264,7 +280,8 @@ Result<std::vector<PlannedFile>> place_documents(const Policy& policy, const std
     const std::string_view path = file.entry.path;
     for (std::size_t slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/', slash + 1)) {
       if (paths.contains(path.substr(0, slash))) {
-        return fail(ErrorCode::kUnprocessable, quoted(path.substr(0, slash)) + " would be both a file and the directory of " + quoted(path),
+        return fail(ErrorCode::kUnprocessable,
+                    quoted(path.substr(0, slash)) + " would be both a file and the directory of " + quoted(path),
                     "change `documents` in " + std::string(kPolicyKey));
       }
     }
@@ -293,7 +310,9 @@ Result<std::string> value_of(std::string_view name, const Target& target, const 
                 "add the label to " + std::string(kTargetPrefix) + target.name.str() + ".yaml");
   }
   if (name.starts_with(kSealedPrefix)) {
-    if (!sources.open) return fail(ErrorCode::kUnprocessable, "a sealed value cannot be opened here", "st8d opens it with --sealing-keys");
+    if (!sources.open)
+      return fail(ErrorCode::kUnprocessable, "a sealed value cannot be opened here",
+                  "st8d opens it with --sealing-keys");
     return sources.open(name);
   }
   if (name.starts_with("key.")) {
@@ -301,12 +320,14 @@ Result<std::string> value_of(std::string_view name, const Target& target, const 
     ST8_ASSIGN(std::string value, sources.read(std::string(name.substr(4))));
     if (value.ends_with('\n')) value.pop_back();
     if (const std::string_view whole = trimmed(value); whole.starts_with("{{") && whole.ends_with("}}")) {
-      if (const auto sealed = expression(whole); sealed && sealed->starts_with(kSealedPrefix)) return value_of(*sealed, target, sources);
+      if (const auto sealed = expression(whole); sealed && sealed->starts_with(kSealedPrefix))
+        return value_of(*sealed, target, sources);
     }
     return value;
   }
   return fail(ErrorCode::kUnprocessable, told() + " is not known",
-              "known: target.name, target.kind, target.env, target.labels.<label>, key.<document key>, sealed values; write {{{{ for two braces");
+              "known: target.name, target.kind, target.env, target.labels.<label>, key.<document key>, sealed values; "
+              "write {{{{ for two braces");
 }
 
 }  // namespace
@@ -324,7 +345,9 @@ Result<std::string> render(std::string_view text, const Target& target, const Re
       continue;
     }
     const auto name = expression(text.substr(open));
-    if (!name) return fail(ErrorCode::kUnprocessable, "a value begins with {{ and does not end", "end it with }}, or write {{{{ for two braces");
+    if (!name)
+      return fail(ErrorCode::kUnprocessable, "a value begins with {{ and does not end",
+                  "end it with }}, or write {{{{ for two braces");
     ST8_ASSIGN(const std::string value, value_of(*name, target, sources));
     out += value;
     if (out.size() > state::Limits::kDocumentBytesMax) {
@@ -337,8 +360,28 @@ Result<std::string> render(std::string_view text, const Target& target, const Re
 }
 
 Result<Plan> make_plan(const PlannerInput& input) {
-  Plan plan{input.name_space, input.branch, input.revision, input.revision_hash, input.author, input.promoted,
-            input.policy_source, input.policy, {}, {}, {}, {}, {}, {}, {}, {}, false, false, {}, input.now, {}, {}};
+  Plan plan{input.name_space,
+            input.branch,
+            input.revision,
+            input.revision_hash,
+            input.author,
+            input.promoted,
+            input.policy_source,
+            input.policy,
+            {},
+            {},
+            {},
+            {},
+            {},
+            {},
+            {},
+            {},
+            false,
+            false,
+            {},
+            input.now,
+            {},
+            {}};
   plan.expires_at = Timestamp{input.now.micros + input.policy.plan_expiry.count() * 1000};
   plan.fast_path = input.is_rollback;
   ST8_ASSIGN(const std::vector<PlannedFile> files, place_documents(input.policy, input.documents));
@@ -375,7 +418,8 @@ Result<Plan> make_plan(const PlannerInput& input) {
     if (!facts.live_namespace.empty() &&
         (facts.live_namespace != input.name_space.str() || facts.live_branch != input.branch.str())) {
       return fail(ErrorCode::kUnprocessable,
-                  "target " + facts.target.name.str() + " is live with " + facts.live_namespace + " branch " + facts.live_branch + ", and a target serves one branch",
+                  "target " + facts.target.name.str() + " is live with " + facts.live_namespace + " branch " +
+                      facts.live_branch + ", and a target serves one branch",
                   "give it a document and a root of its own, or take it out of the other policy and release it");
     }
     ST8_ASSIGN(const std::uint32_t content, content_of(facts.target));
@@ -391,14 +435,16 @@ Result<Plan> make_plan(const PlannerInput& input) {
     if (fresh) {
       static const std::vector<FileEntry> kNothing;
       const auto known = live ? input.known_contents.find(facts.live->content) : input.known_contents.end();
-      plan.diffs.push_back(diff_files(known == input.known_contents.end() ? kNothing : known->second, plan.contents[content].files));
+      plan.diffs.push_back(
+          diff_files(known == input.known_contents.end() ? kNothing : known->second, plan.contents[content].files));
     }
     target.diff = diff->second;
     plan.targets.push_back(std::move(target));
   }
   if (!any) {
-    return fail(ErrorCode::kUnprocessable, "the policy chooses no target that exists",
-                "add targets to " + std::string(kSystemNamespace) + ", or change `targets` in " + std::string(kPolicyKey));
+    return fail(
+        ErrorCode::kUnprocessable, "the policy chooses no target that exists",
+        "add targets to " + std::string(kSystemNamespace) + ", or change `targets` in " + std::string(kPolicyKey));
   }
 
   // The least critical go first: if a change is bad, it meets them first.

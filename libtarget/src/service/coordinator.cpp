@@ -39,7 +39,8 @@ std::uint64_t hex_of(std::string_view text) {
 
 // Names the state before the first activation, at the target, for ever: the id alone would come back in a store made anew.
 std::string restore_point_of(RolloutId id, const Plan& plan) {
-  return id.str() + "-" + Hash::of_parts({plan.hash.value.view(), std::to_string(plan.created_at.micros)}).hex().substr(0, 12);
+  return id.str() + "-" +
+         Hash::of_parts({plan.hash.value.view(), std::to_string(plan.created_at.micros)}).hex().substr(0, 12);
 }
 
 RolloutSummary summarize(RolloutId id, const Plan& plan, const RolloutState& state, const std::string& waiting) {
@@ -69,7 +70,8 @@ RolloutSummary summarize(RolloutId id, const Plan& plan, const RolloutState& sta
 
 }  // namespace
 
-Coordinator::Coordinator(state::RecordStore& records, Source& source, EffectRunner& runner) : records_(records), source_(source), runner_(runner) {}
+Coordinator::Coordinator(state::RecordStore& records, Source& source, EffectRunner& runner)
+    : records_(records), source_(source), runner_(runner) {}
 
 std::shared_ptr<const Coordinator::Published> Coordinator::published() const {
   const std::lock_guard lock(published_mutex_);
@@ -128,7 +130,8 @@ Status Coordinator::read_records() {
   }
   ST8_ASSIGN(const auto planned, scan_all(records_, records::kPlannedPrefix));
   for (const state::Record& record : planned) {
-    if (const auto branch = records::branch_of(record.key, records::kPlannedPrefix)) planned_[*branch] = {number_of(record.value)};
+    if (const auto branch = records::branch_of(record.key, records::kPlannedPrefix))
+      planned_[*branch] = {number_of(record.value)};
   }
   ST8_ASSIGN(const auto promoted, scan_all(records_, records::kPromotedPrefix));
   for (const state::Record& record : promoted) {
@@ -294,12 +297,27 @@ std::optional<Timestamp> Coordinator::step(Timestamp now) {
 
 // --- Planning --------------------------------------------------------------------------------------------------------
 
-Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHead& head, Policy policy, std::string policy_source, Timestamp now) {
+Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHead& head, Policy policy,
+                                         std::string policy_source, Timestamp now) {
   ST8_ASSIGN(auto name_space, state::NamespaceName::parse(branch.first));
   ST8_ASSIGN(auto branch_name, state::BranchName::parse(branch.second));
-  PlannerInput input{std::move(name_space), std::move(branch_name), head.revision, head.hash, head.author,
+  PlannerInput input{std::move(name_space),
+                     std::move(branch_name),
+                     head.revision,
+                     head.hash,
+                     head.author,
                      head.cause == state::Cause::kRollback || head.cause == state::Cause::kAutoRollback,
-                     {}, {}, std::move(policy_source), std::move(policy), {}, {}, {}, {}, 0, 0, now};
+                     {},
+                     {},
+                     std::move(policy_source),
+                     std::move(policy),
+                     {},
+                     {},
+                     {},
+                     {},
+                     0,
+                     0,
+                     now};
   if (!head.revision.is_root()) {
     ST8_ASSIGN(input.documents, source_.documents(branch.first, head.revision));
   }
@@ -315,7 +333,9 @@ Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHea
     auto target = parse_target(name, text, problems);
     if (!target) {
       // Only a policy that names it minds: labels cannot be read from a document that is not good.
-      if (std::find(input.policy.targets.names.begin(), input.policy.targets.names.end(), name) == input.policy.targets.names.end()) continue;
+      if (std::find(input.policy.targets.names.begin(), input.policy.targets.names.end(), name) ==
+          input.policy.targets.names.end())
+        continue;
       return fail(as_error(problems));
     }
     TargetFacts facts{std::move(*target), std::nullopt, {}, "", ""};
@@ -350,7 +370,8 @@ Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHea
   return input;
 }
 
-std::string Coordinator::quarantined(const BranchId& branch, const std::vector<SourceDocument>& documents, const std::vector<TargetName>& targets) const {
+std::string Coordinator::quarantined(const BranchId& branch, const std::vector<SourceDocument>& documents,
+                                     const std::vector<TargetName>& targets) const {
   for (const auto& held : quarantine_) {
     const Quarantine& one = held.second;
     if (one.name_space != branch.first) continue;
@@ -358,10 +379,13 @@ std::string Coordinator::quarantined(const BranchId& branch, const std::vector<S
       return std::find(one.targets.begin(), one.targets.end(), target) != one.targets.end();
     });
     if (!same_targets) continue;
-    const auto at = std::lower_bound(documents.begin(), documents.end(), one.key, [](const SourceDocument& document, const std::string& key) { return document.key < key; });
+    const auto at =
+        std::lower_bound(documents.begin(), documents.end(), one.key,
+                         [](const SourceDocument& document, const std::string& key) { return document.key < key; });
     const bool there = at != documents.end() && at->key == one.key;
     if (one.after ? there && at->hash == *one.after : !there) {
-      return "the change of \"" + one.key + "\" failed in rollout " + one.rollout.str() + " and is in quarantine: " + one.reason;
+      return "the change of \"" + one.key + "\" failed in rollout " + one.rollout.str() +
+             " and is in quarantine: " + one.reason;
     }
   }
   return "";
@@ -383,11 +407,14 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
   const bool targets_changed = targets_changed_.erase(branch) > 0;
   Active* open = nullptr;
   for (auto& [id, active] : active_) {
-    if (active->executor->plan().name_space.str() == branch.first && active->executor->plan().branch.str() == branch.second) open = active.get();
+    if (active->executor->plan().name_space.str() == branch.first &&
+        active->executor->plan().branch.str() == branch.second)
+      open = active.get();
   }
   const auto planned = planned_.find(branch);
-  const bool reaches_new_targets = targets_changed && open == nullptr && planned != planned_.end() && planned->second == head->revision &&
-                                   promoted_.contains(branch) && promoted_[branch].revision == head->revision;
+  const bool reaches_new_targets = targets_changed && open == nullptr && planned != planned_.end() &&
+                                   planned->second == head->revision && promoted_.contains(branch) &&
+                                   promoted_[branch].revision == head->revision;
   if (planned != planned_.end() && planned->second == head->revision && !reaches_new_targets) {
     if (auto status = status_.find(branch); status != status_.end()) status->second.desired = head->revision;
     return {};
@@ -398,7 +425,9 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
     // It is looked at again when the open one ends: see collect_event().
     if (phase == RolloutPhase::kRollingBack || is_final(phase)) return {};
     const bool rollback = head->cause == state::Cause::kRollback || head->cause == state::Cause::kAutoRollback;
-    if (open->executor->plan().policy.supersede == SupersedeAction::kQueue && phase != RolloutPhase::kPending && !rollback) return {};
+    if (open->executor->plan().policy.supersede == SupersedeAction::kQueue && phase != RolloutPhase::kPending &&
+        !rollback)
+      return {};
     open->changed = true;
     return open->executor->supersede("revision " + std::to_string(head->revision.value) + " took its place", now);
   }
@@ -457,7 +486,8 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
   group.writes.push_back({records::planned(branch), std::to_string(plan->revision.value)});
   group.writes.push_back({records::index(id), encode_summary(summarize(id, *plan, state, ""))});
   active->executor = std::make_unique<Executor>(std::make_shared<const Plan>(std::move(*plan)), std::move(state), now);
-  group.then.push_back([this, branch, id, revision = head->revision, shared = std::make_shared<std::unique_ptr<Active>>(std::move(active))] {
+  group.then.push_back([this, branch, id, revision = head->revision,
+                        shared = std::make_shared<std::unique_ptr<Active>>(std::move(active))] {
     sequence_ = id.value;
     planned_[branch] = revision;
     status_[branch].rollout = id;
@@ -471,13 +501,17 @@ Status Coordinator::drifted(const TargetName& target) {
   if (live == live_.end()) return fail(ErrorCode::kNotFound, "nothing is live on target " + target.str(), "");
   const auto lease = leases_.find(target);
   if (lease != leases_.end() && lease->second.holder.value != 0) {
-    return fail(ErrorCode::kConflict, "target " + target.str() + " is held by rollout " + lease->second.holder.str(), "wait for its end");
+    return fail(ErrorCode::kConflict, "target " + target.str() + " is held by rollout " + lease->second.holder.str(),
+                "wait for its end");
   }
   const BranchId branch{live->second.name_space, live->second.branch};
   const auto promoted = promoted_.find(branch);
   const auto planned = planned_.find(branch);
   if (promoted == promoted_.end() || planned == planned_.end() || planned->second != promoted->second.revision) {
-    return fail(ErrorCode::kConflict, "the head of " + branch.first + " branch " + branch.second + " is not promoted, so there is nothing to bring back to", "promote a revision first");
+    return fail(ErrorCode::kConflict,
+                "the head of " + branch.first + " branch " + branch.second +
+                    " is not promoted, so there is nothing to bring back to",
+                "promote a revision first");
   }
   drifted_.insert(target);
   targets_changed_.insert(branch);
@@ -485,7 +519,8 @@ Status Coordinator::drifted(const TargetName& target) {
   return {};
 }
 
-Result<Plan> Coordinator::plan_for(const BranchId& branch, std::optional<state::RevisionNumber> revision, Timestamp now) {
+Result<Plan> Coordinator::plan_for(const BranchId& branch, std::optional<state::RevisionNumber> revision,
+                                   Timestamp now) {
   Hypothesis as_it_is;
   as_it_is.revision = revision;
   ST8_ASSIGN(Simulation simulation, simulate(branch, as_it_is, now));
@@ -504,9 +539,11 @@ Result<Simulation> Coordinator::simulate(const BranchId& branch, const Hypothesi
     ST8_ASSIGN(head, source_.revision(branch.first, *hypothesis.revision));
   } else {
     ST8_ASSIGN(head, source_.head(branch));
-    if (!head && laid.empty()) return fail(ErrorCode::kNotFound, "there is no branch " + branch.second + " in " + branch.first, "");
+    if (!head && laid.empty())
+      return fail(ErrorCode::kNotFound, "there is no branch " + branch.second + " in " + branch.first, "");
   }
-  const std::string told = head ? "revision " + std::to_string(head->revision.value) + " of " + branch.first : branch.first + " branch " + branch.second;
+  const std::string told = head ? "revision " + std::to_string(head->revision.value) + " of " + branch.first
+                                : branch.first + " branch " + branch.second;
   std::optional<std::string> source;
   if (const auto policy = laid.find(std::string(kPolicyKey)); policy != laid.end()) {
     if (policy->second != nullptr) source = *policy->second;
@@ -517,7 +554,8 @@ Result<Simulation> Coordinator::simulate(const BranchId& branch, const Hypothesi
   std::vector<DocumentProblem> problems;
   auto policy = parse_policy(*source, problems);
   if (!policy) return fail(as_error(problems));
-  if (!policy->names_branch(branch.second)) return fail(ErrorCode::kUnprocessable, "the policy does not name branch " + branch.second, "add it to `branches`");
+  if (!policy->names_branch(branch.second))
+    return fail(ErrorCode::kUnprocessable, "the policy does not name branch " + branch.second, "add it to `branches`");
   // Of a branch that does not exist yet nothing but what is laid over is read.
   SourceHead base = head.value_or(SourceHead{});
   if (!laid.empty()) {
@@ -530,8 +568,10 @@ Result<Simulation> Coordinator::simulate(const BranchId& branch, const Hypothesi
     for (const auto& [key, content] : laid) {
       if (content != nullptr) input.documents.push_back({key, Hash::of(*content), content->size()});
     }
-    std::sort(input.documents.begin(), input.documents.end(), [](const SourceDocument& a, const SourceDocument& b) { return a.key < b.key; });
-    input.sources.read = [&laid, below = input.sources.read, exists = head.has_value()](const std::string& key) -> Result<std::string> {
+    std::sort(input.documents.begin(), input.documents.end(),
+              [](const SourceDocument& a, const SourceDocument& b) { return a.key < b.key; });
+    input.sources.read = [&laid, below = input.sources.read,
+                          exists = head.has_value()](const std::string& key) -> Result<std::string> {
       if (const auto one = laid.find(key); one != laid.end()) {
         if (one->second != nullptr) return *one->second;
         return fail(ErrorCode::kUnprocessable, "the revision would have no document \"" + key + "\"", "");
@@ -541,7 +581,8 @@ Result<Simulation> Coordinator::simulate(const BranchId& branch, const Hypothesi
     };
     if (!hypothesis.opens_sealed) {
       input.sources.open = [](std::string_view) -> Result<std::string> {
-        return fail(ErrorCode::kUnprocessable, "a sealed value is opened for a simulation only by who may write there", "simulate a revision that exists, or with a token that may write");
+        return fail(ErrorCode::kUnprocessable, "a sealed value is opened for a simulation only by who may write there",
+                    "simulate a revision that exists, or with a token that may write");
       };
     }
   }
@@ -550,8 +591,12 @@ Result<Simulation> Coordinator::simulate(const BranchId& branch, const Hypothesi
   std::vector<TargetName> targets;
   for (const PlannedTarget& target : simulation.plan.targets) targets.push_back(target.target.name);
   for (const UntouchedTarget& target : simulation.plan.untouched) targets.push_back(target.name);
-  if (std::string why = quarantined(branch, input.documents, targets); !why.empty()) simulation.waits.push_back(std::move(why));
-  if (simulation.plan.needs_approval) simulation.waits.emplace_back("an approval by someone other than " + (simulation.plan.author.empty() ? std::string("the author") : simulation.plan.author));
+  if (std::string why = quarantined(branch, input.documents, targets); !why.empty())
+    simulation.waits.push_back(std::move(why));
+  if (simulation.plan.needs_approval)
+    simulation.waits.emplace_back("an approval by someone other than " + (simulation.plan.author.empty()
+                                                                              ? std::string("the author")
+                                                                              : simulation.plan.author));
   const Surroundings around = surroundings_of(simulation.plan, RolloutId{}, true, now);
   if (!around.frozen.empty()) simulation.waits.push_back(around.frozen);
   if (!around.blocked.empty()) simulation.waits.push_back(around.blocked);
@@ -584,7 +629,8 @@ bool Coordinator::stale(const Active& active, Timestamp now, std::string& why) {
 }
 
 Surroundings Coordinator::surroundings_of(const Active& active, Timestamp now) {
-  return surroundings_of(active.executor->plan(), active.id, active.executor->state().phase == RolloutPhase::kPending, now);
+  return surroundings_of(active.executor->plan(), active.id, active.executor->state().phase == RolloutPhase::kPending,
+                         now);
 }
 
 Surroundings Coordinator::surroundings_of(const Plan& plan, RolloutId rollout, bool pending, Timestamp now) {
@@ -592,7 +638,9 @@ Surroundings Coordinator::surroundings_of(const Plan& plan, RolloutId rollout, b
   // A rollback is never held up by a freeze, a window or a schedule.
   if (!plan.fast_path) {
     for (const auto& [scope, freeze] : freezes_) {
-      if (scope == "*" || scope == plan.name_space.str()) around.frozen = "the freeze of " + (scope == "*" ? std::string("everything") : scope) + " to end" + (freeze.reason.empty() ? "" : ": " + freeze.reason);
+      if (scope == "*" || scope == plan.name_space.str())
+        around.frozen = "the freeze of " + (scope == "*" ? std::string("everything") : scope) + " to end" +
+                        (freeze.reason.empty() ? "" : ": " + freeze.reason);
     }
   }
   if (!pending) return around;
@@ -610,7 +658,8 @@ Surroundings Coordinator::surroundings_of(const Plan& plan, RolloutId rollout, b
     return around;
   }
   const auto& windows = plan.policy.windows;
-  if (!windows.empty() && std::none_of(windows.begin(), windows.end(), [&](const Window& window) { return window.contains(now); })) {
+  if (!windows.empty() &&
+      std::none_of(windows.begin(), windows.end(), [&](const Window& window) { return window.contains(now); })) {
     around.blocked = "a window to open";
     constexpr std::int64_t kMinute = 60'000'000;
     around.look_again = Timestamp{(now.micros / kMinute + 1) * kMinute};
@@ -620,7 +669,8 @@ Surroundings Coordinator::surroundings_of(const Plan& plan, RolloutId rollout, b
     const BranchId other{dependency.name_space, dependency.branch};
     const auto promoted = promoted_.find(other);
     const auto planned = planned_.find(other);
-    const bool settled = promoted != promoted_.end() && (planned == planned_.end() || planned->second == promoted->second.revision);
+    const bool settled =
+        promoted != promoted_.end() && (planned == planned_.end() || planned->second == promoted->second.revision);
     if (!settled) around.blocked = dependency.name_space + " branch " + dependency.branch + " to be promoted";
   }
   return around;
@@ -631,8 +681,8 @@ Surroundings Coordinator::surroundings_of(const Plan& plan, RolloutId rollout, b
 void Coordinator::set_live(Group& group, const TargetName& target, std::optional<LedgerEntry> entry, Timestamp now) {
   const auto live = live_.find(target);
   const bool was = live != live_.end();
-  if (was && entry && live->second.content == entry->content && live->second.revision == entry->revision && live->second.name_space == entry->name_space &&
-      live->second.branch == entry->branch) {
+  if (was && entry && live->second.content == entry->content && live->second.revision == entry->revision &&
+      live->second.name_space == entry->name_space && live->second.branch == entry->branch) {
     if (live->second.promoted == entry->promoted) return;
     entry->since = live->second.since;
     if (live->second.promoted) entry->promoted = true;
@@ -680,15 +730,22 @@ void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group
       if (plan.ops[event.op].kind == OpKind::kObserve && event.observation) {
         const PlannedTarget& target = plan.targets[event.target];
         drifted_.erase(target.target.name);
-        set_live(group, target.target.name, LedgerEntry{target.target.name, branch.first, branch.second, plan.revision, event.observation->content, active.id, false, event.at, std::nullopt}, event.at);
+        set_live(group, target.target.name,
+                 LedgerEntry{target.target.name, branch.first, branch.second, plan.revision, event.observation->content,
+                             active.id, false, event.at, std::nullopt},
+                 event.at);
       }
       break;
     case EventKind::kRestored: {
       const PlannedTarget& target = plan.targets[event.target];
       const auto live = live_.find(target.target.name);
       if (target.from) {
-        if (live == live_.end() || live->second.content != *target.from || live->second.revision != target.from_revision) {
-          set_live(group, target.target.name, LedgerEntry{target.target.name, branch.first, branch.second, target.from_revision, *target.from, active.id, true, event.at, std::nullopt}, event.at);
+        if (live == live_.end() || live->second.content != *target.from ||
+            live->second.revision != target.from_revision) {
+          set_live(group, target.target.name,
+                   LedgerEntry{target.target.name, branch.first, branch.second, target.from_revision, *target.from,
+                               active.id, true, event.at, std::nullopt},
+                   event.at);
         }
       } else {
         set_live(group, target.target.name, std::nullopt, event.at);
@@ -703,7 +760,8 @@ void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group
         // Without a revision to go back to there is nothing that the delta is a delta of.
         if (!plan.promoted.is_root()) {
           for (const KeyDelta& delta : plan.delta) {
-            Quarantine one{branch.first, branch.second, delta.key, delta.after, targets, active.id, event.detail, event.at};
+            Quarantine one{branch.first, branch.second, delta.key,    delta.after,
+                           targets,      active.id,     event.detail, event.at};
             const std::string key = records::quarantine(branch.first, delta.key, delta.after);
             group.writes.push_back({key, encode_quarantine(one)});
             quarantine_[key] = std::move(one);
@@ -727,11 +785,17 @@ void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group
         status_[branch].promoted = plan.revision;
         policies_[branch] = std::make_shared<const Policy>(plan.policy);
         for (const PlannedTarget& target : plan.targets) {
-          set_live(group, target.target.name, LedgerEntry{target.target.name, branch.first, branch.second, plan.revision, plan.contents[target.content].hash, active.id, true, event.at, std::nullopt}, event.at);
+          set_live(group, target.target.name,
+                   LedgerEntry{target.target.name, branch.first, branch.second, plan.revision,
+                               plan.contents[target.content].hash, active.id, true, event.at, std::nullopt},
+                   event.at);
         }
         // Left alone, because what was read back there is what this revision asks for.
         for (const UntouchedTarget& target : plan.untouched) {
-          set_live(group, target.name, LedgerEntry{target.name, branch.first, branch.second, plan.revision, target.content, active.id, true, event.at, std::nullopt}, event.at);
+          set_live(group, target.name,
+                   LedgerEntry{target.name, branch.first, branch.second, plan.revision, target.content, active.id, true,
+                               event.at, std::nullopt},
+                   event.at);
         }
         rollbacks_.erase(branch);
       } else if (event.outcome == RolloutPhase::kRolledBack) {
@@ -756,7 +820,9 @@ void Coordinator::collect(Active& active, Group& group, Timestamp now) {
   if (!events.empty()) {
     active.changed = true;
     for (const RolloutEvent& event : events) collect_event(active, event, group);
-    group.writes.push_back({records::index(active.id), encode_summary(summarize(active.id, active.executor->plan(), active.executor->state(), active.waiting))});
+    group.writes.push_back(
+        {records::index(active.id),
+         encode_summary(summarize(active.id, active.executor->plan(), active.executor->state(), active.waiting))});
   }
   std::move(effects.begin(), effects.end(), std::back_inserter(active.effects));
   (void)now;
@@ -792,15 +858,26 @@ void Coordinator::dispatch(Active& active) {
   const auto& plan = active.executor->plan_pointer();
   if (active.executor->cancels_operations()) active.cancel_operations->store(true);
   for (const Effect& effect : std::exchange(active.effects, {})) {
-    EffectOrder order{active.id, effect, plan, active.token, active.restore_point, {}, active.executor->state().reason, nullptr};
-    if (effect.kind == Effect::Kind::kOp || effect.kind == Effect::Kind::kProbe || effect.kind == Effect::Kind::kMeasure) order.cancelled = active.cancel_operations;
-    if (effect.kind == Effect::Kind::kRestore) order.steps_begun = active.executor->state().targets[effect.target].steps_begun;
+    EffectOrder order{active.id, effect, plan, active.token, active.restore_point, {}, active.executor->state().reason,
+                      nullptr};
+    if (effect.kind == Effect::Kind::kOp || effect.kind == Effect::Kind::kProbe ||
+        effect.kind == Effect::Kind::kMeasure)
+      order.cancelled = active.cancel_operations;
+    if (effect.kind == Effect::Kind::kRestore)
+      order.steps_begun = active.executor->state().targets[effect.target].steps_begun;
     runner_.start(std::move(order));
   }
   if (active.executor->finished()) {
     for (std::uint32_t i = 0; i < plan->targets.size(); ++i) {
       if (!active.executor->state().targets[i].touched) continue;
-      runner_.start({active.id, {Effect::Kind::kDiscard, i, RolloutEvent::kNone, 0, 0}, plan, active.token, active.restore_point, active.executor->state().targets[i].steps_begun, "", nullptr});
+      runner_.start({active.id,
+                     {Effect::Kind::kDiscard, i, RolloutEvent::kNone, 0, 0},
+                     plan,
+                     active.token,
+                     active.restore_point,
+                     active.executor->state().targets[i].steps_begun,
+                     "",
+                     nullptr});
     }
   }
 }
@@ -820,8 +897,8 @@ void Coordinator::publish() {
     } else {
       const Executor& executor = *active.executor;
       const std::string waiting = executor.broken() ? "a bug: " + executor.broken()->message : active.waiting;
-      next->open[active.id] = std::make_shared<const RolloutView>(
-          RolloutView{summarize(active.id, executor.plan(), executor.state(), waiting), executor.plan_pointer(), executor.state()});
+      next->open[active.id] = std::make_shared<const RolloutView>(RolloutView{
+          summarize(active.id, executor.plan(), executor.state(), waiting), executor.plan_pointer(), executor.state()});
       active.changed = false;
     }
     ++it;
@@ -840,29 +917,41 @@ void Coordinator::publish() {
 Status Coordinator::act(RolloutId rollout, const RolloutAction& action, Timestamp now) {
   const auto found = active_.find(rollout);
   if (found == active_.end()) {
-    if (try_again_at_) return fail(ErrorCode::kUnavailable, "the rollouts cannot be written now", "try again in a second");
-    if (rollout.value == 0 || rollout.value > sequence_) return fail(ErrorCode::kNotFound, "there is no rollout " + rollout.str(), "`st8ctl rollout list` shows them");
-    return fail(ErrorCode::kConflict, "rollout " + rollout.str() + " is over", "apply or restore a revision to begin another");
+    if (try_again_at_)
+      return fail(ErrorCode::kUnavailable, "the rollouts cannot be written now", "try again in a second");
+    if (rollout.value == 0 || rollout.value > sequence_)
+      return fail(ErrorCode::kNotFound, "there is no rollout " + rollout.str(), "`st8ctl rollout list` shows them");
+    return fail(ErrorCode::kConflict, "rollout " + rollout.str() + " is over",
+                "apply or restore a revision to begin another");
   }
   Executor& executor = *found->second->executor;
   const auto done = [&]() -> Status {
     switch (action.kind) {
-      case RolloutAction::Kind::kPause: return executor.pause(action.actor, action.reason, now);
-      case RolloutAction::Kind::kResume: return executor.resume(action.actor, now, action.reason);
-      case RolloutAction::Kind::kPromote: return executor.promote(false, action.actor, now, action.reason);
-      case RolloutAction::Kind::kPromoteFull: return executor.promote(true, action.actor, now, action.reason);
-      case RolloutAction::Kind::kAbort: return executor.abort(action.actor, action.reason, now);
-      case RolloutAction::Kind::kRetry: return executor.retry(action.actor, now, action.reason);
+      case RolloutAction::Kind::kPause:
+        return executor.pause(action.actor, action.reason, now);
+      case RolloutAction::Kind::kResume:
+        return executor.resume(action.actor, now, action.reason);
+      case RolloutAction::Kind::kPromote:
+        return executor.promote(false, action.actor, now, action.reason);
+      case RolloutAction::Kind::kPromoteFull:
+        return executor.promote(true, action.actor, now, action.reason);
+      case RolloutAction::Kind::kAbort:
+        return executor.abort(action.actor, action.reason, now);
+      case RolloutAction::Kind::kRetry:
+        return executor.retry(action.actor, now, action.reason);
       case RolloutAction::Kind::kApprove: {
         // An author is what somebody wrote down. Who was authenticated cannot be chosen.
         const Plan& plan = executor.plan();
         if (!action.anonymous && executor.state().phase == RolloutPhase::kPending && action.plan == plan.hash) {
           ST8_ASSIGN(const std::string maker, source_.maker(plan.name_space.str(), plan.revision));
-          if (maker == action.actor) return fail(ErrorCode::kPermissionDenied, action.actor + " made the revision and cannot approve it", "ask someone else");
+          if (maker == action.actor)
+            return fail(ErrorCode::kPermissionDenied, action.actor + " made the revision and cannot approve it",
+                        "ask someone else");
         }
         return executor.approve(action.plan, action.actor, now, action.reason);
       }
-      case RolloutAction::Kind::kReject: return executor.reject(action.actor, action.reason, now);
+      case RolloutAction::Kind::kReject:
+        return executor.reject(action.actor, action.reason, now);
     }
     return fail(ErrorCode::kInvalidArgument, "no such action", "");
   }();
@@ -896,7 +985,9 @@ Result<std::size_t> Coordinator::release(const std::string& name_space, const st
     keys.push_back(record);
     dirty_.insert({one.name_space, one.branch});
   }
-  if (keys.empty()) return fail(ErrorCode::kNotFound, "nothing of \"" + key_or_rollout + "\" is in quarantine in " + name_space, "`st8ctl quarantine list` shows what is");
+  if (keys.empty())
+    return fail(ErrorCode::kNotFound, "nothing of \"" + key_or_rollout + "\" is in quarantine in " + name_space,
+                "`st8ctl quarantine list` shows what is");
   ST8_TRY(records_.commit(std::move(writes)));
   for (const std::string& key : keys) quarantine_.erase(key);
   publish();

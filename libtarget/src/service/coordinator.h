@@ -79,10 +79,10 @@ class Coordinator {
     std::uint64_t token = 0;
     std::string restore_point;
     std::string waiting;
-    std::vector<RolloutEvent> events;   // Decided, not yet durable.
-    std::vector<Effect> effects;        // To begin when they are.
+    std::vector<RolloutEvent> events;  // Decided, not yet durable.
+    std::vector<Effect> effects;       // To begin when they are.
     bool changed = true;
-    bool replan = false;                // Its branch is planned anew when it ends.
+    bool replan = false;  // Its branch is planned anew when it ends.
   };
   // Writes gathered from what rollouts decided, and what becomes true in memory when they are durable.
   struct Group {
@@ -95,7 +95,8 @@ class Coordinator {
   Result<std::unique_ptr<Active>> load(RolloutId id, Timestamp now);
   void reload_all(Timestamp now);
   Status consider(const BranchId& branch, Timestamp now, Group& group);
-  Result<PlannerInput> gather(const BranchId& branch, const SourceHead& head, Policy policy, std::string policy_source, Timestamp now);
+  Result<PlannerInput> gather(const BranchId& branch, const SourceHead& head, Policy policy, std::string policy_source,
+                              Timestamp now);
   Surroundings surroundings_of(const Active& active, Timestamp now);
   // Of a plan, executed by that rollout or (0) by none yet; `pending`: its first wave has not begun.
   Surroundings surroundings_of(const Plan& plan, RolloutId rollout, bool pending, Timestamp now);
@@ -107,7 +108,8 @@ class Coordinator {
   bool flush(Timestamp now);
   void dispatch(Active& active);
   void publish();
-  std::string quarantined(const BranchId& branch, const std::vector<SourceDocument>& documents, const std::vector<TargetName>& targets) const;
+  std::string quarantined(const BranchId& branch, const std::vector<SourceDocument>& documents,
+                          const std::vector<TargetName>& targets) const;
 
   state::RecordStore& records_;
   Source& source_;
@@ -122,8 +124,8 @@ class Coordinator {
   std::map<BranchId, std::vector<Dependency>> dependencies_;
   std::map<BranchId, std::shared_ptr<const Policy>> policies_;
   std::set<TargetName> drifted_;
-  std::map<BranchId, std::uint32_t> rollbacks_;      // Since the daemon began; weighs in a plan's risk.
-  std::map<std::string, Quarantine> quarantine_;     // By record key.
+  std::map<BranchId, std::uint32_t> rollbacks_;   // Since the daemon began; weighs in a plan's risk.
+  std::map<std::string, Quarantine> quarantine_;  // By record key.
   std::map<std::string, Freeze> freezes_;
   std::set<BranchId> dirty_;
   std::uint64_t sequence_ = 0;
@@ -131,7 +133,7 @@ class Coordinator {
   std::optional<Timestamp> try_again_at_;   // The records could not be written: read all again then.
   std::optional<Timestamp> look_again_at_;  // A branch could not be read.
   std::set<BranchId> unread_;
-  std::set<BranchId> targets_changed_;      // Branches to be planned anew though their heads did not move.
+  std::set<BranchId> targets_changed_;  // Branches to be planned anew though their heads did not move.
 
   mutable std::mutex published_mutex_;
   std::shared_ptr<const Published> published_ = std::make_shared<const Published>();

@@ -42,8 +42,10 @@ class Source {
   // Who was authenticated when the revision was made, which its author may claim to be somebody else than. Empty: not known.
   virtual Result<std::string> maker(const std::string& name_space, state::RevisionNumber number);
   // In key order.
-  virtual Result<std::vector<SourceDocument>> documents(const std::string& name_space, state::RevisionNumber number) = 0;
-  virtual Result<std::optional<std::string>> read(const std::string& name_space, state::RevisionNumber number, const std::string& key) = 0;
+  virtual Result<std::vector<SourceDocument>> documents(const std::string& name_space,
+                                                        state::RevisionNumber number) = 0;
+  virtual Result<std::optional<std::string>> read(const std::string& name_space, state::RevisionNumber number,
+                                                  const std::string& key) = 0;
   // A sealed value of the namespace, opened. Errors: kUnprocessable; always, of a source that has no keys.
   virtual Result<std::string> open(const std::string& name_space, std::string_view sealed);
   // What a revision's documents are rendered from.

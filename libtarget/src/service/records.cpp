@@ -8,16 +8,24 @@ namespace st8::target {
 using codec::Json;
 
 std::string encode_ledger_entry(const LedgerEntry& entry) {
-  Json json = {{"target", entry.target.str()}, {"namespace", entry.name_space}, {"branch", entry.branch}, {"revision", entry.revision.value},
-               {"content", entry.content.hex()}, {"rollout", entry.rollout.value}, {"promoted", entry.promoted}, {"since", entry.since.micros}};
+  Json json = {{"target", entry.target.str()},     {"namespace", entry.name_space},  {"branch", entry.branch},
+               {"revision", entry.revision.value}, {"content", entry.content.hex()}, {"rollout", entry.rollout.value},
+               {"promoted", entry.promoted},       {"since", entry.since.micros}};
   if (entry.until) json["until"] = entry.until->micros;
   return codec::dump(json);
 }
 Result<LedgerEntry> decode_ledger_entry(std::string_view bytes) {
   return codec::guarded<LedgerEntry>("ledger entry", bytes, [](const Json& json) -> Result<LedgerEntry> {
     ST8_ASSIGN(auto name, TargetName::parse(json.at("target").get<std::string>()));
-    LedgerEntry entry{std::move(name), json.at("namespace").get<std::string>(), json.at("branch").get<std::string>(), {json.at("revision").get<std::uint64_t>()},
-                      codec::hash(json.at("content")), {json.at("rollout").get<std::uint64_t>()}, json.at("promoted").get<bool>(), {json.at("since").get<std::int64_t>()}, std::nullopt};
+    LedgerEntry entry{std::move(name),
+                      json.at("namespace").get<std::string>(),
+                      json.at("branch").get<std::string>(),
+                      {json.at("revision").get<std::uint64_t>()},
+                      codec::hash(json.at("content")),
+                      {json.at("rollout").get<std::uint64_t>()},
+                      json.at("promoted").get<bool>(),
+                      {json.at("since").get<std::int64_t>()},
+                      std::nullopt};
     if (json.contains("until")) entry.until = Timestamp{json.at("until").get<std::int64_t>()};
     return entry;
   });
@@ -26,14 +34,25 @@ Result<LedgerEntry> decode_ledger_entry(std::string_view bytes) {
 std::string encode_quarantine(const Quarantine& quarantine) {
   Json targets = Json::array();
   for (const TargetName& target : quarantine.targets) targets.push_back(target.str());
-  return codec::dump({{"namespace", quarantine.name_space}, {"branch", quarantine.branch}, {"key", quarantine.key},
-                      {"after", quarantine.after ? Json(quarantine.after->hex()) : Json(nullptr)}, {"targets", std::move(targets)},
-                      {"rollout", quarantine.rollout.value}, {"reason", quarantine.reason}, {"at", quarantine.at.micros}});
+  return codec::dump({{"namespace", quarantine.name_space},
+                      {"branch", quarantine.branch},
+                      {"key", quarantine.key},
+                      {"after", quarantine.after ? Json(quarantine.after->hex()) : Json(nullptr)},
+                      {"targets", std::move(targets)},
+                      {"rollout", quarantine.rollout.value},
+                      {"reason", quarantine.reason},
+                      {"at", quarantine.at.micros}});
 }
 Result<Quarantine> decode_quarantine(std::string_view bytes) {
   return codec::guarded<Quarantine>("quarantine", bytes, [](const Json& json) -> Result<Quarantine> {
-    Quarantine quarantine{json.at("namespace").get<std::string>(), json.at("branch").get<std::string>(), json.at("key").get<std::string>(), codec::optional_hash(json.at("after")),
-                          {}, {json.at("rollout").get<std::uint64_t>()}, json.at("reason").get<std::string>(), {json.at("at").get<std::int64_t>()}};
+    Quarantine quarantine{json.at("namespace").get<std::string>(),
+                          json.at("branch").get<std::string>(),
+                          json.at("key").get<std::string>(),
+                          codec::optional_hash(json.at("after")),
+                          {},
+                          {json.at("rollout").get<std::uint64_t>()},
+                          json.at("reason").get<std::string>(),
+                          {json.at("at").get<std::int64_t>()}};
     for (const Json& target : json.at("targets")) {
       ST8_ASSIGN(auto name, TargetName::parse(target.get<std::string>()));
       quarantine.targets.push_back(std::move(name));
@@ -43,11 +62,15 @@ Result<Quarantine> decode_quarantine(std::string_view bytes) {
 }
 
 std::string encode_freeze(const Freeze& freeze) {
-  return codec::dump({{"scope", freeze.scope}, {"actor", freeze.actor}, {"reason", freeze.reason}, {"since", freeze.since.micros}});
+  return codec::dump(
+      {{"scope", freeze.scope}, {"actor", freeze.actor}, {"reason", freeze.reason}, {"since", freeze.since.micros}});
 }
 Result<Freeze> decode_freeze(std::string_view bytes) {
   return codec::guarded<Freeze>("freeze", bytes, [](const Json& json) -> Result<Freeze> {
-    return Freeze{json.at("scope").get<std::string>(), json.at("actor").get<std::string>(), json.at("reason").get<std::string>(), {json.at("since").get<std::int64_t>()}};
+    return Freeze{json.at("scope").get<std::string>(),
+                  json.at("actor").get<std::string>(),
+                  json.at("reason").get<std::string>(),
+                  {json.at("since").get<std::int64_t>()}};
   });
 }
 
@@ -55,7 +78,9 @@ namespace records {
 namespace {
 
 std::string join(std::string_view a, std::string_view b) { return std::string(a) + std::string(b); }
-std::string branch_key(std::string_view prefix, const BranchId& branch) { return std::string(prefix) + branch.first + '\0' + branch.second; }
+std::string branch_key(std::string_view prefix, const BranchId& branch) {
+  return std::string(prefix) + branch.first + '\0' + branch.second;
+}
 
 }  // namespace
 
@@ -74,12 +99,15 @@ std::string index(RolloutId id) { return join(kIndexPrefix, sixteen(id.value)); 
 std::string lease(const TargetName& target) { return join(kLeasePrefix, target.str()); }
 std::string live(const TargetName& target) { return join(kLivePrefix, target.str()); }
 std::string ledger_prefix(const TargetName& target) { return join("rollout/ledger/", target.str()) + '\0'; }
-std::string ledger(const TargetName& target, Timestamp since) { return ledger_prefix(target) + sixteen(static_cast<std::uint64_t>(since.micros)); }
+std::string ledger(const TargetName& target, Timestamp since) {
+  return ledger_prefix(target) + sixteen(static_cast<std::uint64_t>(since.micros));
+}
 std::string planned(const BranchId& branch) { return branch_key(kPlannedPrefix, branch); }
 std::string promoted(const BranchId& branch) { return branch_key(kPromotedPrefix, branch); }
 std::string content(const Hash& hash) { return join("rollout/content/", hash.hex()); }
 std::string quarantine(std::string_view name_space, std::string_view key, const std::optional<Hash>& after) {
-  return std::string(kQuarantinePrefix) + std::string(name_space) + '\0' + std::string(key) + '\0' + (after ? after->hex() : "deleted");
+  return std::string(kQuarantinePrefix) + std::string(name_space) + '\0' + std::string(key) + '\0' +
+         (after ? after->hex() : "deleted");
 }
 std::string freeze(std::string_view scope) { return join(kFreezePrefix, scope); }
 
@@ -99,25 +127,32 @@ Result<Lease> decode_lease(std::string_view bytes) {
 }
 
 std::string encode(const Promoted& promoted) {
-  return codec::dump({{"revision", promoted.revision.value}, {"rollout", promoted.rollout.value}, {"at", promoted.at.micros}});
+  return codec::dump(
+      {{"revision", promoted.revision.value}, {"rollout", promoted.rollout.value}, {"at", promoted.at.micros}});
 }
 Result<Promoted> decode_promoted(std::string_view bytes) {
   return codec::guarded<Promoted>("promotion", bytes, [](const Json& json) -> Result<Promoted> {
-    return Promoted{{json.at("revision").get<std::uint64_t>()}, {json.at("rollout").get<std::uint64_t>()}, {json.at("at").get<std::int64_t>()}};
+    return Promoted{{json.at("revision").get<std::uint64_t>()},
+                    {json.at("rollout").get<std::uint64_t>()},
+                    {json.at("at").get<std::int64_t>()}};
   });
 }
 
 std::string encode(const std::vector<FileEntry>& files) {
   Json json = Json::array();
-  for (const FileEntry& file : files) json.push_back({{"path", file.path}, {"mode", file.mode}, {"hash", file.hash.hex()}});
+  for (const FileEntry& file : files)
+    json.push_back({{"path", file.path}, {"mode", file.mode}, {"hash", file.hash.hex()}});
   return codec::dump(json);
 }
 Result<std::vector<FileEntry>> decode_files(std::string_view bytes) {
-  return codec::guarded<std::vector<FileEntry>>("content", bytes, [](const Json& json) -> Result<std::vector<FileEntry>> {
-    std::vector<FileEntry> files;
-    for (const Json& file : json) files.push_back({file.at("path").get<std::string>(), file.at("mode").get<std::uint32_t>(), codec::hash(file.at("hash"))});
-    return files;
-  });
+  return codec::guarded<std::vector<FileEntry>>(
+      "content", bytes, [](const Json& json) -> Result<std::vector<FileEntry>> {
+        std::vector<FileEntry> files;
+        for (const Json& file : json)
+          files.push_back(
+              {file.at("path").get<std::string>(), file.at("mode").get<std::uint32_t>(), codec::hash(file.at("hash"))});
+        return files;
+      });
 }
 
 }  // namespace records

@@ -19,16 +19,16 @@ using BranchId = std::pair<std::string, std::string>;  // Namespace and branch.
 
 std::string sixteen(std::uint64_t number);
 
-inline constexpr std::string_view kSequence = "rollout/sequence";     // The last rollout's number, decimal.
-inline constexpr std::string_view kFence = "rollout/fence";           // The last fencing token, decimal.
-inline constexpr std::string_view kFreezePrefix = "rollout/freeze/";  // namespace, or "*" → Freeze
-inline constexpr std::string_view kOpenPrefix = "rollout/open/";      // rollout → empty: it is not over
-inline constexpr std::string_view kLeasePrefix = "rollout/lease/";    // target → Lease
-inline constexpr std::string_view kLivePrefix = "rollout/live/";      // target → LedgerEntry that is live now
+inline constexpr std::string_view kSequence = "rollout/sequence";         // The last rollout's number, decimal.
+inline constexpr std::string_view kFence = "rollout/fence";               // The last fencing token, decimal.
+inline constexpr std::string_view kFreezePrefix = "rollout/freeze/";      // namespace, or "*" → Freeze
+inline constexpr std::string_view kOpenPrefix = "rollout/open/";          // rollout → empty: it is not over
+inline constexpr std::string_view kLeasePrefix = "rollout/lease/";        // target → Lease
+inline constexpr std::string_view kLivePrefix = "rollout/live/";          // target → LedgerEntry that is live now
 inline constexpr std::string_view kPlannedPrefix = "rollout/planned/";    // ns NUL branch → the last planned revision
 inline constexpr std::string_view kPromotedPrefix = "rollout/promoted/";  // ns NUL branch → Promoted
 inline constexpr std::string_view kQuarantinePrefix = "rollout/quarantine/";  // ns NUL key NUL hash → Quarantine
-inline constexpr std::string_view kIndexPrefix = "rollout/index/";        // rollout → Summary
+inline constexpr std::string_view kIndexPrefix = "rollout/index/";            // rollout → Summary
 
 std::string plan(RolloutId id);
 std::string event_prefix(RolloutId id);
@@ -41,13 +41,13 @@ std::string ledger_prefix(const TargetName& target);
 std::string ledger(const TargetName& target, Timestamp since);
 std::string planned(const BranchId& branch);
 std::string promoted(const BranchId& branch);
-std::string content(const Hash& hash);                                // → the files of a content that was live
+std::string content(const Hash& hash);  // → the files of a content that was live
 std::string quarantine(std::string_view name_space, std::string_view key, const std::optional<Hash>& after);
 std::string freeze(std::string_view scope);
 std::optional<BranchId> branch_of(std::string_view key, std::string_view prefix);
 
 struct Lease {
-  RolloutId holder;                // 0: free.
+  RolloutId holder;  // 0: free.
   std::uint64_t token = 0;
 };
 std::string encode(const Lease& lease);

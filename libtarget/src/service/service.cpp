@@ -16,10 +16,23 @@ namespace st8::target {
 using codec::Json;
 
 std::string encode_summary(const RolloutSummary& summary) {
-  return codec::dump({{"id", summary.id.value}, {"namespace", summary.name_space}, {"branch", summary.branch}, {"revision", summary.revision.value}, {"phase", phase_name(summary.phase)},
-                      {"reason", summary.reason}, {"plan", summary.plan.value.hex()}, {"targets", summary.targets}, {"activated", summary.targets_activated},
-                      {"failed", summary.targets_failed}, {"touched", summary.targets_touched}, {"waves", summary.waves}, {"wave", summary.wave}, {"appended", summary.appended.value},
-                      {"created_at", summary.created_at.micros}, {"started_at", summary.started_at.micros}, {"ended_at", summary.ended_at.micros}});
+  return codec::dump({{"id", summary.id.value},
+                      {"namespace", summary.name_space},
+                      {"branch", summary.branch},
+                      {"revision", summary.revision.value},
+                      {"phase", phase_name(summary.phase)},
+                      {"reason", summary.reason},
+                      {"plan", summary.plan.value.hex()},
+                      {"targets", summary.targets},
+                      {"activated", summary.targets_activated},
+                      {"failed", summary.targets_failed},
+                      {"touched", summary.targets_touched},
+                      {"waves", summary.waves},
+                      {"wave", summary.wave},
+                      {"appended", summary.appended.value},
+                      {"created_at", summary.created_at.micros},
+                      {"started_at", summary.started_at.micros},
+                      {"ended_at", summary.ended_at.micros}});
 }
 Result<RolloutSummary> decode_summary(std::string_view bytes) {
   return codec::guarded<RolloutSummary>("rollout summary", bytes, [](const Json& json) -> Result<RolloutSummary> {
@@ -51,8 +64,12 @@ Result<RolloutSummary> decode_summary(std::string_view bytes) {
 class RolloutService::Impl {
  public:
   Impl(state::Store& store, const Clock& clock, ServiceOptions options)
-      : store_(store), clock_(clock), options_(options), source_(store, options.sealing_keys),
-        runner_(source_, options.drivers != nullptr ? *options.drivers : builtin_drivers(), clock, options.effect_threads,
+      : store_(store),
+        clock_(clock),
+        options_(options),
+        source_(store, options.sealing_keys),
+        runner_(source_, options.drivers != nullptr ? *options.drivers : builtin_drivers(), clock,
+                options.effect_threads,
                 [this](RolloutId id, EffectResult result) { post_result(id, std::move(result)); }),
         coordinator_(store.records(), source_, runner_) {}
   ~Impl() { stop(); }
@@ -136,8 +153,11 @@ class RolloutService::Impl {
     auto future = promise->get_future();
     {
       const std::lock_guard lock(mutex_);
-      if (!running_ && options_.passive) return fail(ErrorCode::kUnavailable, "rollouts are run by st8d, not by a store opened locally", "start st8d over the state directory");
-      if (!running_) return fail(ErrorCode::kUnavailable, "rollouts are not running", "the daemon is starting or ending; try again");
+      if (!running_ && options_.passive)
+        return fail(ErrorCode::kUnavailable, "rollouts are run by st8d, not by a store opened locally",
+                    "start st8d over the state directory");
+      if (!running_)
+        return fail(ErrorCode::kUnavailable, "rollouts are not running", "the daemon is starting or ending; try again");
       tasks_.push_back([promise, work = std::move(work)] { promise->set_value(work()); });
       settled_ = false;
       wake_.notify_all();
@@ -185,7 +205,8 @@ class RolloutService::Impl {
     if (live == published->live.end()) return fail(ErrorCode::kNotFound, "nothing is live on target " + name.str(), "");
     ST8_ASSIGN(const auto documents, source_.targets());
     const auto text = documents.find(name);
-    if (text == documents.end()) return fail(ErrorCode::kNotFound, "there is no target " + name.str() + " any more", "");
+    if (text == documents.end())
+      return fail(ErrorCode::kNotFound, "there is no target " + name.str() + " any more", "");
     std::vector<DocumentProblem> problems;
     const auto target = parse_target(name, text->second, problems);
     if (!target) return fail(as_error(problems));
@@ -202,7 +223,8 @@ class RolloutService::Impl {
       found.detail = "nothing is live there";
     } else if (seen->content != expected) {
       found.state = TargetHealth::State::kAltered;
-      found.detail = "it reads back " + seen->content.hex().substr(0, 12) + " instead of " + expected.hex().substr(0, 12);
+      found.detail =
+          "it reads back " + seen->content.hex().substr(0, 12) + " instead of " + expected.hex().substr(0, 12);
     }
     found.looked_at = found.since = clock_.now();
     const std::lock_guard lock(health_mutex_);
@@ -217,8 +239,11 @@ class RolloutService::Impl {
   }
 
   // On the crew, a few at once, so that targets that do not answer leave threads to rollouts.
-  Result<std::vector<TargetCheck>> check_targets(const std::vector<TargetName>& names, std::chrono::milliseconds timeout_each) {
-    if (options_.passive) return fail(ErrorCode::kUnavailable, "targets are asked by st8d, not by a store opened locally", "start st8d over the state directory");
+  Result<std::vector<TargetCheck>> check_targets(const std::vector<TargetName>& names,
+                                                 std::chrono::milliseconds timeout_each) {
+    if (options_.passive)
+      return fail(ErrorCode::kUnavailable, "targets are asked by st8d, not by a store opened locally",
+                  "start st8d over the state directory");
     ST8_ASSIGN(const auto documents, source_.targets());
     struct Asked {
       std::promise<TargetCheck> promise;
@@ -233,14 +258,17 @@ class RolloutService::Impl {
         std::vector<DocumentProblem> problems;
         auto target = text == documents.end() ? std::nullopt : parse_target(names[i], text->second, problems);
         if (!target) {
-          Error error = text == documents.end() ? Error{ErrorCode::kNotFound, "there is no target " + names[i].str(), ""} : as_error(problems);
+          Error error = text == documents.end()
+                            ? Error{ErrorCode::kNotFound, "there is no target " + names[i].str(), ""}
+                            : as_error(problems);
           asked.back()->promise.set_value({names[i], fail(std::move(error)), std::chrono::milliseconds(0)});
           continue;
         }
         runner_.crew().post([this, one = asked.back(), target = std::move(*target), timeout_each] {
           const auto begun = clock_.monotonic();
           Status status = runner_.check(target, timeout_each);
-          one->promise.set_value({target.name, std::move(status), std::chrono::duration_cast<std::chrono::milliseconds>(clock_.monotonic() - begun)});
+          one->promise.set_value({target.name, std::move(status),
+                                  std::chrono::duration_cast<std::chrono::milliseconds>(clock_.monotonic() - begun)});
         });
       }
       for (const auto& one : asked) {
@@ -282,13 +310,16 @@ class RolloutService::Impl {
       const auto known = health();
       for (const auto& [name, entry] : published->live) {
         const auto policy = published->policies.find({entry.name_space, entry.branch});
-        if (policy == published->policies.end() || policy->second->drift == DriftAction::kIgnore || !entry.promoted || held.contains(name)) continue;
+        if (policy == published->policies.end() || policy->second->drift == DriftAction::kIgnore || !entry.promoted ||
+            held.contains(name))
+          continue;
         std::int64_t wait = policy->second->drift_interval.count() * 1000;
         std::int64_t last = 0;
         if (const auto seen = known.find(name); seen != known.end()) {
           last = seen->second.looked_at.micros;
           // An answer that does not come is asked for less and less, up to ten minutes.
-          wait = std::min<std::int64_t>(std::max<std::int64_t>(wait, 600'000'000), wait << std::min<std::uint32_t>(seen->second.failures, 10));
+          wait = std::min<std::int64_t>(std::max<std::int64_t>(wait, 600'000'000),
+                                        wait << std::min<std::uint32_t>(seen->second.failures, 10));
         }
         if (last + wait <= now.micros) {
           now_due.emplace_back(name, &entry);
@@ -313,7 +344,8 @@ class RolloutService::Impl {
           looks.push_back(done->get_future());
           runner_.crew().post([this, target = std::move(*target), expected = entry->content, may_repair, done] {
             const TargetHealth found = look(target, expected);
-            const bool drift = found.state == TargetHealth::State::kAltered || found.state == TargetHealth::State::kMissing;
+            const bool drift =
+                found.state == TargetHealth::State::kAltered || found.state == TargetHealth::State::kMissing;
             // A rollout may have begun meanwhile; then the coordinator says so, and the next look tells.
             if (drift && may_repair && found.repairs < kRepairsMax) static_cast<void>(repair(target.name));
             done->set_value();
@@ -328,7 +360,8 @@ class RolloutService::Impl {
       }
       std::unique_lock lock(mutex_);
       if (!running_) return;
-      look_.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(1000, next.micros - clock_.now().micros)), [this] { return !running_; });
+      look_.wait_for(lock, std::chrono::microseconds(std::max<std::int64_t>(1000, next.micros - clock_.now().micros)),
+                     [this] { return !running_; });
       if (!running_) return;
     }
   }
@@ -377,11 +410,14 @@ class RolloutService::Impl {
   std::map<TargetName, TargetHealth> health_;
 };
 
-RolloutService::RolloutService(state::Store& store, const Clock& clock, ServiceOptions options) : impl_(std::make_unique<Impl>(store, clock, options)) {}
+RolloutService::RolloutService(state::Store& store, const Clock& clock, ServiceOptions options)
+    : impl_(std::make_unique<Impl>(store, clock, options)) {}
 RolloutService::~RolloutService() = default;
 Status RolloutService::start() { return impl_->start(); }
 void RolloutService::stop() { impl_->stop(); }
-bool RolloutService::wait_until_settled(std::chrono::milliseconds most) const { return impl_->wait_until_settled(most); }
+bool RolloutService::wait_until_settled(std::chrono::milliseconds most) const {
+  return impl_->wait_until_settled(most);
+}
 
 void RolloutService::on_operation(const state::NamespaceName& name_space, const state::Operation& operation) {
   switch (operation.kind) {
@@ -407,7 +443,8 @@ Status RolloutService::check(const state::ProposedCommit& commit) const {
   for (const Quarantine& one : published->quarantine) {
     if (one.name_space != commit.name_space.str()) continue;
     const bool same_branch = one.branch == commit.branch.str();
-    const bool same_targets = branch != published->branches.end() && std::any_of(one.targets.begin(), one.targets.end(), [&](const TargetName& target) {
+    const bool same_targets = branch != published->branches.end() &&
+                              std::any_of(one.targets.begin(), one.targets.end(), [&](const TargetName& target) {
                                 const auto& targets = branch->second.targets;
                                 return std::find(targets.begin(), targets.end(), target) != targets.end();
                               });
@@ -417,14 +454,16 @@ Status RolloutService::check(const state::ProposedCommit& commit) const {
       const bool same = one.after ? change.after && change.after->hash == *one.after : !change.after;
       if (!same) continue;
       return fail(ErrorCode::kUnprocessable,
-                  "the change of \"" + one.key + "\" is in quarantine: it failed in rollout " + one.rollout.str() + " (" + one.reason.substr(0, 300) + ")",
+                  "the change of \"" + one.key + "\" is in quarantine: it failed in rollout " + one.rollout.str() +
+                      " (" + one.reason.substr(0, 300) + ")",
                   "change it, or release it with `st8ctl quarantine release " + one.key + "`");
     }
   }
   return {};
 }
 
-Status RolloutService::validate_documents(const state::NamespaceName& name_space, const std::vector<state::Document>& documents) const {
+Status RolloutService::validate_documents(const state::NamespaceName& name_space,
+                                          const std::vector<state::Document>& documents) const {
   std::vector<DocumentProblem> problems;
   if (name_space.str() == kSystemNamespace) {
     for (const state::Document& document : documents) {
@@ -432,7 +471,9 @@ Status RolloutService::validate_documents(const state::NamespaceName& name_space
       if (!key.starts_with(kTargetPrefix)) continue;
       const auto name = target_of_key(key);
       if (!name) {
-        problems.push_back({key, 0, "", "a target's document is targets/<name>.yaml, its name 1 to 63 of a-z, 0-9, '.', '_' and '-'", ""});
+        problems.push_back(
+            {key, 0, "", "a target's document is targets/<name>.yaml, its name 1 to 63 of a-z, 0-9, '.', '_' and '-'",
+             ""});
         continue;
       }
       (void)parse_target(*name, document.content, problems);
@@ -463,7 +504,8 @@ Result<RolloutPage> RolloutService::list(const RolloutQuery& query) const {
   RolloutPage page;
   const std::size_t limit = std::clamp<std::size_t>(query.limit, 1, 1000);
   const auto wanted = [&](const RolloutSummary& summary) {
-    return (query.name_space.empty() || summary.name_space == query.name_space) && (query.branch.empty() || summary.branch == query.branch) && (!query.open_only || !is_final(summary.phase));
+    return (query.name_space.empty() || summary.name_space == query.name_space) &&
+           (query.branch.empty() || summary.branch == query.branch) && (!query.open_only || !is_final(summary.phase));
   };
   if (query.open_only) {
     for (auto it = published->open.rbegin(); it != published->open.rend(); ++it) {
@@ -486,11 +528,13 @@ Result<RolloutPage> RolloutService::list(const RolloutQuery& query) const {
   constexpr std::uint64_t kBlock = 256;
   while (end > 1) {
     const std::uint64_t begin = end > kBlock ? end - kBlock : 1;
-    ST8_ASSIGN(auto block, records.scan(records::kIndexPrefix, records::index({begin - 1}), static_cast<std::size_t>(end - begin)));
+    ST8_ASSIGN(auto block,
+               records.scan(records::kIndexPrefix, records::index({begin - 1}), static_cast<std::size_t>(end - begin)));
     for (auto it = block.rbegin(); it != block.rend(); ++it) {
       ST8_ASSIGN(RolloutSummary summary, decode_summary(it->value));
       if (summary.id.value >= end || summary.id.value < begin) continue;
-      if (const auto open = published->open.find(summary.id); open != published->open.end()) summary = open->second->summary;
+      if (const auto open = published->open.find(summary.id); open != published->open.end())
+        summary = open->second->summary;
       if (!wanted(summary)) continue;
       if (page.rollouts.size() == limit) {
         page.next = page.rollouts.back().id.value;
@@ -540,7 +584,8 @@ Result<RolloutDetail> RolloutService::get(RolloutId id) const {
 
 namespace {
 bool chosen(const LiveQuery& query, const std::string& name_space, const std::string& branch) {
-  return (query.name_space.empty() || name_space == query.name_space) && (query.branch.empty() || branch == query.branch);
+  return (query.name_space.empty() || name_space == query.name_space) &&
+         (query.branch.empty() || branch == query.branch);
 }
 bool chosen(const LiveQuery& query, const LedgerEntry& entry) {
   return chosen(query, entry.name_space, entry.branch) && (query.target.empty() || entry.target.str() == query.target);
@@ -554,7 +599,9 @@ RolloutService::Live RolloutService::live_now(const LiveQuery& query) const {
   for (const auto& [name, entry] : published->live) {
     if (!chosen(query, entry)) continue;
     LiveEntry live{entry, {}, entry.promoted ? "promoted" : "activated", std::nullopt};
-    if (const auto branch = published->branches.find({entry.name_space, entry.branch}); branch != published->branches.end()) live.desired = branch->second.desired;
+    if (const auto branch = published->branches.find({entry.name_space, entry.branch});
+        branch != published->branches.end())
+      live.desired = branch->second.desired;
     // A look from before this content went live says nothing about it.
     if (const auto found = health.find(entry.target); found != health.end() && found->second.looked_at >= entry.since) {
       live.observed_at = found->second.looked_at;
@@ -615,7 +662,10 @@ Result<std::vector<TargetView>> RolloutService::targets() const {
   for (const auto& [name, text] : documents) {
     std::vector<DocumentProblem> problems;
     auto target = parse_target(name, text, problems);
-    TargetView view{target ? std::move(*target) : Target{name, "", {}, Criticality::kMedium, "", text}, std::nullopt, {}, std::move(problems)};
+    TargetView view{target ? std::move(*target) : Target{name, "", {}, Criticality::kMedium, "", text},
+                    std::nullopt,
+                    {},
+                    std::move(problems)};
     if (const auto found = live.find(name); found != live.end()) view.live = found->second;
     if (const auto holder = holders.find(name); holder != holders.end()) view.held_by = holder->second;
     views.push_back(std::move(view));
@@ -632,20 +682,26 @@ Result<TargetView> RolloutService::target(const TargetName& name) const {
   }
   const std::vector<std::string_view> candidates(names.begin(), names.end());
   const std::string near = nearest(name.str(), candidates);
-  return fail(ErrorCode::kNotFound, "there is no target " + name.str(), near.empty() ? "apply targets/" + name.str() + ".yaml to " + std::string(kSystemNamespace) : "did you mean `" + near + "`?");
+  return fail(ErrorCode::kNotFound, "there is no target " + name.str(),
+              near.empty() ? "apply targets/" + name.str() + ".yaml to " + std::string(kSystemNamespace)
+                           : "did you mean `" + near + "`?");
 }
 
-Result<Plan> RolloutService::plan(const state::NamespaceName& name_space, const state::BranchName& branch, std::optional<state::RevisionNumber> revision) const {
-  return impl_->ask_to_read<Plan>([this, id = BranchId{name_space.str(), branch.str()}, revision] { return impl_->coordinator_.plan_for(id, revision, impl_->now()); });
+Result<Plan> RolloutService::plan(const state::NamespaceName& name_space, const state::BranchName& branch,
+                                  std::optional<state::RevisionNumber> revision) const {
+  return impl_->ask_to_read<Plan>([this, id = BranchId{name_space.str(), branch.str()}, revision] {
+    return impl_->coordinator_.plan_for(id, revision, impl_->now());
+  });
 }
 
-Result<Simulation> RolloutService::simulate(const state::NamespaceName& name_space, const state::BranchName& branch, const Hypothesis& hypothesis) const {
-  return impl_->ask_to_read<Simulation>([this, id = BranchId{name_space.str(), branch.str()}, hypothesis] { return impl_->coordinator_.simulate(id, hypothesis, impl_->now()); });
+Result<Simulation> RolloutService::simulate(const state::NamespaceName& name_space, const state::BranchName& branch,
+                                            const Hypothesis& hypothesis) const {
+  return impl_->ask_to_read<Simulation>([this, id = BranchId{name_space.str(), branch.str()}, hypothesis] {
+    return impl_->coordinator_.simulate(id, hypothesis, impl_->now());
+  });
 }
 
-std::vector<RolloutService::BranchEntry> RolloutService::branches() const {
-  return live_now({}).branches;
-}
+std::vector<RolloutService::BranchEntry> RolloutService::branches() const { return live_now({}).branches; }
 
 std::string_view health_state_name(TargetHealth::State state) {
   constexpr std::string_view kNames[] = {"in-sync", "altered", "missing", "unreachable"};
@@ -657,13 +713,15 @@ std::vector<std::pair<TargetName, TargetHealth>> RolloutService::health() const 
   return {health.begin(), health.end()};
 }
 
-Result<std::vector<TargetCheck>> RolloutService::check_targets(const std::vector<TargetName>& names, std::chrono::milliseconds timeout_each) const {
+Result<std::vector<TargetCheck>> RolloutService::check_targets(const std::vector<TargetName>& names,
+                                                               std::chrono::milliseconds timeout_each) const {
   return impl_->check_targets(names, timeout_each);
 }
 
 Result<TargetHealth> RolloutService::reconcile(const TargetName& name) {
   ST8_ASSIGN(const TargetHealth found, impl_->look(name));
-  if (found.state == TargetHealth::State::kAltered || found.state == TargetHealth::State::kMissing) ST8_TRY(impl_->repair(name));
+  if (found.state == TargetHealth::State::kAltered || found.state == TargetHealth::State::kMissing)
+    ST8_TRY(impl_->repair(name));
   return found;
 }
 
@@ -679,7 +737,9 @@ Status RolloutService::freeze(const std::string& scope, const std::string& actor
   if (scope != "*") {
     if (auto name = state::NamespaceName::parse(scope); !name) return fail(name.error());
   }
-  return impl_->ask<void>([this, scope, actor, reason] { return impl_->coordinator_.freeze({scope, actor, reason, impl_->now()}); });
+  return impl_->ask<void>([this, scope, actor, reason] {
+    return impl_->coordinator_.freeze({scope, actor, reason, impl_->now()});
+  });
 }
 Status RolloutService::unfreeze(const std::string& scope) {
   return impl_->ask<void>([this, scope] { return impl_->coordinator_.unfreeze(scope); });
@@ -687,7 +747,8 @@ Status RolloutService::unfreeze(const std::string& scope) {
 std::vector<Freeze> RolloutService::freezes() const { return impl_->coordinator_.published()->freezes; }
 std::vector<Quarantine> RolloutService::quarantined() const { return impl_->coordinator_.published()->quarantine; }
 Result<std::size_t> RolloutService::release(const std::string& name_space, const std::string& key_or_rollout) {
-  return impl_->ask<std::size_t>([this, name_space, key_or_rollout] { return impl_->coordinator_.release(name_space, key_or_rollout); });
+  return impl_->ask<std::size_t>(
+      [this, name_space, key_or_rollout] { return impl_->coordinator_.release(name_space, key_or_rollout); });
 }
 
 std::vector<std::pair<state::NamespaceName, state::RevisionNumber>> RolloutService::pinned() const {
@@ -699,11 +760,13 @@ std::vector<std::pair<state::NamespaceName, state::RevisionNumber>> RolloutServi
   }
   for (const auto& [id, rollout] : published->open) {
     pins.emplace(rollout->plan->name_space.str(), rollout->plan->revision.value);
-    if (!rollout->plan->promoted.is_root()) pins.emplace(rollout->plan->name_space.str(), rollout->plan->promoted.value);
+    if (!rollout->plan->promoted.is_root())
+      pins.emplace(rollout->plan->name_space.str(), rollout->plan->promoted.value);
   }
   std::vector<std::pair<state::NamespaceName, state::RevisionNumber>> result;
   for (const auto& [ns, number] : pins) {
-    if (auto name = state::NamespaceName::parse(ns)) result.emplace_back(std::move(*name), state::RevisionNumber{number});
+    if (auto name = state::NamespaceName::parse(ns))
+      result.emplace_back(std::move(*name), state::RevisionNumber{number});
   }
   return result;
 }

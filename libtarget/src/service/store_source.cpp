@@ -63,12 +63,17 @@ Result<std::string> StoreSource::maker(const std::string& name_space, state::Rev
     for (const state::Operation& operation : operations) {
       if (operation.kind == state::OperationKind::kCommit && operation.after == number) return operation.actor;
     }
-    if (operations.size() < kPage) return fail(ErrorCode::kNotFound, "the operation log of " + name_space + " does not tell who made revision " + std::to_string(number.value), "");
+    if (operations.size() < kPage)
+      return fail(
+          ErrorCode::kNotFound,
+          "the operation log of " + name_space + " does not tell who made revision " + std::to_string(number.value),
+          "");
     after = operations.back().sequence;
   }
 }
 
-Result<std::vector<SourceDocument>> StoreSource::documents(const std::string& name_space, state::RevisionNumber number) {
+Result<std::vector<SourceDocument>> StoreSource::documents(const std::string& name_space,
+                                                           state::RevisionNumber number) {
   ST8_ASSIGN(const auto ns, state::NamespaceName::parse(name_space));
   ST8_ASSIGN(const auto view, store_.view(ns, number));
   std::vector<SourceDocument> documents;
@@ -79,7 +84,8 @@ Result<std::vector<SourceDocument>> StoreSource::documents(const std::string& na
   return documents;
 }
 
-Result<std::optional<std::string>> StoreSource::read(const std::string& name_space, state::RevisionNumber number, const std::string& key) {
+Result<std::optional<std::string>> StoreSource::read(const std::string& name_space, state::RevisionNumber number,
+                                                     const std::string& key) {
   ST8_ASSIGN(const auto ns, state::NamespaceName::parse(name_space));
   const auto parsed = state::DocumentKey::parse(key);
   if (!parsed) return std::optional<std::string>{};
@@ -120,25 +126,36 @@ Result<std::pair<state::RevisionNumber, std::string>> StoreSource::append_rollba
   using Answer = std::pair<state::RevisionNumber, std::string>;
   ST8_ASSIGN(auto ns, state::NamespaceName::parse(order.branch.first));
   ST8_ASSIGN(auto branch, state::BranchName::parse(order.branch.second));
-  state::CopyRequest request{std::move(ns), branch, state::Selector::of(order.promoted), branch, state::Cause::kAutoRollback,
-                             "rollout " + order.rollout.str() + ": " + order.reason.substr(0, 1000), {}};
+  state::CopyRequest request{std::move(ns),
+                             branch,
+                             state::Selector::of(order.promoted),
+                             branch,
+                             state::Cause::kAutoRollback,
+                             "rollout " + order.rollout.str() + ": " + order.reason.substr(0, 1000),
+                             {}};
   request.context.actor = "st8d";
-  request.context.message = "Roll back revision " + std::to_string(order.failed.value) + " to " + std::to_string(order.promoted.value) + ": rollout " + order.rollout.str() +
+  request.context.message = "Roll back revision " + std::to_string(order.failed.value) + " to " +
+                            std::to_string(order.promoted.value) + ": rollout " + order.rollout.str() +
                             " failed: " + order.reason.substr(0, 1000);
   request.context.expected_revision = order.failed;
-  request.context.idempotency = state::IdempotencyKey{"st8/rollout/" + order.rollout.str() + "/auto-rollback",
-                                                      Hash::of(order.rollout.str() + " " + std::to_string(order.failed.value) + " " + std::to_string(order.promoted.value))};
+  request.context.idempotency =
+      state::IdempotencyKey{"st8/rollout/" + order.rollout.str() + "/auto-rollback",
+                            Hash::of(order.rollout.str() + " " + std::to_string(order.failed.value) + " " +
+                                     std::to_string(order.promoted.value))};
   const auto copied = store_.copy(std::move(request));
   if (copied) {
     if (copied->noop) return Answer{{}, "the head has the promoted documents already"};
     return Answer{copied->revision, ""};
   }
   switch (copied.error().code) {
-    case ErrorCode::kPreconditionFailed: return Answer{{}, "the head has moved on: " + copied.error().message};
+    case ErrorCode::kPreconditionFailed:
+      return Answer{{}, "the head has moved on: " + copied.error().message};
     case ErrorCode::kGone:
     case ErrorCode::kNotFound:
-    case ErrorCode::kConflict: return Answer{{}, copied.error().message};
-    default: return fail(copied.error());
+    case ErrorCode::kConflict:
+      return Answer{{}, copied.error().message};
+    default:
+      return fail(copied.error());
   }
 }
 

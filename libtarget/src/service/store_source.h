@@ -10,7 +10,8 @@ namespace st8::target {
 class StoreSource final : public Source {
  public:
   // `keys` may be null: then sealed values are refused.
-  explicit StoreSource(state::Store& store, std::shared_ptr<const Keyring> keys = nullptr) : store_(store), keys_(std::move(keys)) {}
+  explicit StoreSource(state::Store& store, std::shared_ptr<const Keyring> keys = nullptr)
+      : store_(store), keys_(std::move(keys)) {}
 
   Result<std::vector<BranchId>> branches() override;
   Result<std::optional<SourceHead>> head(const BranchId& branch) override;
@@ -18,7 +19,8 @@ class StoreSource final : public Source {
   // Cost: reads the operation log from the revision's number on, which lies before it by as many records as are no commits.
   Result<std::string> maker(const std::string& name_space, state::RevisionNumber number) override;
   Result<std::vector<SourceDocument>> documents(const std::string& name_space, state::RevisionNumber number) override;
-  Result<std::optional<std::string>> read(const std::string& name_space, state::RevisionNumber number, const std::string& key) override;
+  Result<std::optional<std::string>> read(const std::string& name_space, state::RevisionNumber number,
+                                          const std::string& key) override;
   Result<std::string> open(const std::string& name_space, std::string_view sealed) override;
   Result<std::map<TargetName, std::string>> targets() override;
   Result<std::pair<state::RevisionNumber, std::string>> append_rollback(const AppendOrder& order) override;

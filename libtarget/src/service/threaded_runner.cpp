@@ -8,7 +8,8 @@
 
 namespace st8::target {
 
-ThreadedRunner::ThreadedRunner(Source& source, const DriverFactory& drivers, const Clock& clock, std::size_t threads, Sink sink)
+ThreadedRunner::ThreadedRunner(Source& source, const DriverFactory& drivers, const Clock& clock, std::size_t threads,
+                               Sink sink)
     : source_(source), drivers_(drivers), clock_(clock), sink_(std::move(sink)), crew_(threads) {}
 
 void ThreadedRunner::start(EffectOrder order) {
@@ -30,7 +31,8 @@ CallContext ThreadedRunner::call_for(const EffectOrder& order, Millis timeout) c
   return call;
 }
 
-Result<std::shared_ptr<const Content>> ThreadedRunner::content(const EffectOrder& order, std::uint32_t index, const Target& target) {
+Result<std::shared_ptr<const Content>> ThreadedRunner::content(const EffectOrder& order, std::uint32_t index,
+                                                               const Target& target) {
   const Plan& plan = *order.plan;
   const PlannedContent& planned = plan.contents[index];
   const std::pair key{plan.name_space.str() + " " + std::to_string(plan.revision.value), planned.hash};
@@ -49,7 +51,8 @@ Result<std::shared_ptr<const Content>> ThreadedRunner::content(const EffectOrder
     if (file.rendered) {
       ST8_ASSIGN(bytes, render(bytes, target, sources));
     }
-    if (Hash::of(bytes) != file.entry.hash) return fail(ErrorCode::kCorrupt, "document \"" + file.key + "\" is not what the plan saw", "run `st8d fsck`");
+    if (Hash::of(bytes) != file.entry.hash)
+      return fail(ErrorCode::kCorrupt, "document \"" + file.key + "\" is not what the plan saw", "run `st8d fsck`");
     content->files.push_back({file.entry, std::make_shared<const std::string>(std::move(bytes))});
   }
   const std::lock_guard lock(contents_mutex_);
@@ -59,7 +62,8 @@ Result<std::shared_ptr<const Content>> ThreadedRunner::content(const EffectOrder
 }
 
 // What was promoted last, made anew: for a target whose own way back did not lead there.
-Result<std::shared_ptr<const Content>> ThreadedRunner::promoted_content(const EffectOrder& order, const PlannedTarget& target) {
+Result<std::shared_ptr<const Content>> ThreadedRunner::promoted_content(const EffectOrder& order,
+                                                                        const PlannedTarget& target) {
   const std::string& ns = order.plan->name_space.str();
   const state::RevisionNumber revision = target.from_revision;
   ST8_ASSIGN(const auto source, source_.read(ns, revision, std::string(kPolicyKey)));
@@ -83,7 +87,9 @@ Result<std::shared_ptr<const Content>> ThreadedRunner::promoted_content(const Ef
     content->files.push_back({file.entry, std::make_shared<const std::string>(std::move(bytes))});
   }
   content->hash = content_hash(entries);
-  if (content->hash != *target.from) return fail(ErrorCode::kUnprocessable, "revision " + std::to_string(revision.value) + " cannot be made again as it was live", "");
+  if (content->hash != *target.from)
+    return fail(ErrorCode::kUnprocessable,
+                "revision " + std::to_string(revision.value) + " cannot be made again as it was live", "");
   return std::shared_ptr<const Content>(std::move(content));
 }
 
@@ -114,7 +120,8 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
   };
   if (stopping_->load()) return failed({ErrorCode::kUnavailable, "the daemon is ending", ""});
   if (order.effect.kind == Effect::Kind::kAppend) {
-    auto appended = source_.append_rollback({{plan.name_space.str(), plan.branch.str()}, plan.revision, plan.promoted, order.rollout, order.reason});
+    auto appended = source_.append_rollback(
+        {{plan.name_space.str(), plan.branch.str()}, plan.revision, plan.promoted, order.rollout, order.reason});
     if (!appended) return failed(appended.error());
     result.revision = appended->first;
     result.output = appended->second;
@@ -126,15 +133,20 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
     return result;
   }
   const PlannedTarget& target = plan.targets[order.effect.target];
-  const effects::StepContext steps{plan.name_space.str(), plan.branch.str(), plan.revision, target.target, order.rollout.str(), order.restore_point, &clock_};
-  const auto do_step = [&](const CallContext& context, effects::StepAction action, const StepSpec& step) -> effects::StepOutcome {
+  const effects::StepContext steps{plan.name_space.str(), plan.branch.str(),   plan.revision, target.target,
+                                   order.rollout.str(),   order.restore_point, &clock_};
+  const auto do_step = [&](const CallContext& context, effects::StepAction action,
+                           const StepSpec& step) -> effects::StepOutcome {
     auto driver = drivers_.make(target.target);
     if (!driver) return {fail(driver.error()), ""};
     if (auto* host = dynamic_cast<effects::StepHost*>(driver->get())) return host->step(context, action, step, steps);
     switch (action) {
-      case effects::StepAction::kRun: return effects::run_step(context, step, steps);
-      case effects::StepAction::kUndo: return effects::undo_step(context, step, steps);
-      case effects::StepAction::kForget: break;
+      case effects::StepAction::kRun:
+        return effects::run_step(context, step, steps);
+      case effects::StepAction::kUndo:
+        return effects::undo_step(context, step, steps);
+      case effects::StepAction::kForget:
+        break;
     }
     effects::forget_step(step, steps);
     return {Status{}, ""};
@@ -183,7 +195,8 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
           // The last look before promotion: when it is as planned, the target is told to stay. A revision is promoted when every
           // target took that.
           const bool last = order.effect.op + 1 == plan.ops.size();
-          if (last && plan.policy.confirm.count() > 0 && seen->present && seen->content == plan.contents[target.content].hash) {
+          if (last && plan.policy.confirm.count() > 0 && seen->present &&
+              seen->content == plan.contents[target.content].hash) {
             if (auto confirmed = driver.confirm(call); !confirmed) return failed(confirmed.error());
           }
           result.observation = std::move(*seen);
@@ -198,7 +211,9 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
       for (auto op = order.steps_begun.rbegin(); op != order.steps_begun.rend(); ++op) {
         const StepSpec& step = plan.policy.steps[plan.ops[*op].index];
         effects::StepOutcome outcome = do_step(call_for(order, step.timeout), effects::StepAction::kUndo, step);
-        if (!outcome.status) return failed({outcome.status.error().code, "undo step \"" + step.name + "\": " + outcome.status.error().message, ""});
+        if (!outcome.status)
+          return failed(
+              {outcome.status.error().code, "undo step \"" + step.name + "\": " + outcome.status.error().message, ""});
         if (!outcome.output.empty()) result.output += step.name + ": " + outcome.output + "\n";
       }
       call = call_for(order, plan.policy.operation_timeout);
@@ -213,7 +228,8 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
         if (auto staged = driver.stage(call, **bytes); !staged) return failed(staged.error());
         auto hash = driver.validate(call, (*bytes)->label());
         if (!hash) return failed(hash.error());
-        if (*hash != *target.from) return failed({ErrorCode::kUnavailable, "what was staged to go back reads back wrong", ""});
+        if (*hash != *target.from)
+          return failed({ErrorCode::kUnavailable, "what was staged to go back reads back wrong", ""});
         if (auto activated = driver.activate(call, (*bytes)->label()); !activated) return failed(activated.error());
         seen = driver.observe(call);
         if (!seen) return failed(seen.error());
@@ -223,7 +239,8 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
       return result;
     }
     case Effect::Kind::kDiscard: {
-      for (const std::uint32_t op : order.steps_begun) (void)do_step(call, effects::StepAction::kForget, plan.policy.steps[plan.ops[op].index]);
+      for (const std::uint32_t op : order.steps_begun)
+        (void)do_step(call, effects::StepAction::kForget, plan.policy.steps[plan.ops[op].index]);
       call.restore_point.clear();
       result.status = driver.discard(call);
       return result;

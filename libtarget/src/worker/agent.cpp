@@ -1,17 +1,16 @@
-#include <fcntl.h>
-#include <openssl/rand.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <condition_variable>
 #include <deque>
+#include <fcntl.h>
 #include <map>
 #include <mutex>
+#include <openssl/rand.h>
 #include <optional>
+#include <sys/file.h>
 #include <thread>
+#include <unistd.h>
 
 #include "codec/base64.h"
 #include "drivers/file/file_driver.h"
@@ -59,8 +58,14 @@ std::string random_session() {
 
 class WorkerAgent::Impl {
  public:
-  Impl(WorkerAgentOptions options, WorkerTransport& transport, const Clock& clock, Root root, Fd lock, Confirmations confirmations, std::string session)
-      : options_(std::move(options)), transport_(transport), clock_(clock), root_(std::move(root)), lock_(std::move(lock)), confirmations_(std::move(confirmations)),
+  Impl(WorkerAgentOptions options, WorkerTransport& transport, const Clock& clock, Root root, Fd lock,
+       Confirmations confirmations, std::string session)
+      : options_(std::move(options)),
+        transport_(transport),
+        clock_(clock),
+        root_(std::move(root)),
+        lock_(std::move(lock)),
+        confirmations_(std::move(confirmations)),
         session_(std::move(session)) {}
 
   Status run() {
@@ -162,15 +167,18 @@ class WorkerAgent::Impl {
   }
 
   bool take_assignment(Json order) {
-    const auto read = worker::look_into<std::shared_ptr<Assignment>>("an assignment", [&]() -> Result<std::shared_ptr<Assignment>> {
-      auto assignment = std::make_shared<Assignment>();
-      assignment->number = order.at("assignment").get<std::uint64_t>();
-      assignment->lease = order.at("lease").get<std::uint64_t>();
-      assignment->deadline = clock_.monotonic() + std::chrono::milliseconds(std::min<std::int64_t>(order.at("deadline_ms").get<std::int64_t>(), 24 * 3600 * 1000));
-      if (order.at("operation").get<std::string>() == "step") assignment->hands = Hands::kSteps;
-      assignment->order = std::move(order);
-      return assignment;
-    });
+    const auto read =
+        worker::look_into<std::shared_ptr<Assignment>>("an assignment", [&]() -> Result<std::shared_ptr<Assignment>> {
+          auto assignment = std::make_shared<Assignment>();
+          assignment->number = order.at("assignment").get<std::uint64_t>();
+          assignment->lease = order.at("lease").get<std::uint64_t>();
+          assignment->deadline =
+              clock_.monotonic() + std::chrono::milliseconds(std::min<std::int64_t>(
+                                       order.at("deadline_ms").get<std::int64_t>(), 24 * 3600 * 1000));
+          if (order.at("operation").get<std::string>() == "step") assignment->hands = Hands::kSteps;
+          assignment->order = std::move(order);
+          return assignment;
+        });
     if (!read) {
       say(read.error().message);
       return true;
@@ -193,7 +201,9 @@ class WorkerAgent::Impl {
       {
         std::unique_lock lock(mutex_);
         current = nullptr;
-        const auto next = [&] { return std::find_if(queue_.begin(), queue_.end(), [&](const auto& one) { return one->hands == hands; }); };
+        const auto next = [&] {
+          return std::find_if(queue_.begin(), queue_.end(), [&](const auto& one) { return one->hands == hands; });
+        };
         wake_.wait(lock, [&] { return stopping_ || next() != queue_.end(); });
         if (stopping_) return;
         const auto found = next();
@@ -201,7 +211,8 @@ class WorkerAgent::Impl {
         queue_.erase(found);
       }
       if (assignment->cancelled->load()) continue;
-      const auto done = worker::look_into<Json>("an assignment", [&] { return perform(*assignment, assignment->order); });
+      const auto done =
+          worker::look_into<Json>("an assignment", [&] { return perform(*assignment, assignment->order); });
       Json report = done ? *done : worker::error_to_json(done.error());
       if (done) report["ok"] = true;
       report["session"] = session_;
@@ -230,7 +241,10 @@ class WorkerAgent::Impl {
     if (operation == "step") return do_step(assignment, order.at("step"));
     const std::string directory = order.at("directory").get<std::string>();
     if (!directory.empty()) ST8_TRY(check_relative_path(directory));
-    file::FileSpec spec{root_.path(), order.at("layout").get<std::string>() == "files" ? file::Layout::kFiles : file::Layout::kDirectory, order.at("keep").get<std::uint32_t>()};
+    file::FileSpec spec{
+        root_.path(),
+        order.at("layout").get<std::string>() == "files" ? file::Layout::kFiles : file::Layout::kDirectory,
+        order.at("keep").get<std::uint32_t>()};
     if (!directory.empty()) {
       // Below the root, by no link.
       ST8_TRY(root_.directory(directory, true).map([](const Fd&) {}));
@@ -280,21 +294,25 @@ class WorkerAgent::Impl {
       if (waiting != nullptr && waiting->state == Confirmation::State::kWaiting) return Json::object();
       return done(driver->discard(call));
     }
-    return fail(ErrorCode::kUnprocessable, "this worker knows no operation \"" + operation.substr(0, 40) + "\"", "use st8d of the same version on both sides");
+    return fail(ErrorCode::kUnprocessable, "this worker knows no operation \"" + operation.substr(0, 40) + "\"",
+                "use st8d of the same version on both sides");
   }
 
   Result<Json> do_step(const Assignment& assignment, const Json& order) const {
     ST8_ASSIGN(const worker::StepMessage message, worker::step_from_json(order));
     const bool harmless = message.step.kind == StepKind::kEcho || message.step.kind == StepKind::kSleep;
     if (!options_.allow_steps && !harmless) {
-      return fail(ErrorCode::kUnprocessable, "this worker does no steps of type " + std::string(step_kind_name(message.step.kind)), "start it with --allow-steps");
+      return fail(ErrorCode::kUnprocessable,
+                  "this worker does no steps of type " + std::string(step_kind_name(message.step.kind)),
+                  "start it with --allow-steps");
     }
     CallContext call;
     call.clock = &clock_;
     call.deadline = assignment.deadline;
     call.cancelled = assignment.cancelled;
     call.restore_point = message.restore_point;
-    const effects::StepContext context{message.name_space, message.branch, message.revision, message.target, message.rollout, message.restore_point, &clock_};
+    const effects::StepContext context{message.name_space, message.branch,        message.revision, message.target,
+                                       message.rollout,    message.restore_point, &clock_};
     effects::StepOutcome outcome;
     if (message.action == effects::StepAction::kRun) outcome = effects::run_step(call, message.step, context);
     if (message.action == effects::StepAction::kUndo) outcome = effects::undo_step(call, message.step, context);
@@ -305,7 +323,8 @@ class WorkerAgent::Impl {
     return report;
   }
 
-  Status activate(TargetDriver& driver, const file::FileSpec& spec, const CallContext& call, const std::string& directory, const Json& order) {
+  Status activate(TargetDriver& driver, const file::FileSpec& spec, const CallContext& call,
+                  const std::string& directory, const Json& order) {
     const std::string label = order.at("label").get<std::string>();
     ST8_TRY(call.check());
     const auto within = std::chrono::milliseconds(order.value("confirm_ms", std::int64_t{0}));
@@ -337,22 +356,31 @@ class WorkerAgent::Impl {
 
   Status confirm(const CallContext& call, const std::string& directory) {
     const Confirmation* one = confirmations_.find(directory);
-    if (one == nullptr || !one->is_of(call.restore_point)) return fail(ErrorCode::kUnprocessable, "nothing of " + call.restore_point + " waits to be confirmed here", "");
+    if (one == nullptr || !one->is_of(call.restore_point))
+      return fail(ErrorCode::kUnprocessable, "nothing of " + call.restore_point + " waits to be confirmed here", "");
     if (one->state == Confirmation::State::kWentBack) {
-      return fail(ErrorCode::kUnprocessable, "it was not confirmed in time, and the worker went back by itself", "give the policy a longer `confirm`, or let the rollout take less time");
+      return fail(ErrorCode::kUnprocessable, "it was not confirmed in time, and the worker went back by itself",
+                  "give the policy a longer `confirm`, or let the rollout take less time");
     }
-    return one->state == Confirmation::State::kConfirmed ? Status{} : confirmations_.set(directory, Confirmation::State::kConfirmed);
+    return one->state == Confirmation::State::kConfirmed
+               ? Status{}
+               : confirmations_.set(directory, Confirmation::State::kConfirmed);
   }
 
   // The files of an assignment: their bytes stand in it, or lie here already, or are fetched.
-  Result<Content> content_of(const Assignment& assignment, const Json& order, TargetDriver& driver, const file::FileSpec& spec, const CallContext& call) {
+  Result<Content> content_of(const Assignment& assignment, const Json& order, TargetDriver& driver,
+                             const file::FileSpec& spec, const CallContext& call) {
     Content content;
     content.revision = {order.at("revision").get<std::uint64_t>()};
     const std::string label = order.at("label").get<std::string>();
     std::vector<FileEntry> entries;
-    for (const Json& file : order.at("files")) entries.push_back({file.at("path").get<std::string>(), file.at("mode").get<std::uint32_t>(), codec::hash(file.at("sha256"))});
+    for (const Json& file : order.at("files"))
+      entries.push_back(
+          {file.at("path").get<std::string>(), file.at("mode").get<std::uint32_t>(), codec::hash(file.at("sha256"))});
     content.hash = content_hash(entries);
-    if (content.label() != label) return fail(ErrorCode::kUnprocessable, "the assignment's files are not those of version " + label.substr(0, 80), "");
+    if (content.label() != label)
+      return fail(ErrorCode::kUnprocessable, "the assignment's files are not those of version " + label.substr(0, 80),
+                  "");
     // Staged before, and still whole: nothing is fetched.
     const auto there = driver.validate(call, label);
     const bool whole = there && *there == content.hash;
@@ -378,14 +406,19 @@ class WorkerAgent::Impl {
         bytes = std::make_shared<const std::string>(std::move(*decoded));
       } else if (target) {
         const std::string base = whole && spec.layout == file::Layout::kDirectory ? "revisions/" + label + "/" : live;
-        if (const auto kept = target->read(base + entry.path); kept && *kept && Hash::of((*kept)->bytes) == entry.hash) bytes = std::make_shared<const std::string>((*kept)->bytes);
+        if (const auto kept = target->read(base + entry.path); kept && *kept && Hash::of((*kept)->bytes) == entry.hash)
+          bytes = std::make_shared<const std::string>((*kept)->bytes);
       }
       if (!bytes) {
-        const Json request = {{"session", session_}, {"assignment", assignment.number}, {"lease", assignment.lease}, {"sha256", entry.hash.hex()}};
+        const Json request = {{"session", session_},
+                              {"assignment", assignment.number},
+                              {"lease", assignment.lease},
+                              {"sha256", entry.hash.hex()}};
         ST8_ASSIGN(std::string fetched, transport_.content(codec::dump(request)));
         bytes = std::make_shared<const std::string>(std::move(fetched));
       }
-      if (Hash::of(*bytes) != entry.hash) return fail(ErrorCode::kUnavailable, "the bytes of " + entry.path + " are not those of its hash", "");
+      if (Hash::of(*bytes) != entry.hash)
+        return fail(ErrorCode::kUnavailable, "the bytes of " + entry.path + " are not those of its hash", "");
       content.files.push_back({std::move(entry), std::move(bytes)});
     }
     return content;
@@ -404,9 +437,12 @@ class WorkerAgent::Impl {
         }
       }
       const auto next = confirmations_.next();
-      if (failed) keeper_wake_.wait_for(lock, std::chrono::seconds(1));
-      else if (next) keeper_wake_.wait_for(lock, std::min<std::chrono::nanoseconds>(*next, std::chrono::seconds(1)));
-      else keeper_wake_.wait_for(lock, std::chrono::seconds(1));
+      if (failed)
+        keeper_wake_.wait_for(lock, std::chrono::seconds(1));
+      else if (next)
+        keeper_wake_.wait_for(lock, std::min<std::chrono::nanoseconds>(*next, std::chrono::seconds(1)));
+      else
+        keeper_wake_.wait_for(lock, std::chrono::seconds(1));
     }
   }
 
@@ -463,19 +499,26 @@ class WorkerAgent::Impl {
   bool stopping_ = false;
 };
 
-Result<std::unique_ptr<WorkerAgent>> WorkerAgent::open(WorkerAgentOptions options, WorkerTransport& transport, const Clock& clock) {
+Result<std::unique_ptr<WorkerAgent>> WorkerAgent::open(WorkerAgentOptions options, WorkerTransport& transport,
+                                                       const Clock& clock) {
   while (options.root.size() > 1 && options.root.back() == '/') options.root.pop_back();
-  if (options.root == "/") return fail(ErrorCode::kUnprocessable, "the root of the machine is no place for a worker", "name a directory of its own with --root");
+  if (options.root == "/")
+    return fail(ErrorCode::kUnprocessable, "the root of the machine is no place for a worker",
+                "name a directory of its own with --root");
   ST8_ASSIGN(Root root, Root::open(options.root));
   ST8_ASSIGN(const Fd place, root.directory(".st8/worker", true));
   Fd lock(::openat(place.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!lock.valid()) return fail(file::io_error(errno, "open " + options.root + "/" + std::string(kLock)));
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return fail(ErrorCode::kConflict, "another worker has " + options.root, "end it, or name another directory with --root");
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(ErrorCode::kConflict, "another worker has " + options.root,
+                "end it, or name another directory with --root");
   ST8_ASSIGN(Root again, Root::open(options.root));
   ST8_ASSIGN(Confirmations confirmations, Confirmations::open(std::move(again), clock));
   std::string session = random_session();
   if (session.empty()) return fail(ErrorCode::kUnavailable, "the system gives no random bytes", "");
-  return std::unique_ptr<WorkerAgent>(new WorkerAgent(std::make_unique<Impl>(std::move(options), transport, clock, std::move(root), std::move(lock), std::move(confirmations), std::move(session))));
+  return std::unique_ptr<WorkerAgent>(
+      new WorkerAgent(std::make_unique<Impl>(std::move(options), transport, clock, std::move(root), std::move(lock),
+                                             std::move(confirmations), std::move(session))));
 }
 
 WorkerAgent::WorkerAgent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

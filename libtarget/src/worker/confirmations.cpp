@@ -1,9 +1,8 @@
 #include "worker/confirmations.h"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <unistd.h>
-
-#include <algorithm>
 
 #include "codec/json.h"
 #include "drivers/names.h"
@@ -16,7 +15,9 @@ using codec::Json;
 constexpr std::string_view kPlace = ".st8/worker";
 constexpr std::size_t kRestorePointsMax = 32;
 
-std::string file_of(const std::string& directory) { return std::string(kPlace) + "/confirm-" + Hash::of(directory).hex().substr(0, 16) + ".json"; }
+std::string file_of(const std::string& directory) {
+  return std::string(kPlace) + "/confirm-" + Hash::of(directory).hex().substr(0, 16) + ".json";
+}
 
 // Empty where the system does not say: then the wall clock counts.
 std::string boot_of_this_machine() {
@@ -38,20 +39,22 @@ Result<Confirmations> Confirmations::open(file::Root root, const Clock& clock) {
     if (!name.starts_with("confirm-") || !name.ends_with(".json")) continue;
     ST8_ASSIGN(const auto stored, confirmations.root_.read(std::string(kPlace) + "/" + name));
     if (!stored) continue;
-    ST8_ASSIGN(Confirmation one, codec::guarded<Confirmation>("confirmation", stored->bytes, [](const Json& json) -> Result<Confirmation> {
-      Confirmation read;
-      read.state = static_cast<Confirmation::State>(std::min<unsigned>(json.at("state").get<unsigned>(), 2));
-      read.directory = json.at("directory").get<std::string>();
-      read.layout = json.at("files").get<bool>() ? file::Layout::kFiles : file::Layout::kDirectory;
-      read.keep = json.at("keep").get<std::uint32_t>();
-      read.restore_points = json.at("restore_points").get<std::vector<std::string>>();
-      read.deadline.micros = json.at("deadline_us").get<std::int64_t>();
-      read.boot = json.at("boot").get<std::string>();
-      read.deadline_monotonic = std::chrono::nanoseconds(json.at("deadline_monotonic_ns").get<std::int64_t>());
-      if (!read.directory.empty()) ST8_TRY(check_relative_path(read.directory));
-      for (const std::string& point : read.restore_points) ST8_TRY(drivers::check_name(point, "the restore point"));
-      return read;
-    }));
+    ST8_ASSIGN(
+        Confirmation one,
+        codec::guarded<Confirmation>("confirmation", stored->bytes, [](const Json& json) -> Result<Confirmation> {
+          Confirmation read;
+          read.state = static_cast<Confirmation::State>(std::min<unsigned>(json.at("state").get<unsigned>(), 2));
+          read.directory = json.at("directory").get<std::string>();
+          read.layout = json.at("files").get<bool>() ? file::Layout::kFiles : file::Layout::kDirectory;
+          read.keep = json.at("keep").get<std::uint32_t>();
+          read.restore_points = json.at("restore_points").get<std::vector<std::string>>();
+          read.deadline.micros = json.at("deadline_us").get<std::int64_t>();
+          read.boot = json.at("boot").get<std::string>();
+          read.deadline_monotonic = std::chrono::nanoseconds(json.at("deadline_monotonic_ns").get<std::int64_t>());
+          if (!read.directory.empty()) ST8_TRY(check_relative_path(read.directory));
+          for (const std::string& point : read.restore_points) ST8_TRY(drivers::check_name(point, "the restore point"));
+          return read;
+        }));
     confirmations.all_[one.directory] = std::move(one);
   }
   return confirmations;
@@ -63,9 +66,14 @@ const Confirmation* Confirmations::find(const std::string& directory) const {
 }
 
 Status Confirmations::write(const Confirmation& one) {
-  const Json json = {{"state", static_cast<unsigned>(one.state)}, {"directory", one.directory},       {"files", one.layout == file::Layout::kFiles},
-                     {"keep", one.keep},                          {"restore_points", one.restore_points}, {"deadline_us", one.deadline.micros},
-                     {"boot", one.boot},                          {"deadline_monotonic_ns", one.deadline_monotonic.count()}};
+  const Json json = {{"state", static_cast<unsigned>(one.state)},
+                     {"directory", one.directory},
+                     {"files", one.layout == file::Layout::kFiles},
+                     {"keep", one.keep},
+                     {"restore_points", one.restore_points},
+                     {"deadline_us", one.deadline.micros},
+                     {"boot", one.boot},
+                     {"deadline_monotonic_ns", one.deadline_monotonic.count()}};
   return root_.replace(file_of(one.directory), codec::dump(json) + "\n", {0600});
 }
 

@@ -17,16 +17,18 @@ namespace st8::target::worker {
 struct Confirmation {
   enum class State : std::uint8_t { kWaiting = 0, kConfirmed = 1, kWentBack = 2 };
   State state = State::kWaiting;
-  std::string directory;                 // Below the worker's root; empty: the root itself.
+  std::string directory;  // Below the worker's root; empty: the root itself.
   file::Layout layout = file::Layout::kDirectory;
   std::uint32_t keep = 5;
   // To come back through, the newest first: an activation over one that was never confirmed goes back beyond both.
   std::vector<std::string> restore_points;
-  Timestamp deadline;                    // By the wall clock: what counts after the machine was started anew.
-  std::string boot;                      // Names the run of the machine in which `deadline_monotonic` means something.
+  Timestamp deadline;  // By the wall clock: what counts after the machine was started anew.
+  std::string boot;    // Names the run of the machine in which `deadline_monotonic` means something.
   std::chrono::nanoseconds deadline_monotonic{};
 
-  bool is_of(const std::string& restore_point) const { return !restore_points.empty() && restore_points.front() == restore_point; }
+  bool is_of(const std::string& restore_point) const {
+    return !restore_points.empty() && restore_points.front() == restore_point;
+  }
 };
 
 // Kept in memory and on the disk; each change is durable when it returns. Not thread-safe.
@@ -45,7 +47,8 @@ class Confirmations {
   std::optional<std::chrono::nanoseconds> next() const;
 
  private:
-  Confirmations(file::Root root, const Clock& clock, std::string boot) : root_(std::move(root)), clock_(&clock), boot_(std::move(boot)) {}
+  Confirmations(file::Root root, const Clock& clock, std::string boot)
+      : root_(std::move(root)), clock_(&clock), boot_(std::move(boot)) {}
   Status write(const Confirmation& confirmation);
   std::chrono::nanoseconds remaining(const Confirmation& confirmation) const;
 

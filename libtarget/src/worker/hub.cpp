@@ -16,7 +16,8 @@ using worker::Json;
 
 Result<WorkerName> WorkerName::parse(std::string_view text) {
   // The same letters as a target's, since a person gives both the same name.
-  if (const auto name = TargetName::parse(text); !name) return fail(ErrorCode::kInvalidArgument, "worker name: " + name.error().message, name.error().hint);
+  if (const auto name = TargetName::parse(text); !name)
+    return fail(ErrorCode::kInvalidArgument, "worker name: " + name.error().message, name.error().hint);
   return WorkerName(std::string(text));
 }
 
@@ -45,22 +46,29 @@ class WorkerHub::Impl {
   }
 
   Result<Admission> admit(const WorkerName& name, std::string_view body) {
-    ST8_ASSIGN(Admission admission, worker::read_message<Admission>("the poll", body, [&](const Json& json) -> Result<Admission> {
-      if (json.value("protocol", "") != worker::kProtocol) {
-        return fail(ErrorCode::kInvalidArgument, "the worker speaks \"" + json.value("protocol", "").substr(0, 40) + "\" and this st8d " + std::string(worker::kProtocol), "use st8d of the same version on both sides");
-      }
-      Admission read{name, json.at("session").get<std::string>(), {}};
-      if (read.session.size() < 16 || read.session.size() > 64) return fail(ErrorCode::kInvalidArgument, "the session must have 16 to 64 characters", "");
-      if (const auto held = json.find("held"); held != json.end()) {
-        if (held->size() > worker::kHeldMax) return fail(ErrorCode::kInvalidArgument, "too many assignments are held", "");
-        read.held = held->get<std::vector<std::uint64_t>>();
-      }
-      return read;
-    }));
+    ST8_ASSIGN(Admission admission,
+               worker::read_message<Admission>("the poll", body, [&](const Json& json) -> Result<Admission> {
+                 if (json.value("protocol", "") != worker::kProtocol) {
+                   return fail(ErrorCode::kInvalidArgument,
+                               "the worker speaks \"" + json.value("protocol", "").substr(0, 40) + "\" and this st8d " +
+                                   std::string(worker::kProtocol),
+                               "use st8d of the same version on both sides");
+                 }
+                 Admission read{name, json.at("session").get<std::string>(), {}};
+                 if (read.session.size() < 16 || read.session.size() > 64)
+                   return fail(ErrorCode::kInvalidArgument, "the session must have 16 to 64 characters", "");
+                 if (const auto held = json.find("held"); held != json.end()) {
+                   if (held->size() > worker::kHeldMax)
+                     return fail(ErrorCode::kInvalidArgument, "too many assignments are held", "");
+                   read.held = held->get<std::vector<std::uint64_t>>();
+                 }
+                 return read;
+               }));
     const std::lock_guard lock(mutex_);
     if (stopping_) return fail(ErrorCode::kUnavailable, "the server is stopping", "try again");
     const auto found = workers_.find(name.str());
-    if (found == workers_.end() && workers_.size() >= options_.workers_max) return fail(ErrorCode::kRateLimited, "there are " + std::to_string(workers_.size()) + " workers already", "");
+    if (found == workers_.end() && workers_.size() >= options_.workers_max)
+      return fail(ErrorCode::kRateLimited, "there are " + std::to_string(workers_.size()) + " workers already", "");
     if (found != workers_.end()) ST8_TRY(not_superseded(found->second, name, admission.session));
     return admission;
   }
@@ -98,13 +106,13 @@ class WorkerHub::Impl {
 
   Status report(const WorkerName& name, std::string_view body) {
     ST8_ASSIGN(const Json report, worker::read_message<Json>("the report", body, [](const Json& json) -> Result<Json> {
-      // Whoever waits for it reads these.
-      (void)json.at("session").get<std::string>();
-      (void)json.at("assignment").get<std::uint64_t>();
-      (void)json.at("lease").get<std::uint64_t>();
-      (void)json.at("ok").get<bool>();
-      return json;
-    }));
+                 // Whoever waits for it reads these.
+                 (void)json.at("session").get<std::string>();
+                 (void)json.at("assignment").get<std::uint64_t>();
+                 (void)json.at("lease").get<std::uint64_t>();
+                 (void)json.at("ok").get<bool>();
+                 return json;
+               }));
     const std::lock_guard lock(mutex_);
     ST8_ASSIGN(const auto assignment, held_assignment(name, report));
     assignment->report = codec::dump(report);
@@ -115,16 +123,18 @@ class WorkerHub::Impl {
 
   Result<std::shared_ptr<const std::string>> content(const WorkerName& name, std::string_view body) {
     using Bytes = std::shared_ptr<const std::string>;
-    ST8_ASSIGN(const auto order, (worker::read_message<std::pair<Json, Hash>>("the request", body, [](const Json& json) -> Result<std::pair<Json, Hash>> {
-      (void)json.at("session").get<std::string>();
-      (void)json.at("assignment").get<std::uint64_t>();
-      (void)json.at("lease").get<std::uint64_t>();
-      return std::pair(json, codec::hash(json.at("sha256")));
-    })));
+    ST8_ASSIGN(const auto order, (worker::read_message<std::pair<Json, Hash>>(
+                                     "the request", body, [](const Json& json) -> Result<std::pair<Json, Hash>> {
+                                       (void)json.at("session").get<std::string>();
+                                       (void)json.at("assignment").get<std::uint64_t>();
+                                       (void)json.at("lease").get<std::uint64_t>();
+                                       return std::pair(json, codec::hash(json.at("sha256")));
+                                     })));
     const std::lock_guard lock(mutex_);
     ST8_ASSIGN(const auto assignment, held_assignment(name, order.first));
     const auto bytes = assignment->bytes.find(order.second);
-    if (bytes == assignment->bytes.end()) return fail(ErrorCode::kNotFound, "that assignment has no file with this hash", "");
+    if (bytes == assignment->bytes.end())
+      return fail(ErrorCode::kNotFound, "that assignment has no file with this hash", "");
     return Bytes(bytes->second);
   }
 
@@ -133,25 +143,33 @@ class WorkerHub::Impl {
     std::vector<WorkerView> all;
     for (const auto& [name, entry] : workers_) {
       if (entry.last_seen.micros == 0) continue;  // Called for, and never there.
-      all.push_back({name, entry.stream != nullptr && !entry.stream->closed(), entry.last_seen, entry.assignments.size()});
+      all.push_back(
+          {name, entry.stream != nullptr && !entry.stream->closed(), entry.last_seen, entry.assignments.size()});
     }
     return all;
   }
 
-  Result<std::string> assign(const CallContext& call, const WorkerName& name, std::string text, const Content* content) {
+  Result<std::string> assign(const CallContext& call, const WorkerName& name, std::string text,
+                             const Content* content) {
     ST8_TRY(call.check());
     auto assignment = std::make_shared<Assignment>();
     assignment->text = std::move(text);
     assignment->deadline = call.deadline;
     if (content == nullptr) {
-      ST8_ASSIGN(assignment->once, worker::read_message<bool>("the assignment", assignment->text, [](const Json& json) -> Result<bool> { return json.value("once", false); }));
+      ST8_ASSIGN(assignment->once,
+                 worker::read_message<bool>("the assignment", assignment->text, [](const Json& json) -> Result<bool> {
+                   return json.value("once", false);
+                 }));
     } else {
       for (const ContentFile& file : content->files) assignment->bytes[file.entry.hash] = file.bytes;
     }
     std::unique_lock lock(mutex_);
     if (stopping_) return fail(ErrorCode::kUnavailable, "the daemon is ending", "");
     Entry& entry = workers_[name.str()];
-    if (entry.assignments.size() >= options_.assignments_max) return fail(ErrorCode::kUnavailable, "worker " + name.str() + " has " + std::to_string(entry.assignments.size()) + " assignments already", "");
+    if (entry.assignments.size() >= options_.assignments_max)
+      return fail(ErrorCode::kUnavailable,
+                  "worker " + name.str() + " has " + std::to_string(entry.assignments.size()) + " assignments already",
+                  "");
     assignment->number = ++numbers_;
     entry.assignments.push_back(assignment);
     ++entry.waiting;
@@ -159,11 +177,17 @@ class WorkerHub::Impl {
     if (entry.stream) deliver(entry, *assignment);
     Status ended;
     while (!assignment->done) {
-      if (stopping_) ended = fail(ErrorCode::kUnavailable, "the daemon is ending", "");
-      else ended = call.check();
-      if (ended && !present(entry) && clock_.monotonic() - begun > options_.away_max && clock_.monotonic() - entry.left_at > options_.away_max) {
-        ended = fail(ErrorCode::kUnavailable, "worker " + name.str() + " is not there" + (entry.last_seen.micros == 0 ? "" : ": it was last seen at " + format_rfc3339(entry.last_seen)),
-                     "start `st8d worker --name " + name.str() + "` on the target's machine");
+      if (stopping_)
+        ended = fail(ErrorCode::kUnavailable, "the daemon is ending", "");
+      else
+        ended = call.check();
+      if (ended && !present(entry) && clock_.monotonic() - begun > options_.away_max &&
+          clock_.monotonic() - entry.left_at > options_.away_max) {
+        ended =
+            fail(ErrorCode::kUnavailable,
+                 "worker " + name.str() + " is not there" +
+                     (entry.last_seen.micros == 0 ? "" : ": it was last seen at " + format_rfc3339(entry.last_seen)),
+                 "start `st8d worker --name " + name.str() + "` on the target's machine");
       }
       if (assignment->lost) ended = fail(ErrorCode::kOutcomeUnknown, "the worker ended, or lost it, while it ran", "");
       if (!ended) break;
@@ -175,7 +199,8 @@ class WorkerHub::Impl {
     if (assignment->done) return std::move(assignment->report);
     if (assignment->lease != 0) (void)send(entry, Json{{"type", "cancel"}, {"assignment", assignment->number}});
     // Begun there, with no word of how it ended.
-    if (assignment->once && assignment->lease != 0) return fail(ErrorCode::kOutcomeUnknown, ended.error().message, ended.error().hint);
+    if (assignment->once && assignment->lease != 0)
+      return fail(ErrorCode::kOutcomeUnknown, ended.error().message, ended.error().hint);
     return fail(ended.error());
   }
 
@@ -185,10 +210,10 @@ class WorkerHub::Impl {
     std::string text;
     std::chrono::nanoseconds deadline{};
     std::map<Hash, std::shared_ptr<const std::string>> bytes;
-    std::uint64_t lease = 0;    // Of the newest delivery; 0: none yet.
-    std::string session;        // It was delivered to.
-    bool once = false;          // Never delivered a second time.
-    bool lost = false;          // It would have to be.
+    std::uint64_t lease = 0;  // Of the newest delivery; 0: none yet.
+    std::string session;      // It was delivered to.
+    bool once = false;        // Never delivered a second time.
+    bool lost = false;        // It would have to be.
     bool done = false;
     std::string report;
     std::condition_variable changed;
@@ -207,7 +232,8 @@ class WorkerHub::Impl {
 
   static Status not_superseded(const Entry& entry, const WorkerName& name, const std::string& session) {
     if (std::find(entry.superseded.begin(), entry.superseded.end(), session) == entry.superseded.end()) return {};
-    return fail(ErrorCode::kPreconditionFailed, "another process works as \"" + name.str() + "\" since", "end this one, or give it a name of its own");
+    return fail(ErrorCode::kPreconditionFailed, "another process works as \"" + name.str() + "\" since",
+                "end this one, or give it a name of its own");
   }
 
   // The assignment that a worker speaks of, when it is still his.
@@ -250,8 +276,12 @@ class WorkerHub::Impl {
     assignment.lease = ++numbers_;
     assignment.session = entry.session;
     // The text is an object of our own making: it gets its delivery's fields in front.
-    const std::string head = codec::dump({{"type", "assignment"}, {"assignment", assignment.number}, {"lease", assignment.lease}, {"deadline_ms", std::max<std::int64_t>(remaining.count(), 1)}});
-    auto line = std::make_shared<const std::string>(head.substr(0, head.size() - 1) + "," + assignment.text.substr(1) + "\n");
+    const std::string head = codec::dump({{"type", "assignment"},
+                                          {"assignment", assignment.number},
+                                          {"lease", assignment.lease},
+                                          {"deadline_ms", std::max<std::int64_t>(remaining.count(), 1)}});
+    auto line =
+        std::make_shared<const std::string>(head.substr(0, head.size() - 1) + "," + assignment.text.substr(1) + "\n");
     if (!entry.stream->send(std::move(line))) left(entry);
   }
 
@@ -271,8 +301,10 @@ class WorkerHub::Impl {
           }
         }
         // Names that nobody calls for and that never came are forgotten.
-        if (entry.last_seen.micros == 0 && entry.waiting == 0) it = workers_.erase(it);
-        else ++it;
+        if (entry.last_seen.micros == 0 && entry.waiting == 0)
+          it = workers_.erase(it);
+        else
+          ++it;
       }
     }
   }
@@ -291,12 +323,19 @@ class WorkerHub::Impl {
 WorkerHub::WorkerHub(const Clock& clock, WorkerHubOptions options) : impl_(std::make_unique<Impl>(clock, options)) {}
 WorkerHub::~WorkerHub() = default;
 void WorkerHub::stop() { impl_->stop(); }
-Result<WorkerHub::Admission> WorkerHub::admit(const WorkerName& worker, std::string_view body) { return impl_->admit(worker, body); }
-void WorkerHub::attach(const Admission& admission, std::shared_ptr<WorkerStream> stream) { impl_->attach(admission, std::move(stream)); }
+Result<WorkerHub::Admission> WorkerHub::admit(const WorkerName& worker, std::string_view body) {
+  return impl_->admit(worker, body);
+}
+void WorkerHub::attach(const Admission& admission, std::shared_ptr<WorkerStream> stream) {
+  impl_->attach(admission, std::move(stream));
+}
 Status WorkerHub::report(const WorkerName& worker, std::string_view body) { return impl_->report(worker, body); }
-Result<std::shared_ptr<const std::string>> WorkerHub::content(const WorkerName& worker, std::string_view body) { return impl_->content(worker, body); }
+Result<std::shared_ptr<const std::string>> WorkerHub::content(const WorkerName& worker, std::string_view body) {
+  return impl_->content(worker, body);
+}
 std::vector<WorkerView> WorkerHub::workers() const { return impl_->workers(); }
-Result<std::string> WorkerHub::assign(const CallContext& call, const WorkerName& worker, std::string assignment, const Content* content) {
+Result<std::string> WorkerHub::assign(const CallContext& call, const WorkerName& worker, std::string assignment,
+                                      const Content* content) {
   return impl_->assign(call, worker, std::move(assignment), content);
 }
 

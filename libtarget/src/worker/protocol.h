@@ -12,8 +12,9 @@ namespace st8::target::worker {
 using codec::Json;
 
 inline constexpr std::string_view kProtocol = "st8-worker/1";
-inline constexpr std::size_t kInlineBytesMax = 256u << 10;    // Of an assignment's content; larger ones are fetched file by file.
-inline constexpr std::size_t kHeldMax = 1'024;                // Assignments that a worker may say it has.
+inline constexpr std::size_t kInlineBytesMax =
+    256u << 10;                                 // Of an assignment's content; larger ones are fetched file by file.
+inline constexpr std::size_t kHeldMax = 1'024;  // Assignments that a worker may say it has.
 inline constexpr std::size_t kMessageBytesMax = 500;
 
 // Looks into what the other side sent. Errors: kInvalidArgument, naming `what`, when a field is missing or of another type.

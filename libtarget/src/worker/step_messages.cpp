@@ -6,7 +6,8 @@ namespace st8::target::worker {
 namespace {
 
 constexpr std::array<std::string_view, 3> kActions = {"run", "undo", "forget"};
-constexpr std::array kKinds = {StepKind::kEcho, StepKind::kScript, StepKind::kSleep, StepKind::kFileWrite, StepKind::kHttp, StepKind::kPackage};
+constexpr std::array kKinds = {StepKind::kEcho,      StepKind::kScript, StepKind::kSleep,
+                               StepKind::kFileWrite, StepKind::kHttp,   StepKind::kPackage};
 
 }  // namespace
 
@@ -29,8 +30,16 @@ Json step_to_json(effects::StepAction action, const StepSpec& step, const effect
 Result<StepMessage> step_from_json(const Json& json) {
   const Json& target = json.at("target");
   ST8_ASSIGN(TargetName name, TargetName::parse(target.at("name").get<std::string>()));
-  StepMessage message{effects::StepAction::kRun, {}, {std::move(name), "worker", {}, Criticality::kMedium, target.at("env").get<std::string>(), ""}, "", "", "", "", {}};
-  for (const auto& [label, value] : target.at("labels").items()) message.target.labels.emplace_back(label, value.get<std::string>());
+  StepMessage message{effects::StepAction::kRun,
+                      {},
+                      {std::move(name), "worker", {}, Criticality::kMedium, target.at("env").get<std::string>(), ""},
+                      "",
+                      "",
+                      "",
+                      "",
+                      {}};
+  for (const auto& [label, value] : target.at("labels").items())
+    message.target.labels.emplace_back(label, value.get<std::string>());
   const std::string action = json.at("action").get<std::string>(), type = json.at("type").get<std::string>();
   bool known = false;
   for (std::size_t i = 0; i < kActions.size(); ++i) {
@@ -41,7 +50,9 @@ Result<StepMessage> step_from_json(const Json& json) {
   for (const StepKind kind : kKinds) {
     if (step_kind_name(kind) == type) message.step.kind = kind, known = true;
   }
-  if (!known) return fail(ErrorCode::kInvalidArgument, "there is no step of type \"" + type.substr(0, 40) + "\"", "use st8d of the same version on both sides");
+  if (!known)
+    return fail(ErrorCode::kInvalidArgument, "there is no step of type \"" + type.substr(0, 40) + "\"",
+                "use st8d of the same version on both sides");
   message.step.name = json.at("name").get<std::string>();
   message.step.params = json.at("params").get<std::map<std::string, std::string>>();
   message.step.args = json.at("args").get<std::vector<std::string>>();

@@ -19,7 +19,8 @@ st8::Status run() {
   ST8_ASSIGN(const CommitResult applied, store->apply(std::move(request)));
   ST8_ASSIGN(const View view, store->view(name_space, branch, Selector::head()));
   ST8_ASSIGN(const auto content, view.get(key));
-  std::cout << "revision " << applied.revision.value << ": " << key.str() << " = " << content.value_or("nothing") << "\n";
+  std::cout << "revision " << applied.revision.value << ": " << key.str() << " = " << content.value_or("nothing")
+            << "\n";
   return {};
 }
 

@@ -2,14 +2,14 @@
 //   engine_writer DIR COMMITS SEED
 // Batch i writes: record "N" = i, body "D" i = body_of(i), body "T" (i mod 7) = i, and erases body "D" i-20. Output, a line each:
 // "acked I", "unknown I" (kOutcomeUnknown), "refused I" (kUnavailable), "done".
-#include <unistd.h>
+#include "support/programs/engine_writer.h"
 
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <unistd.h>
 
 #include "st8/state/engine.h"
-#include "support/programs/engine_writer.h"
 
 namespace {
 

@@ -3,14 +3,13 @@
 //                              rename:FROM:TO remove:NAME link:NAME:TARGET
 // Prints one line for each operation that succeeded, and ends with 1 at the first that failed (but for trysync, whose
 // failure is expected).
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -39,17 +38,24 @@ bool with_file(const std::string& path, int flags, const auto& act) {
 
 bool run(const std::string& directory, const std::vector<std::string>& op) {
   const std::string path = directory + "/" + op[1];
-  const auto written = [](ssize_t count, const std::string& text) { return count == static_cast<ssize_t>(text.size()); };
+  const auto written = [](ssize_t count, const std::string& text) {
+    return count == static_cast<ssize_t>(text.size());
+  };
   if (op[0] == "write") {
-    return with_file(path, O_WRONLY | O_CREAT | O_TRUNC, [&](int fd) { return written(::write(fd, op[2].data(), op[2].size()), op[2]); });
+    return with_file(path, O_WRONLY | O_CREAT | O_TRUNC,
+                     [&](int fd) { return written(::write(fd, op[2].data(), op[2].size()), op[2]); });
   }
   if (op[0] == "append") {
-    return with_file(path, O_WRONLY | O_CREAT | O_APPEND, [&](int fd) { return written(::write(fd, op[2].data(), op[2].size()), op[2]); });
+    return with_file(path, O_WRONLY | O_CREAT | O_APPEND,
+                     [&](int fd) { return written(::write(fd, op[2].data(), op[2].size()), op[2]); });
   }
   if (op[0] == "at") {
-    return with_file(path, O_WRONLY, [&](int fd) { return written(::pwrite(fd, op[3].data(), op[3].size(), std::atol(op[2].c_str())), op[3]); });
+    return with_file(path, O_WRONLY, [&](int fd) {
+      return written(::pwrite(fd, op[3].data(), op[3].size(), std::atol(op[2].c_str())), op[3]);
+    });
   }
-  if (op[0] == "cut") return with_file(path, O_WRONLY, [&](int fd) { return ::ftruncate(fd, std::atol(op[2].c_str())) == 0; });
+  if (op[0] == "cut")
+    return with_file(path, O_WRONLY, [&](int fd) { return ::ftruncate(fd, std::atol(op[2].c_str())) == 0; });
   if (op[0] == "sync") return with_file(path, O_RDONLY, [](int fd) { return ::fdatasync(fd) == 0; });
   if (op[0] == "trysync") return !with_file(path, O_RDONLY, [](int fd) { return ::fdatasync(fd) == 0; });
   if (op[0] == "syncdir") return with_file(directory, O_RDONLY | O_DIRECTORY, [](int fd) { return ::fsync(fd) == 0; });

@@ -4,15 +4,6 @@
 // Data: for each file (by inode) with writes since its last sync, the bytes that they replaced below the synced size, in
 // order; undoing them backwards and cutting the file to the synced size gives what the disk would hold. Names: the changes of
 // each directory since its last sync, in order, with hard links to what was replaced or deleted.
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <linux/limits.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <csignal>
 #include <cstdarg>
@@ -20,10 +11,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <dlfcn.h>
+#include <fcntl.h>
 #include <filesystem>
+#include <linux/limits.h>
 #include <map>
 #include <mutex>
 #include <string>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -34,20 +33,20 @@ using FileId = std::pair<dev_t, ino_t>;
 struct Undo {
   std::uint64_t offset;
   std::string bytes;
-  bool lost = false;    // A sync of it failed: no later one brings it back.
+  bool lost = false;  // A sync of it failed: no later one brings it back.
 };
 
 struct File {
-  int fd = -1;                     // Our own, for reading and writing.
+  int fd = -1;  // Our own, for reading and writing.
   std::uint64_t synced_size = 0;
-  std::vector<Undo> undo;          // At least one while the file is listed.
+  std::vector<Undo> undo;  // At least one while the file is listed.
 };
 
 struct NameChange {
   enum class Kind { kCreate, kMakeDirectory, kRename, kExchange, kUnlink, kRemoveDirectory } kind;
-  std::string path;       // For a rename: the new one.
-  std::string from;       // For a rename: the old one.
-  std::string backup;     // What stood at `path`; empty: nothing.
+  std::string path;    // For a rename: the new one.
+  std::string from;    // For a rename: the old one.
+  std::string backup;  // What stood at `path`; empty: nothing.
 };
 
 struct Directive {
@@ -165,12 +164,15 @@ bool exists(const std::string& path, struct stat* info = nullptr) {
   return ::syscall(SYS_newfstatat, AT_FDCWD, path.c_str(), info == nullptr ? &own : info, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-bool counted(const Shim& all, const std::string& path) { return all.match.empty() || path.find(all.match) != std::string::npos; }
+bool counted(const Shim& all, const std::string& path) {
+  return all.match.empty() || path.find(all.match) != std::string::npos;
+}
 
 void write_report(Shim& all) {
   if (all.report.empty()) return;
-  const std::string line = "syncs=" + std::to_string(all.syncs) + " writes=" + std::to_string(all.writes) + " fired=" + all.fired +
-                           " files=" + std::to_string(all.files.size()) + " names=" + std::to_string(all.changes.size()) + "\n";
+  const std::string line = "syncs=" + std::to_string(all.syncs) + " writes=" + std::to_string(all.writes) +
+                           " fired=" + all.fired + " files=" + std::to_string(all.files.size()) +
+                           " names=" + std::to_string(all.changes.size()) + "\n";
   const long fd = ::syscall(SYS_openat, AT_FDCWD, all.report.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
   if (fd < 0) return;
   static_cast<void>(!::syscall(SYS_write, fd, line.data(), line.size()));
@@ -187,10 +189,18 @@ void undo_data(File& file) {
 
 void undo_name(const NameChange& change) {
   switch (change.kind) {
-    case NameChange::Kind::kCreate: ::syscall(SYS_unlink, change.path.c_str()); break;
-    case NameChange::Kind::kMakeDirectory: ::syscall(SYS_rmdir, change.path.c_str()); break;
-    case NameChange::Kind::kRemoveDirectory: ::syscall(SYS_mkdir, change.path.c_str(), 0755); break;
-    case NameChange::Kind::kUnlink: ::syscall(SYS_rename, change.backup.c_str(), change.path.c_str()); break;
+    case NameChange::Kind::kCreate:
+      ::syscall(SYS_unlink, change.path.c_str());
+      break;
+    case NameChange::Kind::kMakeDirectory:
+      ::syscall(SYS_rmdir, change.path.c_str());
+      break;
+    case NameChange::Kind::kRemoveDirectory:
+      ::syscall(SYS_mkdir, change.path.c_str(), 0755);
+      break;
+    case NameChange::Kind::kUnlink:
+      ::syscall(SYS_rename, change.backup.c_str(), change.path.c_str());
+      break;
     case NameChange::Kind::kExchange:
       ::syscall(SYS_renameat2, AT_FDCWD, change.path.c_str(), AT_FDCWD, change.from.c_str(), RENAME_EXCHANGE);
       break;
@@ -202,7 +212,8 @@ void undo_name(const NameChange& change) {
 }
 
 void remove_backups(Shim& all) {
-  for (std::uint64_t i = 1; i <= all.backup_count; ++i) ::syscall(SYS_unlink, (all.backups + "/" + std::to_string(i)).c_str());
+  for (std::uint64_t i = 1; i <= all.backup_count; ++i)
+    ::syscall(SYS_unlink, (all.backups + "/" + std::to_string(i)).c_str());
   if (all.backup_count > 0) ::syscall(SYS_rmdir, all.backups.c_str());
 }
 
@@ -302,7 +313,8 @@ auto write_call(int fd, std::int64_t offset, std::uint64_t length, Call call) ->
   if (offset < 0) {  // At the descriptor's own position.
     const long flags = ::syscall(SYS_fcntl, fd, F_GETFL);
     const bool append = flags >= 0 && (flags & O_APPEND) != 0;
-    const long position = append ? (::syscall(SYS_fstat, fd, &info) == 0 ? info.st_size : -1) : ::syscall(SYS_lseek, fd, 0, SEEK_CUR);
+    const long position =
+        append ? (::syscall(SYS_fstat, fd, &info) == 0 ? info.st_size : -1) : ::syscall(SYS_lseek, fd, 0, SEEK_CUR);
     if (position < 0) return call();  // A pipe or a socket.
     at = static_cast<std::uint64_t>(position);
   }
@@ -317,8 +329,12 @@ bool sync_fails(Shim& all, const FileId& id) {
     if (!directive.holds(all.syncs)) continue;
     const std::string number = std::to_string(all.syncs);
     switch (directive.kind) {
-      case Directive::Kind::kDrop: all.fired = "drop@" + number; end_process(all, true);
-      case Directive::Kind::kKeep: all.fired = "keep@" + number; end_process(all, false);
+      case Directive::Kind::kDrop:
+        all.fired = "drop@" + number;
+        end_process(all, true);
+      case Directive::Kind::kKeep:
+        all.fired = "keep@" + number;
+        end_process(all, false);
       case Directive::Kind::kFail: {
         all.fired = "fail@" + number;
         if (const auto found = all.files.find(id); found != all.files.end()) {
@@ -326,7 +342,8 @@ bool sync_fails(Shim& all, const FileId& id) {
         }
         return true;
       }
-      case Directive::Kind::kNoSpace: break;
+      case Directive::Kind::kNoSpace:
+        break;
     }
   }
   return false;
@@ -453,17 +470,24 @@ ST8_EXPORT ssize_t write(int fd, const void* data, size_t length) {
   return write_call(fd, -1, length, [&] { return static_cast<ssize_t>(::syscall(SYS_write, fd, data, length)); });
 }
 ST8_EXPORT ssize_t pwrite(int fd, const void* data, size_t length, off_t offset) {
-  return write_call(fd, offset, length, [&] { return static_cast<ssize_t>(::syscall(SYS_pwrite64, fd, data, length, offset)); });
+  return write_call(fd, offset, length,
+                    [&] { return static_cast<ssize_t>(::syscall(SYS_pwrite64, fd, data, length, offset)); });
 }
-ST8_EXPORT ssize_t pwrite64(int fd, const void* data, size_t length, off64_t offset) { return pwrite(fd, data, length, offset); }
+ST8_EXPORT ssize_t pwrite64(int fd, const void* data, size_t length, off64_t offset) {
+  return pwrite(fd, data, length, offset);
+}
 ST8_EXPORT ssize_t writev(int fd, const iovec* parts, int count) {
-  return write_call(fd, -1, sum_of(parts, count), [&] { return static_cast<ssize_t>(::syscall(SYS_writev, fd, parts, count)); });
+  return write_call(fd, -1, sum_of(parts, count),
+                    [&] { return static_cast<ssize_t>(::syscall(SYS_writev, fd, parts, count)); });
 }
 ST8_EXPORT ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset) {
-  return write_call(fd, offset, sum_of(parts, count),
-                    [&] { return static_cast<ssize_t>(::syscall(SYS_pwritev, fd, parts, count, offset, offset >> 32 >> 32)); });
+  return write_call(fd, offset, sum_of(parts, count), [&] {
+    return static_cast<ssize_t>(::syscall(SYS_pwritev, fd, parts, count, offset, offset >> 32 >> 32));
+  });
 }
-ST8_EXPORT ssize_t pwritev64(int fd, const iovec* parts, int count, off64_t offset) { return pwritev(fd, parts, count, offset); }
+ST8_EXPORT ssize_t pwritev64(int fd, const iovec* parts, int count, off64_t offset) {
+  return pwritev(fd, parts, count, offset);
+}
 ST8_EXPORT int ftruncate(int fd, off_t size) {
   Shim& all = shim();
   if (!all.active) return static_cast<int>(::syscall(SYS_ftruncate, fd, size));
@@ -472,15 +496,19 @@ ST8_EXPORT int ftruncate(int fd, off_t size) {
   return static_cast<int>(::syscall(SYS_ftruncate, fd, size));
 }
 ST8_EXPORT int ftruncate64(int fd, off64_t size) { return ftruncate(fd, size); }
-ST8_EXPORT ssize_t copy_file_range(int in, off64_t* in_offset, int out, off64_t* out_offset, size_t length, unsigned flags) {
+ST8_EXPORT ssize_t copy_file_range(int in, off64_t* in_offset, int out, off64_t* out_offset, size_t length,
+                                   unsigned flags) {
   return write_call(out, out_offset == nullptr ? -1 : *out_offset, length, [&] {
     return static_cast<ssize_t>(::syscall(SYS_copy_file_range, in, in_offset, out, out_offset, length, flags));
   });
 }
 ST8_EXPORT ssize_t sendfile(int out, int in, off_t* offset, size_t length) {
-  return write_call(out, -1, length, [&] { return static_cast<ssize_t>(::syscall(SYS_sendfile, out, in, offset, length)); });
+  return write_call(out, -1, length,
+                    [&] { return static_cast<ssize_t>(::syscall(SYS_sendfile, out, in, offset, length)); });
 }
-ST8_EXPORT ssize_t sendfile64(int out, int in, off64_t* offset, size_t length) { return sendfile(out, in, offset, length); }
+ST8_EXPORT ssize_t sendfile64(int out, int in, off64_t* offset, size_t length) {
+  return sendfile(out, in, offset, length);
+}
 
 ST8_EXPORT int open(const char* path, int flags, ...) {
   va_list rest;
@@ -512,8 +540,8 @@ ST8_EXPORT int openat64(int directory_fd, const char* path, int flags, ...) {
 }
 
 ST8_EXPORT int renameat2(int from_fd, const char* from, int to_fd, const char* to, unsigned flags) {
-  NameChange change{(flags & RENAME_EXCHANGE) != 0 ? NameChange::Kind::kExchange : NameChange::Kind::kRename, absolute(to_fd, to),
-                    absolute(from_fd, from), ""};
+  NameChange change{(flags & RENAME_EXCHANGE) != 0 ? NameChange::Kind::kExchange : NameChange::Kind::kRename,
+                    absolute(to_fd, to), absolute(from_fd, from), ""};
   if (flags == RENAME_EXCHANGE) {
     return name_call(std::move(change), false, [](const NameChange& c) {
       return ::syscall(SYS_renameat2, AT_FDCWD, c.from.c_str(), AT_FDCWD, c.path.c_str(), RENAME_EXCHANGE);
@@ -524,16 +552,21 @@ ST8_EXPORT int renameat2(int from_fd, const char* from, int to_fd, const char* t
       return ::syscall(SYS_renameat2, AT_FDCWD, c.from.c_str(), AT_FDCWD, c.path.c_str(), RENAME_NOREPLACE);
     });
   }
-  return name_call(std::move(change), true, [](const NameChange& c) { return ::syscall(SYS_rename, c.from.c_str(), c.path.c_str()); });
+  return name_call(std::move(change), true,
+                   [](const NameChange& c) { return ::syscall(SYS_rename, c.from.c_str(), c.path.c_str()); });
 }
 ST8_EXPORT int rename(const char* from, const char* to) { return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0); }
-ST8_EXPORT int renameat(int from_fd, const char* from, int to_fd, const char* to) { return renameat2(from_fd, from, to_fd, to, 0); }
+ST8_EXPORT int renameat(int from_fd, const char* from, int to_fd, const char* to) {
+  return renameat2(from_fd, from, to_fd, to, 0);
+}
 
 ST8_EXPORT int unlinkat(int directory_fd, const char* path, int flags) {
   const bool directory = (flags & AT_REMOVEDIR) != 0;
-  NameChange change{directory ? NameChange::Kind::kRemoveDirectory : NameChange::Kind::kUnlink, absolute(directory_fd, path), "", ""};
+  NameChange change{directory ? NameChange::Kind::kRemoveDirectory : NameChange::Kind::kUnlink,
+                    absolute(directory_fd, path), "", ""};
   if (directory) {
-    return name_call(std::move(change), false, [](const NameChange& c) { return ::syscall(SYS_rmdir, c.path.c_str()); });
+    return name_call(std::move(change), false,
+                     [](const NameChange& c) { return ::syscall(SYS_rmdir, c.path.c_str()); });
   }
   return name_call(std::move(change), true, [](const NameChange& c) { return ::syscall(SYS_unlink, c.path.c_str()); });
 }

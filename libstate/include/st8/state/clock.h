@@ -19,8 +19,8 @@ struct Timestamp {
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual Timestamp now() const = 0;                            // Wall clock, for records.
-  virtual std::chrono::nanoseconds monotonic() const = 0;       // For durations and deadlines.
+  virtual Timestamp now() const = 0;                       // Wall clock, for records.
+  virtual std::chrono::nanoseconds monotonic() const = 0;  // For durations and deadlines.
 };
 
 // The machine's clocks. Thread-safe.

@@ -23,30 +23,31 @@ struct IdempotencyKey {
 
 // Who writes, why, and on what condition. Common to all writes.
 struct WriteContext {
-  std::string actor;       // Authenticated principal, for the operation log.
-  std::string author;      // Shown in the revision; empty: the actor.
+  std::string actor;   // Authenticated principal, for the operation log.
+  std::string author;  // Shown in the revision; empty: the actor.
   std::string message;
   std::string request_id;
   // The head that the writer has seen. Refused with kPreconditionFailed when the branch's head is another; 0: the branch must not exist yet.
   std::optional<RevisionNumber> expected_revision;
   std::optional<IdempotencyKey> idempotency;
-  bool dry_run = false;    // All checks, the full answer, and nothing written.
+  bool dry_run = false;  // All checks, the full answer, and nothing written.
 };
 
 // A condition on one key at the head: it must have this content hash, or (nullopt) not exist.
 struct KeyCondition {
   DocumentKey key;
   std::optional<Hash> hash;
-  bool any = false;        // With `any`: the key must exist, with whatever content.
+  bool any = false;  // With `any`: the key must exist, with whatever content.
 };
 
 struct ApplyRequest {
   NamespaceName name_space;
-  BranchName branch;                       // Begun empty by its first write.
-  std::vector<Document> documents;         // A key twice is kInvalidArgument.
-  std::vector<DocumentKey> unset;          // Must exist, else kNotFound — unless unset_missing_ok.
+  BranchName branch;                // Begun empty by its first write.
+  std::vector<Document> documents;  // A key twice is kInvalidArgument.
+  std::vector<DocumentKey> unset;   // Must exist, else kNotFound — unless unset_missing_ok.
   bool unset_missing_ok = false;
-  std::optional<std::string> prune_prefix; // Keys with this prefix that `documents` does not name are deleted ("" = all).
+  std::optional<std::string>
+      prune_prefix;  // Keys with this prefix that `documents` does not name are deleted ("" = all).
   std::vector<KeyCondition> conditions;
   Cause cause = Cause::kApply;
   std::string cause_detail;
@@ -56,10 +57,10 @@ struct ApplyRequest {
 // Appends a revision whose tree is that of `source`: rollback (the same branch or a checkpoint) and restore (any branch).
 struct CopyRequest {
   NamespaceName name_space;
-  BranchName branch;                       // Must exist for a rollback; begun by a restore.
-  Selector source;                         // Resolved in the pipeline, at the instant of the commit.
-  BranchName source_branch;                // The branch in use for the selector.
-  Cause cause = Cause::kRollback;          // kRollback, kRestore or kAutoRollback.
+  BranchName branch;               // Must exist for a rollback; begun by a restore.
+  Selector source;                 // Resolved in the pipeline, at the instant of the commit.
+  BranchName source_branch;        // The branch in use for the selector.
+  Cause cause = Cause::kRollback;  // kRollback, kRestore or kAutoRollback.
   std::string cause_detail;
   WriteContext context;
 };
@@ -69,10 +70,10 @@ enum class ConflictSide : std::uint8_t { kNone, kOurs, kTheirs };
 // Three-way: merge (a branch into another), cherry-pick (one revision's change) and revert (its inverse).
 struct MergeRequest {
   NamespaceName name_space;
-  BranchName branch;                       // "ours".
-  Selector source;                         // "theirs": merge and cherry-pick take it, revert undoes it.
-  Cause cause = Cause::kMerge;             // kMerge, kCherryPick or kRevert.
-  ConflictSide prefer = ConflictSide::kNone;              // For every conflict not named below.
+  BranchName branch;                          // "ours".
+  Selector source;                            // "theirs": merge and cherry-pick take it, revert undoes it.
+  Cause cause = Cause::kMerge;                // kMerge, kCherryPick or kRevert.
+  ConflictSide prefer = ConflictSide::kNone;  // For every conflict not named below.
   std::vector<std::pair<DocumentKey, ConflictSide>> resolve;
   WriteContext context;
 };
@@ -80,26 +81,26 @@ struct MergeRequest {
 // One place where both sides changed the same thing differently.
 struct MergeConflict {
   DocumentKey key;
-  std::string path;                        // JSON pointer within the document; empty: the whole document, or lines.
+  std::string path;  // JSON pointer within the document; empty: the whole document, or lines.
   std::optional<std::string> base, ours, theirs;  // As text; nullopt: absent.
 };
 
 struct CommitResult {
-  RevisionNumber revision;                 // The new head; for a noop the head as it was.
+  RevisionNumber revision;  // The new head; for a noop the head as it was.
   Hash hash;
   RevisionNumber parent;
-  std::vector<Change> changes;             // From the parent, in key order.
-  bool noop = false;                       // Nothing differed: no revision was made.
-  bool replayed = false;                   // Answered from the idempotency record.
-  bool dry_run = false;                    // `revision` is what it would be.
-  std::vector<MergeConflict> conflicts;    // Only from merges; then nothing was written.
+  std::vector<Change> changes;           // From the parent, in key order.
+  bool noop = false;                     // Nothing differed: no revision was made.
+  bool replayed = false;                 // Answered from the idempotency record.
+  bool dry_run = false;                  // `revision` is what it would be.
+  std::vector<MergeConflict> conflicts;  // Only from merges; then nothing was written.
 };
 
 struct BranchInfo {
   BranchName name;
   RevisionNumber head;
-  RevisionNumber base;                     // Where it was created; never moves.
-  bool is_protected = false;               // No delete, no rename, no rewrite of its policy but by an admin.
+  RevisionNumber base;        // Where it was created; never moves.
+  bool is_protected = false;  // No delete, no rename, no rewrite of its policy but by an admin.
   Timestamp created_at;
   std::string created_by;
 };
@@ -114,7 +115,7 @@ struct CheckpointInfo {
 
 struct NamespaceInfo {
   NamespaceName name;
-  RevisionNumber last_revision;            // The counter.
+  RevisionNumber last_revision;  // The counter.
   std::uint64_t branch_count = 0;
   std::uint64_t checkpoint_count = 0;
   Timestamp created_at;
@@ -123,13 +124,13 @@ struct NamespaceInfo {
 struct BranchCreateRequest {
   NamespaceName name_space;
   BranchName name;
-  Selector from;                           // O(1): a pointer; no revision is made.
-  BranchName from_branch;                  // The branch in use for the selector.
+  Selector from;           // O(1): a pointer; no revision is made.
+  BranchName from_branch;  // The branch in use for the selector.
   WriteContext context;
 };
 struct BranchDeleteRequest {
   NamespaceName name_space;
-  BranchName name;                         // kConflict when protected; kPreconditionFailed on a stale expected_revision.
+  BranchName name;  // kConflict when protected; kPreconditionFailed on a stale expected_revision.
   WriteContext context;
 };
 struct BranchRenameRequest {
@@ -147,9 +148,9 @@ struct CheckpointPutRequest {
   NamespaceName name_space;
   CheckpointName name;
   Selector at;
-  BranchName branch;                       // The branch in use for the selector.
+  BranchName branch;  // The branch in use for the selector.
   std::string description;
-  bool replace = false;                    // Without it an existing name is kConflict (the same revision again is a noop).
+  bool replace = false;  // Without it an existing name is kConflict (the same revision again is a noop).
   WriteContext context;
 };
 struct CheckpointDeleteRequest {
@@ -158,7 +159,7 @@ struct CheckpointDeleteRequest {
   WriteContext context;
 };
 struct NamespaceDeleteRequest {
-  NamespaceName name_space;                // Everything in it. Refused (kConflict) while a branch is protected, unless forced.
+  NamespaceName name_space;  // Everything in it. Refused (kConflict) while a branch is protected, unless forced.
   bool force = false;
   WriteContext context;
 };
@@ -168,7 +169,7 @@ struct ProposedCommit {
   const NamespaceName& name_space;
   const BranchName& branch;
   Cause cause;
-  RevisionNumber head;                     // 0: the branch begins.
+  RevisionNumber head;  // 0: the branch begins.
   const std::vector<Change>& changes;
 };
 

@@ -83,10 +83,10 @@ struct EngineStats {
   std::uint64_t scans = 0;
   std::uint64_t commits = 0;
   std::uint64_t syncs = 0;
-  std::uint64_t bytes_written = 0;       // Keys and values handed to commit.
-  std::uint64_t disk_bytes = 0;          // Live files.
-  std::uint64_t memory_bytes = 0;        // Write buffers, block cache, table readers.
-  std::string detail;                    // The engine's own statistics, as "name value" lines for /metrics.
+  std::uint64_t bytes_written = 0;  // Keys and values handed to commit.
+  std::uint64_t disk_bytes = 0;     // Live files.
+  std::uint64_t memory_bytes = 0;   // Write buffers, block cache, table readers.
+  std::string detail;               // The engine's own statistics, as "name value" lines for /metrics.
 };
 
 class Engine {
@@ -94,7 +94,8 @@ class Engine {
   virtual ~Engine() = default;
 
   // The value now, or at `snapshot`. nullopt: no such key. Errors: kCorrupt, kUnavailable. Thread-safe.
-  virtual Result<std::optional<std::string>> get(std::string_view key, const EngineSnapshot* snapshot = nullptr) const = 0;
+  virtual Result<std::optional<std::string>> get(std::string_view key,
+                                                 const EngineSnapshot* snapshot = nullptr) const = 0;
 
   // A walk over the range, on `snapshot` or on a snapshot of its own. Thread-safe to make.
   virtual std::unique_ptr<Cursor> scan(KeyRange range, const EngineSnapshot* snapshot = nullptr) const = 0;

@@ -8,11 +8,11 @@ namespace st8 {
 
 // Names and numbers are part of the API (docs/errors.md); add at the end, never renumber.
 enum class ErrorCode : std::uint8_t {
-  kInvalidArgument = 0,     // The request is malformed: bad name, bad number, bad JSON.
-  kUnauthenticated = 1,     // No token, or one that is not known.
-  kPermissionDenied = 2,    // The token is known and may not do this.
-  kNotFound = 3,            // The named thing does not exist.
-  kConflict = 4,            // It exists already, or clashes with something else: a merge conflict, a reused idempotency key.
+  kInvalidArgument = 0,   // The request is malformed: bad name, bad number, bad JSON.
+  kUnauthenticated = 1,   // No token, or one that is not known.
+  kPermissionDenied = 2,  // The token is known and may not do this.
+  kNotFound = 3,          // The named thing does not exist.
+  kConflict = 4,  // It exists already, or clashes with something else: a merge conflict, a reused idempotency key.
   kPreconditionFailed = 5,  // The writer's expectation (expected revision, If-Match) is stale.
   kTooLarge = 6,            // A stated limit is exceeded.
   kUnprocessable = 7,       // Well-formed, and refused for what it says: schema, policy, quarantine.

@@ -43,15 +43,15 @@ Status hit(std::string_view name);
 
 }  // namespace st8::failpoint
 
-#define ST8_FAILPOINT(name)                                                                                   \
-  do {                                                                                                        \
+#define ST8_FAILPOINT(name)                                                                                      \
+  do {                                                                                                           \
     if (::st8::failpoint::arming.load(std::memory_order_relaxed) != ::st8::failpoint::Arming::kOff) [[unlikely]] \
-      ST8_TRY(::st8::failpoint::hit(name));                                                                   \
+      ST8_TRY(::st8::failpoint::hit(name));                                                                      \
   } while (false)
 
 // For a function that cannot return an error: crash, sleep and on_hit work there, an error is dropped.
-#define ST8_FAILPOINT_VOID(name)                                                                              \
-  do {                                                                                                        \
+#define ST8_FAILPOINT_VOID(name)                                                                                 \
+  do {                                                                                                           \
     if (::st8::failpoint::arming.load(std::memory_order_relaxed) != ::st8::failpoint::Arming::kOff) [[unlikely]] \
-      static_cast<void>(::st8::failpoint::hit(name));                                                         \
+      static_cast<void>(::st8::failpoint::hit(name));                                                            \
   } while (false)

@@ -14,8 +14,8 @@ namespace st8::state {
 
 // Stated limits, enforced at every entry. Units are bytes unless named otherwise.
 struct Limits {
-  static constexpr std::size_t kNameBytesMax = 255;        // Namespace, branch, checkpoint.
-  static constexpr std::size_t kKeyBytesMax = 1024;        // Document key.
+  static constexpr std::size_t kNameBytesMax = 255;            // Namespace, branch, checkpoint.
+  static constexpr std::size_t kKeyBytesMax = 1024;            // Document key.
   static constexpr std::size_t kDocumentBytesMax = 16u << 20;  // One document's content.
   static constexpr std::size_t kMessageBytesMax = 16u << 10;   // Message, description, author.
   static constexpr std::size_t kDocumentsPerApplyMax = 100'000;

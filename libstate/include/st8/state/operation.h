@@ -13,17 +13,17 @@ namespace st8::state {
 
 // Values are stored: never renumber.
 enum class OperationKind : std::uint8_t {
-  kCommit = 0,             // A branch's head moved to a new revision (apply, rollback, restore, merge, ...).
+  kCommit = 0,  // A branch's head moved to a new revision (apply, rollback, restore, merge, ...).
   kBranchCreate = 1,
   kBranchDelete = 2,
-  kBranchRename = 3,       // `name` is the old one, `detail` the new one.
+  kBranchRename = 3,  // `name` is the old one, `detail` the new one.
   kBranchProtect = 4,
   kBranchUnprotect = 5,
   kCheckpointCreate = 6,
   kCheckpointReplace = 7,
   kCheckpointDelete = 8,
   kNamespaceCreate = 9,
-  kNamespaceDelete = 10,   // The last record of a namespace's earlier life.
+  kNamespaceDelete = 10,  // The last record of a namespace's earlier life.
   kGc = 11,
 };
 std::string_view operation_kind_name(OperationKind kind);  // "commit", "branch.create", "checkpoint.delete", ...
@@ -31,10 +31,10 @@ std::string_view operation_kind_name(OperationKind kind);  // "commit", "branch.
 struct Operation {
   std::uint64_t sequence = 0;  // Per namespace, from 1, without gaps.
   OperationKind kind = OperationKind::kCommit;
-  std::string name;            // The branch or checkpoint.
-  RevisionNumber before;       // 0: it did not exist.
-  RevisionNumber after;        // 0: it no longer exists.
-  std::string actor;           // Who was authenticated.
+  std::string name;       // The branch or checkpoint.
+  RevisionNumber before;  // 0: it did not exist.
+  RevisionNumber after;   // 0: it no longer exists.
+  std::string actor;      // Who was authenticated.
   std::string detail;
   Cause cause = Cause::kApply;
   std::string request_id;

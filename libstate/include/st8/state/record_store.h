@@ -30,7 +30,8 @@ class RecordStore {
   virtual ~RecordStore() = default;
   virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
   // Records with this prefix and a key > after (empty: from the start), in key order.
-  virtual Result<std::vector<Record>> scan(std::string_view prefix, std::string_view after, std::size_t limit) const = 0;
+  virtual Result<std::vector<Record>> scan(std::string_view prefix, std::string_view after,
+                                           std::size_t limit) const = 0;
   // All or nothing, synced with whatever else is being committed. Errors: kPreconditionFailed (nothing written),
   // kUnavailable, kOutcomeUnknown. Blocks until durable.
   virtual Status commit(std::vector<RecordWrite> writes, std::vector<RecordExpectation> expectations = {}) = 0;

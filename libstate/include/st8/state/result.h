@@ -43,18 +43,18 @@ inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(st
 #define ST8_CONCAT(a, b) ST8_CONCAT_INNER(a, b)
 
 // Returns the error of `expr` to the caller, if it has one.
-#define ST8_TRY(expr)                                               \
-  do {                                                              \
-    if (auto st8_status = (expr); !st8_status) {                    \
-      return ::st8::fail(std::move(st8_status).error());            \
-    }                                                               \
+#define ST8_TRY(expr)                                    \
+  do {                                                   \
+    if (auto st8_status = (expr); !st8_status) {         \
+      return ::st8::fail(std::move(st8_status).error()); \
+    }                                                    \
   } while (false)
 
 // Binds the value of `expr` to `decl`, or returns its error: ST8_ASSIGN(auto view, store.view(...));
 #define ST8_ASSIGN(decl, expr) ST8_ASSIGN_INNER(ST8_CONCAT(st8_result_, __LINE__), decl, expr)
-#define ST8_ASSIGN_INNER(tmp, decl, expr)              \
-  auto tmp = (expr);                                   \
-  if (!tmp) {                                          \
-    return ::st8::fail(std::move(tmp).error());        \
-  }                                                    \
+#define ST8_ASSIGN_INNER(tmp, decl, expr)       \
+  auto tmp = (expr);                            \
+  if (!tmp) {                                   \
+    return ::st8::fail(std::move(tmp).error()); \
+  }                                             \
   decl = std::move(*tmp)

@@ -26,13 +26,26 @@
 namespace st8::state {
 
 struct Selector {
-  struct Head {};                                  // "@"
-  struct ByNumber { RevisionNumber number; };
-  struct ByHashPrefix { std::string hex; };        // Lower case, 1 to 64 digits.
-  struct ByBranch { BranchName branch; };
-  struct ByCheckpoint { CheckpointName name; };
-  struct ByName { std::string name; };             // Branch or checkpoint, or a bare hash prefix.
-  struct ByTime { std::string branch; Timestamp time; };  // Empty branch: the one in use.
+  struct Head {};  // "@"
+  struct ByNumber {
+    RevisionNumber number;
+  };
+  struct ByHashPrefix {
+    std::string hex;
+  };  // Lower case, 1 to 64 digits.
+  struct ByBranch {
+    BranchName branch;
+  };
+  struct ByCheckpoint {
+    CheckpointName name;
+  };
+  struct ByName {
+    std::string name;
+  };  // Branch or checkpoint, or a bare hash prefix.
+  struct ByTime {
+    std::string branch;
+    Timestamp time;
+  };  // Empty branch: the one in use.
   using Base = std::variant<Head, ByNumber, ByHashPrefix, ByBranch, ByCheckpoint, ByName, ByTime>;
 
   Base base = Head{};

@@ -32,18 +32,18 @@ struct StoreOptions {
   std::chrono::seconds idempotency_retention{24 * 3600};
   // Changes speed only.
   std::size_t node_cache_bytes = 40u << 20;  // Some 27,000 nodes: those of 10,000 revisions of 1,000 documents.
-  std::size_t commit_group_max = 512;          // Commits written with one sync.
+  std::size_t commit_group_max = 512;        // Commits written with one sync.
   std::size_t commit_group_bytes_max = 8u << 20;
-  std::size_t commit_queue_max = 8192;         // Beyond: kRateLimited.
+  std::size_t commit_queue_max = 8192;  // Beyond: kRateLimited.
 };
 
 struct LogQuery {
-  Selector from;                       // Newest first from here (inclusive), along first parents.
-  std::optional<RevisionNumber> after; // Paging: exclusive, the last number of the page before.
-  std::size_t limit = 20;              // 1 to 1,000.
+  Selector from;                        // Newest first from here (inclusive), along first parents.
+  std::optional<RevisionNumber> after;  // Paging: exclusive, the last number of the page before.
+  std::size_t limit = 20;               // 1 to 1,000.
   // Filters; each narrows.
-  std::optional<DocumentKey> key;      // Revisions that changed this key (through the key index: cost follows its changes).
-  std::string author;                  // Exact.
+  std::optional<DocumentKey> key;  // Revisions that changed this key (through the key index: cost follows its changes).
+  std::string author;              // Exact.
   std::string message_contains;
   std::optional<Timestamp> since, until;
   std::optional<Cause> cause;
@@ -59,28 +59,29 @@ struct KeyVersion {
   Change change;
 };
 struct KeyHistoryPage {
-  std::vector<KeyVersion> versions;    // Newest first.
+  std::vector<KeyVersion> versions;  // Newest first.
   std::optional<RevisionNumber> next;
 };
 
 struct StoreStats {
   EngineStats engine;
-  std::uint64_t commits = 0;           // Revisions made.
-  std::uint64_t commit_groups = 0;     // Synced batches; commits / groups is the group size.
+  std::uint64_t commits = 0;        // Revisions made.
+  std::uint64_t commit_groups = 0;  // Synced batches; commits / groups is the group size.
   std::uint64_t nodes_written = 0;
   std::uint64_t node_bytes_written = 0;
   std::uint64_t node_cache_hits = 0;
   std::uint64_t node_cache_misses = 0;
   std::uint64_t node_cache_bytes = 0;
   std::uint64_t commit_queue_length = 0;
-  bool writable = true;                // False after kOutcomeUnknown from the engine, until reopened.
+  bool writable = true;  // False after kOutcomeUnknown from the engine, until reopened.
 };
 
 class Store {
  public:
   // Checks the format version (kInvalidArgument for a newer one, naming both) and is ready at once; there is no replay
   // beyond the engine's own. `clock` must outlive the store.
-  static Result<std::unique_ptr<Store>> open(std::unique_ptr<Engine> engine, const Clock& clock, StoreOptions options = {});
+  static Result<std::unique_ptr<Store>> open(std::unique_ptr<Engine> engine, const Clock& clock,
+                                             StoreOptions options = {});
   ~Store();  // Waits for queued commits.
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -91,7 +92,7 @@ class Store {
   Result<CommitResult> copy(CopyRequest request);
   Result<CommitResult> merge(MergeRequest request);
   Result<BranchInfo> create_branch(BranchCreateRequest request);
-  Result<BranchInfo> delete_branch(BranchDeleteRequest request);   // What it was.
+  Result<BranchInfo> delete_branch(BranchDeleteRequest request);  // What it was.
   Result<BranchInfo> rename_branch(BranchRenameRequest request);
   Result<BranchInfo> protect_branch(BranchProtectRequest request);
   Result<CheckpointInfo> put_checkpoint(CheckpointPutRequest request);
@@ -118,9 +119,11 @@ class Store {
   Result<RevisionNumber> merge_base(const NamespaceName& ns, RevisionNumber a, RevisionNumber b) const;
 
   Result<BranchInfo> branch(const NamespaceName& ns, const BranchName& name) const;
-  Result<std::vector<BranchInfo>> branches(const NamespaceName& ns, std::string_view after, std::size_t limit) const;  // By name.
+  Result<std::vector<BranchInfo>> branches(const NamespaceName& ns, std::string_view after,
+                                           std::size_t limit) const;  // By name.
   Result<CheckpointInfo> checkpoint(const NamespaceName& ns, const CheckpointName& name) const;
-  Result<std::vector<CheckpointInfo>> checkpoints(const NamespaceName& ns, std::string_view after, std::size_t limit) const;
+  Result<std::vector<CheckpointInfo>> checkpoints(const NamespaceName& ns, std::string_view after,
+                                                  std::size_t limit) const;
   Result<NamespaceInfo> name_space(const NamespaceName& name) const;
   Result<std::vector<NamespaceInfo>> namespaces(std::string_view after, std::size_t limit) const;
   // Operations with sequence > after, oldest first.
@@ -129,7 +132,8 @@ class Store {
   // Maintenance; see maintenance.h.
   Result<GcReport> gc(const GcRequest& request);
   Result<FsckReport> fsck(const FsckRequest& request) const;
-  Result<BackupReport> backup(const std::function<Status(std::string_view)>& sink) const;  // Online; see maintenance.h for the stream.
+  Result<BackupReport> backup(
+      const std::function<Status(std::string_view)>& sink) const;  // Online; see maintenance.h for the stream.
 
   // Records of the layers above (rollouts, leases), in the same engine and the same synced groups.
   RecordStore& records();

@@ -21,9 +21,9 @@ struct Entry {
 };
 
 struct ListQuery {
-  std::string prefix;       // Keys that begin with these bytes; empty: all.
-  std::string after;        // Exclusive cursor: the last key of the page before; empty: from the start.
-  std::size_t limit = 1000; // 1 to 100,000.
+  std::string prefix;        // Keys that begin with these bytes; empty: all.
+  std::string after;         // Exclusive cursor: the last key of the page before; empty: from the start.
+  std::size_t limit = 1000;  // 1 to 100,000.
 };
 struct EntryPage {
   std::vector<Entry> entries;  // In key order (bytes).
@@ -47,7 +47,7 @@ class View {
   explicit View(std::shared_ptr<const ViewImpl> impl) : impl_(std::move(impl)) {}
 
   const NamespaceName& name_space() const;
-  RevisionNumber revision() const;      // 0: the empty state.
+  RevisionNumber revision() const;  // 0: the empty state.
   const TreeRoot& root() const;
 
   // Cost: O(log n) nodes, from cache when near a head. Errors: kCorrupt.

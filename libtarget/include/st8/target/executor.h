@@ -32,7 +32,7 @@ struct Effect {
   Kind kind = Kind::kOp;
   std::uint32_t target = RolloutEvent::kNone;
   std::uint32_t op = RolloutEvent::kNone;
-  std::uint32_t check = 0;    // Of kProbe and kMeasure: in the policy's list.
+  std::uint32_t check = 0;  // Of kProbe and kMeasure: in the policy's list.
   std::uint32_t attempt = 0;
   friend auto operator<=>(const Effect&, const Effect&) = default;
   friend bool operator==(const Effect&, const Effect&) = default;
@@ -49,8 +49,8 @@ struct EffectResult {
 
 // What else there is that decides whether a rollout may go on.
 struct Surroundings {
-  std::string blocked;              // Why it may not start: a lease, a window, a dependency. Empty: it may.
-  std::string frozen;               // Why no wave may begin. Empty: it may.
+  std::string blocked;  // Why it may not start: a lease, a window, a dependency. Empty: it may.
+  std::string frozen;   // Why no wave may begin. Empty: it may.
   std::optional<Timestamp> look_again;
 };
 
@@ -114,7 +114,7 @@ class Executor {
   void start(Effect effect);
   void wake(Timestamp at);
   void run(Timestamp now, const Surroundings& surroundings);
-  bool advance_target(std::uint32_t target, Timestamp now);   // True: nothing is left to do in this wave.
+  bool advance_target(std::uint32_t target, Timestamp now);  // True: nothing is left to do in this wave.
   bool gates_passed(Timestamp now);
   void probe(std::uint32_t target, std::uint32_t check, Timestamp now);
   void take_probe(const EffectResult& result, Timestamp now);

@@ -49,5 +49,7 @@ struct PlanHash {
 
 template <>
 struct std::hash<st8::target::TargetName> {
-  std::size_t operator()(const st8::target::TargetName& name) const noexcept { return std::hash<std::string>{}(name.str()); }
+  std::size_t operator()(const st8::target::TargetName& name) const noexcept {
+    return std::hash<std::string>{}(name.str());
+  }
 };

@@ -16,9 +16,9 @@ struct LedgerEntry {
   std::string name_space;
   std::string branch;
   state::RevisionNumber revision;
-  Hash content;                    // As read back.
-  RolloutId rollout;               // Which brought it.
-  bool promoted = false;           // False: live, and its rollout is not over.
+  Hash content;           // As read back.
+  RolloutId rollout;      // Which brought it.
+  bool promoted = false;  // False: live, and its rollout is not over.
   Timestamp since;
   std::optional<Timestamp> until;  // nullopt: still live.
 };

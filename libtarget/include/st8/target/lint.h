@@ -29,13 +29,13 @@ struct Finding {
 
 // What there is. What is nullopt (or empty, of the function) is not known, and no rule that needs it speaks.
 struct LintFacts {
-  std::optional<std::vector<Target>> targets;              // All that there are.
-  std::optional<std::vector<std::string>> branches;        // Of the policy's namespace.
-  std::optional<std::vector<std::string>> keys;            // Of the revision that it would be part of, in key order.
-  std::function<bool(const Dependency&)> branch_exists;    // Of any namespace.
-  std::string name_space;                                  // Empty: not known.
+  std::optional<std::vector<Target>> targets;            // All that there are.
+  std::optional<std::vector<std::string>> branches;      // Of the policy's namespace.
+  std::optional<std::vector<std::string>> keys;          // Of the revision that it would be part of, in key order.
+  std::function<bool(const Dependency&)> branch_exists;  // Of any namespace.
+  std::string name_space;                                // Empty: not known.
   std::string branch;
-  Timestamp now;                                           // 0: not known.
+  Timestamp now;  // 0: not known.
 };
 
 // In the order of the document for errors, by rule for warnings. Cost: O(rules · documents + labels · targets).

@@ -18,8 +18,8 @@ namespace st8::target {
 // A file that a target shall hold, and the document it comes from.
 struct PlannedFile {
   FileEntry entry;
-  std::string key;        // The document.
-  Hash source;            // Hash of the document's content; differs from entry.hash when rendered.
+  std::string key;  // The document.
+  Hash source;      // Hash of the document's content; differs from entry.hash when rendered.
   bool rendered = false;
   friend bool operator==(const PlannedFile&, const PlannedFile&) = default;
 };
@@ -37,7 +37,15 @@ struct FileChange {
 };
 
 // One operation at a target. Every target of a plan goes through the same list.
-enum class OpKind : std::uint8_t { kStage = 0, kValidate = 1, kFinalize = 2, kStep = 3, kHealth = 4, kActivate = 5, kObserve = 6 };
+enum class OpKind : std::uint8_t {
+  kStage = 0,
+  kValidate = 1,
+  kFinalize = 2,
+  kStep = 3,
+  kHealth = 4,
+  kActivate = 5,
+  kObserve = 6
+};
 std::string_view op_kind_name(OpKind kind);
 
 // In which of a target's waves an operation runs.
@@ -57,11 +65,11 @@ struct PlannedTarget {
   Target target;
   std::uint32_t prepare_wave = 0;
   std::uint32_t switch_wave = 0;
-  std::uint32_t content = 0;            // In Plan::contents.
-  std::uint32_t diff = 0;               // In Plan::diffs.
-  std::optional<Hash> from;             // What is live there now, as last promoted; nullopt: nothing of st8's.
+  std::uint32_t content = 0;  // In Plan::contents.
+  std::uint32_t diff = 0;     // In Plan::diffs.
+  std::optional<Hash> from;   // What is live there now, as last promoted; nullopt: nothing of st8's.
   state::RevisionNumber from_revision;
-  std::string reason;                   // Why it is in the plan, and in its wave.
+  std::string reason;  // Why it is in the plan, and in its wave.
 };
 
 // A target that the policy chooses and the plan leaves alone.
@@ -96,11 +104,11 @@ struct Wave {
 struct RiskFactor {
   std::string name;
   double weight = 0;
-  double value = 0;     // 0 to 1.
+  double value = 0;  // 0 to 1.
   std::string because;
 };
 struct Risk {
-  double score = 0;     // Σ(weight·value) / Σweight.
+  double score = 0;  // Σ(weight·value) / Σweight.
   std::vector<RiskFactor> factors;
 };
 
@@ -116,31 +124,34 @@ struct Plan {
   state::BranchName branch;
   state::RevisionNumber revision;
   Hash revision_hash;
-  std::string author;                     // Of the revision; may not approve it.
-  state::RevisionNumber promoted;         // The last promoted revision: where a rollback goes. 0: none.
-  std::string policy_source;              // The policy's text: the executor reads steps and checks from it.
-  Policy policy;                          // Parsed from policy_source.
+  std::string author;              // Of the revision; may not approve it.
+  state::RevisionNumber promoted;  // The last promoted revision: where a rollback goes. 0: none.
+  std::string policy_source;       // The policy's text: the executor reads steps and checks from it.
+  Policy policy;                   // Parsed from policy_source.
   std::vector<PlannedContent> contents;
   std::vector<std::vector<FileChange>> diffs;
-  std::vector<PlannedTarget> targets;     // In order of name.
+  std::vector<PlannedTarget> targets;  // In order of name.
   std::vector<UntouchedTarget> untouched;
-  std::vector<PlannedOp> ops;             // The list every target goes through.
+  std::vector<PlannedOp> ops;  // The list every target goes through.
   std::vector<Wave> waves;
   std::vector<KeyDelta> delta;
   Risk risk;
   bool needs_approval = false;
-  bool fast_path = false;                 // A rollback: all targets at once, no canary, no windows.
-  std::vector<std::string> reasons;       // Why the plan is as it is.
+  bool fast_path = false;            // A rollback: all targets at once, no canary, no windows.
+  std::vector<std::string> reasons;  // Why the plan is as it is.
   Timestamp created_at;
   Timestamp expires_at;
-  PlanHash hash;                          // Over all of the above but the times.
+  PlanHash hash;  // Over all of the above but the times.
 
   // The wave in which an operation of a target runs.
   std::uint32_t wave_of(const PlannedTarget& target, const PlannedOp& op) const {
     switch (op.phase) {
-      case OpPhase::kPrepare: return target.prepare_wave;
-      case OpPhase::kSwitch: return target.switch_wave;
-      case OpPhase::kConfirm: break;
+      case OpPhase::kPrepare:
+        return target.prepare_wave;
+      case OpPhase::kSwitch:
+        return target.switch_wave;
+      case OpPhase::kConfirm:
+        break;
     }
     return waves.empty() ? 0 : static_cast<std::uint32_t>(waves.size() - 1);
   }

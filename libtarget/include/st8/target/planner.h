@@ -14,8 +14,8 @@ namespace st8::target {
 
 // Where a rendered value comes from beside its target. Either may be empty: then such values are refused.
 struct RenderSources {
-  std::function<Result<std::string>(const std::string& key)> read;         // A document of the same revision.
-  std::function<Result<std::string>(std::string_view sealed)> open;        // A sealed value (sealing.h), by its name.
+  std::function<Result<std::string>(const std::string& key)> read;   // A document of the same revision.
+  std::function<Result<std::string>(std::string_view sealed)> open;  // A sealed value (sealing.h), by its name.
 };
 
 // A document of the revision that shall go live.
@@ -28,10 +28,10 @@ struct SourceDocument {
 // What is known of a target before the plan.
 struct TargetFacts {
   Target target;
-  std::optional<Observation> live;         // As last promoted there, or read back since; nullopt: never.
+  std::optional<Observation> live;  // As last promoted there, or read back since; nullopt: never.
   state::RevisionNumber live_revision;
-  std::string live_namespace, live_branch; // Whose content that is; empty: nobody's.
-  bool drifted = false;                    // Something else was found there since: it is brought back, though `live` is right.
+  std::string live_namespace, live_branch;  // Whose content that is; empty: nobody's.
+  bool drifted = false;  // Something else was found there since: it is brought back, though `live` is right.
 };
 
 struct PlannerInput {
@@ -40,19 +40,19 @@ struct PlannerInput {
   state::RevisionNumber revision;
   Hash revision_hash;
   std::string author;
-  bool is_rollback = false;                      // The revision copies an earlier state: the fast path.
-  state::RevisionNumber promoted;                // 0: none yet.
+  bool is_rollback = false;                        // The revision copies an earlier state: the fast path.
+  state::RevisionNumber promoted;                  // 0: none yet.
   std::vector<SourceDocument> promoted_documents;  // Of `promoted`; empty when there is none.
   std::string policy_source;
   Policy policy;
-  std::vector<SourceDocument> documents;         // In key order.
-  std::vector<TargetFacts> targets;              // All there are; the policy chooses.
+  std::vector<SourceDocument> documents;  // In key order.
+  std::vector<TargetFacts> targets;       // All there are; the policy chooses.
   // The files of contents that are live somewhere, by their hash, for the diffs.
   std::map<Hash, std::vector<FileEntry>> known_contents;
   // Asked only for documents of rules with `render`, and what their text names.
   RenderSources sources;
-  std::uint32_t dependents = 0;                  // Namespaces whose policies wait for this one.
-  std::uint32_t recent_rollbacks = 0;            // Among the branch's last 10 rollouts.
+  std::uint32_t dependents = 0;        // Namespaces whose policies wait for this one.
+  std::uint32_t recent_rollbacks = 0;  // Among the branch's last 10 rollouts.
   Timestamp now;
 };
 

@@ -55,30 +55,30 @@ enum class HealthKind : std::uint8_t { kHttp = 0, kTcp = 1, kCommand = 2 };
 struct HealthCheck {
   std::string name;
   HealthKind kind = HealthKind::kHttp;
-  std::string url;                         // http. May hold {{ target.labels.x }}.
+  std::string url;  // http. May hold {{ target.labels.x }}.
   std::vector<std::uint32_t> expect_status{200};
-  std::string contains;                    // http: the body has these bytes. Empty: any.
-  std::string host;                        // tcp.
-  std::string port;                        // tcp; text, since it may be rendered.
-  std::vector<std::string> argv;           // command, run by the daemon.
+  std::string contains;           // http: the body has these bytes. Empty: any.
+  std::string host;               // tcp.
+  std::string port;               // tcp; text, since it may be rendered.
+  std::vector<std::string> argv;  // command, run by the daemon.
   std::int32_t expect_exit = 0;
-  Millis interval{250};                    // Between probes.
-  Millis timeout{2'000};                   // Of one probe.
-  Millis deadline{15'000};                 // Until it must have passed.
-  std::uint32_t successes = 3;             // In a row, to pass.
-  std::uint32_t failures = 3;              // In a row after a success, to fail at once.
-  bool before = false;                     // Before the activation.
-  bool after = true;                       // After the activation.
-  bool bake = true;                        // Through the bake.
+  Millis interval{250};         // Between probes.
+  Millis timeout{2'000};        // Of one probe.
+  Millis deadline{15'000};      // Until it must have passed.
+  std::uint32_t successes = 3;  // In a row, to pass.
+  std::uint32_t failures = 3;   // In a row after a success, to fail at once.
+  bool before = false;          // Before the activation.
+  bool after = true;            // After the activation.
+  bool bake = true;             // Through the bake.
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 
 // Readings of the whole, taken from the daemon's side: of an error rate, say, while a part of the targets runs the new revision.
 struct Analysis {
-  HealthCheck reading;             // How one is taken: its name, probe, interval and timeout; its thresholds are not used.
-  Millis initial_delay{0};         // Before the first.
-  std::uint32_t count = 5;         // Readings to take.
-  std::uint32_t failure_limit = 0; // Failed ones that are borne; one more fails the rollout.
+  HealthCheck reading;      // How one is taken: its name, probe, interval and timeout; its thresholds are not used.
+  Millis initial_delay{0};  // Before the first.
+  std::uint32_t count = 5;  // Readings to take.
+  std::uint32_t failure_limit = 0;  // Failed ones that are borne; one more fails the rollout.
   friend bool operator==(const Analysis&, const Analysis&) = default;
 };
 
@@ -93,14 +93,14 @@ struct CanaryStep {
 
 struct Strategy {
   StrategyKind kind = StrategyKind::kParallel;
-  Amount batch;                          // rolling.
-  Millis batch_delay{0};                 // rolling, sequential.
-  std::vector<CanaryStep> steps;         // canary.
-  std::vector<Analysis> analyses;        // canary: what its analysis steps measure.
-  bool auto_promotion = true;            // blue-green: switch without waiting for `promote`.
-  Millis auto_promotion_delay{0};        // blue-green: wait this long in preview.
-  Millis scale_down_delay{30'000};       // blue-green: how long the old version stays ready to switch back.
-  std::uint32_t parallel_max = 32;       // Targets worked on at once.
+  Amount batch;                     // rolling.
+  Millis batch_delay{0};            // rolling, sequential.
+  std::vector<CanaryStep> steps;    // canary.
+  std::vector<Analysis> analyses;   // canary: what its analysis steps measure.
+  bool auto_promotion = true;       // blue-green: switch without waiting for `promote`.
+  Millis auto_promotion_delay{0};   // blue-green: wait this long in preview.
+  Millis scale_down_delay{30'000};  // blue-green: how long the old version stays ready to switch back.
+  std::uint32_t parallel_max = 32;  // Targets worked on at once.
   friend bool operator==(const Strategy&, const Strategy&) = default;
 };
 
@@ -121,21 +121,21 @@ std::string_view step_kind_name(StepKind kind);
 struct StepSpec {
   std::string name;
   StepKind kind = StepKind::kEcho;
-  bool before = true;                      // Else after the activation and its read-back.
+  bool before = true;  // Else after the activation and its read-back.
   std::map<std::string, std::string> params;
-  std::vector<std::string> args;           // script: argv after the command.
-  bool required = true;                    // Its failure fails the target,
-  bool continue_on_failure = false;        // unless this is set.
-  bool idempotent = false;                 // May be run again when its outcome is not known.
+  std::vector<std::string> args;     // script: argv after the command.
+  bool required = true;              // Its failure fails the target,
+  bool continue_on_failure = false;  // unless this is set.
+  bool idempotent = false;           // May be run again when its outcome is not known.
   RetryPolicy retry;
   Millis timeout{300'000};
   friend bool operator==(const StepSpec&, const StepSpec&) = default;
 };
 
 struct Window {
-  std::uint8_t days = 0x7f;                // Bit 0 is Monday. UTC.
-  std::uint32_t from_minute = 0;           // Of the day.
-  std::uint32_t to_minute = 24 * 60;       // Exclusive; smaller than from: it ends on the next day.
+  std::uint8_t days = 0x7f;           // Bit 0 is Monday. UTC.
+  std::uint32_t from_minute = 0;      // Of the day.
+  std::uint32_t to_minute = 24 * 60;  // Exclusive; smaller than from: it ends on the next day.
   bool contains(Timestamp time) const;
   friend bool operator==(const Window&, const Window&) = default;
 };
@@ -145,8 +145,8 @@ enum class DriftAction : std::uint8_t { kAlert = 0, kRepair = 1, kIgnore = 2 };
 
 struct ApprovalRule {
   bool required = false;
-  std::optional<double> risk_threshold;    // Required when the plan's risk reaches it.
-  std::vector<std::string> by;             // Who may; empty: anyone with write who is not the author.
+  std::optional<double> risk_threshold;  // Required when the plan's risk reaches it.
+  std::vector<std::string> by;           // Who may; empty: anyone with write who is not the author.
   friend bool operator==(const ApprovalRule&, const ApprovalRule&) = default;
 };
 
@@ -157,22 +157,23 @@ struct Dependency {
 };
 
 struct Policy {
-  std::vector<std::string> branches;       // Globs.
+  std::vector<std::string> branches;  // Globs.
   TargetSelection targets;
-  std::vector<DocumentRule> documents;     // The first rule that matches decides. Empty: every key but `.st8/**`, as it is.
+  std::vector<DocumentRule>
+      documents;  // The first rule that matches decides. Empty: every key but `.st8/**`, as it is.
   Strategy strategy;
   std::vector<HealthCheck> health;
   std::vector<StepSpec> steps;
-  Millis bake{0};                          // After the last wave, with health watched.
-  std::uint32_t failures_max = 0;          // More failed targets than this end the rollout.
-  Millis progress_deadline{600'000};       // Without progress for this long: failed.
-  Millis operation_timeout{60'000};        // Of one driver call.
-  RetryPolicy retry;                       // Of driver calls.
-  bool rollback_auto = true;               // Else a failed rollout waits for a person.
+  Millis bake{0};                     // After the last wave, with health watched.
+  std::uint32_t failures_max = 0;     // More failed targets than this end the rollout.
+  Millis progress_deadline{600'000};  // Without progress for this long: failed.
+  Millis operation_timeout{60'000};   // Of one driver call.
+  RetryPolicy retry;                  // Of driver calls.
+  bool rollback_auto = true;          // Else a failed rollout waits for a person.
   bool quarantine = true;
   SupersedeAction supersede = SupersedeAction::kCancel;
-  std::vector<Window> windows;             // Empty: any time.
-  std::optional<Timestamp> schedule;       // Not before.
+  std::vector<Window> windows;        // Empty: any time.
+  std::optional<Timestamp> schedule;  // Not before.
   ApprovalRule approval;
   std::vector<Dependency> depends_on;
   Millis drift_interval{60'000};

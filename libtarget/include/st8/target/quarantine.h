@@ -13,11 +13,11 @@ namespace st8::target {
 
 struct Quarantine {
   std::string name_space;
-  std::string branch;                // Where it failed.
+  std::string branch;  // Where it failed.
   std::string key;
-  std::optional<Hash> after;         // What the key became; nullopt: its deletion is what failed.
-  std::vector<TargetName> targets;   // For which it is refused.
-  RolloutId rollout;                 // That failed.
+  std::optional<Hash> after;        // What the key became; nullopt: its deletion is what failed.
+  std::vector<TargetName> targets;  // For which it is refused.
+  RolloutId rollout;                // That failed.
   std::string reason;
   Timestamp at;
 };
@@ -25,7 +25,7 @@ std::string encode_quarantine(const Quarantine& quarantine);
 Result<Quarantine> decode_quarantine(std::string_view bytes);
 
 struct Freeze {
-  std::string scope;                 // A namespace, or "*".
+  std::string scope;  // A namespace, or "*".
   std::string actor;
   std::string reason;
   Timestamp since;

@@ -25,7 +25,7 @@
 namespace st8::target {
 
 enum class RolloutPhase : std::uint8_t {
-  kPending = 0,      // Planned; waits for an approval, a window, a freeze to end, a dependency, a target's lease.
+  kPending = 0,  // Planned; waits for an approval, a window, a freeze to end, a dependency, a target's lease.
   kRunning = 1,
   kPaused = 2,       // A person is to say how it goes on.
   kIncomplete = 3,   // All waves are done, and some targets failed within maxFailures: retry, abort or supersede it.
@@ -90,11 +90,11 @@ std::optional<EventKind> event_kind_of(std::string_view name);
 struct RolloutEvent {
   static constexpr std::uint32_t kNone = 0xffffffff;
 
-  std::uint64_t sequence = 0;      // Per rollout, from 1, without gaps.
+  std::uint64_t sequence = 0;  // Per rollout, from 1, without gaps.
   Timestamp at;
   EventKind kind = EventKind::kCreated;
-  std::uint32_t target = kNone;    // In Plan::targets.
-  std::uint32_t op = kNone;        // In Plan::ops.
+  std::uint32_t target = kNone;  // In Plan::targets.
+  std::uint32_t op = kNone;      // In Plan::ops.
   std::uint32_t wave = kNone;
   std::uint32_t gate = kNone;
   std::uint32_t attempt = 0;
@@ -103,8 +103,8 @@ struct RolloutEvent {
   std::optional<RolloutPhase> outcome;
   state::RevisionNumber revision;
   bool full = false;
-  std::string detail;              // For people: what happened; bounded output of steps. Never a document's content.
-  std::string actor;               // Who asked; empty: the daemon itself.
+  std::string detail;  // For people: what happened; bounded output of steps. Never a document's content.
+  std::string actor;   // Who asked; empty: the daemon itself.
   friend bool operator==(const RolloutEvent&, const RolloutEvent&) = default;
 };
 
@@ -113,33 +113,33 @@ Result<RolloutEvent> decode_event(std::string_view bytes);
 
 struct TargetProgress {
   TargetStage stage = TargetStage::kPending;
-  std::uint32_t next_op = 0;                // In Plan::ops.
-  bool running = false;                     // An effect was begun and its end is not known.
-  bool unknown = false;                     // ... and it must not be run again without a person's word.
-  bool touched = false;                     // Something at the target may differ from before the rollout.
-  bool failed = false;                      // Counts against maxFailures.
-  std::uint32_t attempt = 0;                // Of the current operation or restore, from 1.
-  std::uint32_t failures = 0;               // Of the current operation or restore.
+  std::uint32_t next_op = 0;   // In Plan::ops.
+  bool running = false;        // An effect was begun and its end is not known.
+  bool unknown = false;        // ... and it must not be run again without a person's word.
+  bool touched = false;        // Something at the target may differ from before the rollout.
+  bool failed = false;         // Counts against maxFailures.
+  std::uint32_t attempt = 0;   // Of the current operation or restore, from 1.
+  std::uint32_t failures = 0;  // Of the current operation or restore.
   std::optional<Timestamp> retry_at;
-  Timestamp started_at;                     // Of the current operation.
-  std::vector<std::uint32_t> steps_begun;   // Operations of kind kStep that were begun, in order: undone in reverse.
-  std::optional<Observation> before;        // What finalize saw.
-  std::optional<Observation> read_back;     // The newest reading.
+  Timestamp started_at;                    // Of the current operation.
+  std::vector<std::uint32_t> steps_begun;  // Operations of kind kStep that were begun, in order: undone in reverse.
+  std::optional<Observation> before;       // What finalize saw.
+  std::optional<Observation> read_back;    // The newest reading.
   std::string error;
 };
 
 struct RolloutState {
   RolloutPhase phase = RolloutPhase::kPending;
-  std::uint64_t events = 0;                 // The last event's sequence.
-  std::vector<TargetProgress> targets;      // As Plan::targets.
-  std::uint32_t wave = 0;                   // The current one.
+  std::uint64_t events = 0;             // The last event's sequence.
+  std::vector<TargetProgress> targets;  // As Plan::targets.
+  std::uint32_t wave = 0;               // The current one.
   bool wave_started = false;
-  bool wave_worked = false;                 // An operation of it was begun, so its gates count.
+  bool wave_worked = false;  // An operation of it was begun, so its gates count.
   bool gate_started = false;
-  std::uint32_t gate = 0;                   // The current one of the wave.
+  std::uint32_t gate = 0;  // The current one of the wave.
   Timestamp gate_since;
-  bool promote_asked = false;               // For the gate at hand.
-  bool promote_full = false;                // For all gates to come.
+  bool promote_asked = false;  // For the gate at hand.
+  bool promote_full = false;   // For all gates to come.
   bool approved = false;
   std::string approved_by;
   RolloutPhase paused_from = RolloutPhase::kRunning;
@@ -148,11 +148,11 @@ struct RolloutState {
   bool append_done = false;
   std::uint32_t append_failures = 0;
   std::optional<Timestamp> append_retry_at;
-  state::RevisionNumber appended;           // By the rollback.
-  std::string reason;                       // Why it is paused, rolled back, rejected, ended.
+  state::RevisionNumber appended;  // By the rollback.
+  std::string reason;              // Why it is paused, rolled back, rejected, ended.
   Timestamp created_at;
   Timestamp started_at;
-  Timestamp progress_at;                    // The last time anything got further.
+  Timestamp progress_at;  // The last time anything got further.
   Timestamp ended_at;
   std::uint32_t failed_targets = 0;
 

@@ -28,19 +28,19 @@ struct RolloutSummary {
   std::string branch;
   state::RevisionNumber revision;
   RolloutPhase phase = RolloutPhase::kPending;
-  std::string reason;                    // Why it is where it is.
-  std::string waiting_for;               // Of an open one.
+  std::string reason;       // Why it is where it is.
+  std::string waiting_for;  // Of an open one.
   PlanHash plan;
   std::uint32_t targets = 0;
-  std::uint32_t targets_activated = 0;   // Read back with the planned content.
+  std::uint32_t targets_activated = 0;  // Read back with the planned content.
   std::uint32_t targets_failed = 0;
-  std::uint32_t targets_touched = 0;     // Ever, in this rollout: its blast radius.
+  std::uint32_t targets_touched = 0;  // Ever, in this rollout: its blast radius.
   std::uint32_t waves = 0;
-  std::uint32_t wave = 0;                // The current one, from 0.
-  state::RevisionNumber appended;        // By its rollback; 0: none.
+  std::uint32_t wave = 0;          // The current one, from 0.
+  state::RevisionNumber appended;  // By its rollback; 0: none.
   Timestamp created_at;
-  Timestamp started_at;                  // 0: not yet.
-  Timestamp ended_at;                    // 0: not yet.
+  Timestamp started_at;  // 0: not yet.
+  Timestamp ended_at;    // 0: not yet.
 };
 std::string encode_summary(const RolloutSummary& summary);
 Result<RolloutSummary> decode_summary(std::string_view bytes);
@@ -61,32 +61,33 @@ struct RolloutAction {
   Kind kind = Kind::kPause;
   std::string actor;
   std::string reason;
-  PlanHash plan;                         // Of kApprove: what was looked at.
-  bool anonymous = false;                // Nobody is authenticated, so `actor` tells nobody from another.
+  PlanHash plan;           // Of kApprove: what was looked at.
+  bool anonymous = false;  // Nobody is authenticated, so `actor` tells nobody from another.
 };
 
 // What is supposed, for a simulation: a revision that exists, with something laid over it that was never applied.
 struct Hypothesis {
-  std::optional<state::RevisionNumber> revision;  // nullopt: the branch's head, or nothing when there is no such branch.
-  std::optional<std::string> policy;              // In the place of the revision's own.
-  std::vector<state::Document> documents;         // Written.
-  std::vector<state::DocumentKey> unset;          // Taken away.
+  std::optional<state::RevisionNumber>
+      revision;                            // nullopt: the branch's head, or nothing when there is no such branch.
+  std::optional<std::string> policy;       // In the place of the revision's own.
+  std::vector<state::Document> documents;  // Written.
+  std::vector<state::DocumentKey> unset;   // Taken away.
   std::string author;
   // Whether sealed values are opened when something is laid over: the content's hash tells about them to who can guess.
   bool opens_sealed = false;
 };
 struct Simulation {
   Plan plan;
-  std::vector<std::string> waits;                 // What such a rollout would wait for now, or be refused for.
+  std::vector<std::string> waits;  // What such a rollout would wait for now, or be refused for.
 };
 
 // Where a branch with a policy stands.
 struct BranchStatus {
-  state::RevisionNumber desired;         // The head that was last looked at.
-  state::RevisionNumber promoted;        // 0: none.
-  RolloutId rollout;                     // Open, or the last one; 0: none.
-  std::string problem;                   // Why the desired revision cannot be planned; empty: it can.
-  std::vector<TargetName> targets;       // The policy chose them for it.
+  state::RevisionNumber desired;    // The head that was last looked at.
+  state::RevisionNumber promoted;   // 0: none.
+  RolloutId rollout;                // Open, or the last one; 0: none.
+  std::string problem;              // Why the desired revision cannot be planned; empty: it can.
+  std::vector<TargetName> targets;  // The policy chose them for it.
 };
 
 // What the newest look at a target found, and when: kept in memory, so that a request waits for no target.
@@ -94,17 +95,17 @@ struct TargetHealth {
   enum class State : std::uint8_t { kInSync = 0, kAltered = 1, kMissing = 2, kUnreachable = 3 };
   State state = State::kInSync;
   Timestamp looked_at;
-  Timestamp since;                       // It has been in this state.
-  std::uint32_t failures = 0;            // Looks in a row that got no answer.
-  std::uint32_t repairs = 0;             // Begun since it was last in sync.
+  Timestamp since;             // It has been in this state.
+  std::uint32_t failures = 0;  // Looks in a row that got no answer.
+  std::uint32_t repairs = 0;   // Begun since it was last in sync.
   std::string detail;
 };
 std::string_view health_state_name(TargetHealth::State state);
 
 struct LiveEntry {
   LedgerEntry entry;
-  state::RevisionNumber desired;         // The head of the branch.
-  std::string state;                     // "promoted" or "activated"; "altered", "missing" or "unreachable" where that was found since.
+  state::RevisionNumber desired;  // The head of the branch.
+  std::string state;  // "promoted" or "activated"; "altered", "missing" or "unreachable" where that was found since.
   std::optional<Timestamp> observed_at;  // When it was last read back.
 };
 struct LiveQuery {
@@ -115,8 +116,8 @@ struct LiveQuery {
 struct TargetView {
   Target target;
   std::optional<LiveEntry> live;
-  RolloutId held_by;                       // 0: free.
-  std::vector<DocumentProblem> problems;   // Of its document: then it takes no content.
+  RolloutId held_by;                      // 0: free.
+  std::vector<DocumentProblem> problems;  // Of its document: then it takes no content.
 };
 
 // What a driver said when it was asked whether its target can be reached and would take content.
@@ -127,23 +128,23 @@ struct TargetCheck {
 };
 
 struct RolloutQuery {
-  std::string name_space, branch;          // Empty: all.
+  std::string name_space, branch;  // Empty: all.
   bool open_only = false;
-  std::uint64_t before = 0;                // Paging: ids below this one; 0: from the newest.
+  std::uint64_t before = 0;  // Paging: ids below this one; 0: from the newest.
   std::size_t limit = 20;
 };
 struct RolloutPage {
-  std::vector<RolloutSummary> rollouts;    // Newest first.
-  std::uint64_t next = 0;                  // Pass as `before`; 0: the end.
+  std::vector<RolloutSummary> rollouts;  // Newest first.
+  std::uint64_t next = 0;                // Pass as `before`; 0: the end.
 };
 
 struct ServiceOptions {
-  std::size_t effect_threads = 32;         // At most; they are made when needed.
-  std::chrono::milliseconds drain{5'000};  // How long stop() waits for effects before it cancels them.
-  const DriverFactory* drivers = nullptr;  // nullptr: builtin_drivers().
+  std::size_t effect_threads = 32;              // At most; they are made when needed.
+  std::chrono::milliseconds drain{5'000};       // How long stop() waits for effects before it cancels them.
+  const DriverFactory* drivers = nullptr;       // nullptr: builtin_drivers().
   std::shared_ptr<const Keyring> sealing_keys;  // Null: sealed values go nowhere, and plans that need one say so.
-  bool passive = false;                    // Reads what is recorded, guards and validates; takes nothing live, does no verbs.
-  bool observe = true;                     // The loop that looks for drift.
+  bool passive = false;  // Reads what is recorded, guards and validates; takes nothing live, does no verbs.
+  bool observe = true;   // The loop that looks for drift.
 };
 
 class RolloutService final : public state::OperationListener, public state::CommitGuard {
@@ -165,7 +166,8 @@ class RolloutService final : public state::OperationListener, public state::Comm
 
   // For whoever submits an apply: policies and targets among its documents must be good, and the targets that a policy names
   // must exist or be in the same apply. Errors: kUnprocessable, with file, line, path and suggestion.
-  Status validate_documents(const state::NamespaceName& name_space, const std::vector<state::Document>& documents) const;
+  Status validate_documents(const state::NamespaceName& name_space,
+                            const std::vector<state::Document>& documents) const;
 
   Result<RolloutPage> list(const RolloutQuery& query) const;
   Result<RolloutDetail> get(RolloutId id) const;
@@ -173,9 +175,11 @@ class RolloutService final : public state::OperationListener, public state::Comm
   Result<std::vector<TargetView>> targets() const;
   Result<TargetView> target(const TargetName& name) const;
   // What a rollout of the branch's head (or of a revision) would do now. Changes nothing.
-  Result<Plan> plan(const state::NamespaceName& name_space, const state::BranchName& branch, std::optional<state::RevisionNumber> revision) const;
+  Result<Plan> plan(const state::NamespaceName& name_space, const state::BranchName& branch,
+                    std::optional<state::RevisionNumber> revision) const;
   // The same of what is only supposed. Changes nothing. Errors: as plan().
-  Result<Simulation> simulate(const state::NamespaceName& name_space, const state::BranchName& branch, const Hypothesis& hypothesis) const;
+  Result<Simulation> simulate(const state::NamespaceName& name_space, const state::BranchName& branch,
+                              const Hypothesis& hypothesis) const;
   struct BranchEntry {
     std::string name_space, branch;
     BranchStatus status;
@@ -191,7 +195,8 @@ class RolloutService final : public state::OperationListener, public state::Comm
   std::vector<std::pair<TargetName, TargetHealth>> health() const;
   // Asks targets, a few at once, whether they can be reached and would take content; changes nothing. In the order of `names`.
   // Errors: kUnavailable (ending, or passive); what is wrong with a target stands in its status.
-  Result<std::vector<TargetCheck>> check_targets(const std::vector<TargetName>& names, std::chrono::milliseconds timeout_each) const;
+  Result<std::vector<TargetCheck>> check_targets(const std::vector<TargetName>& names,
+                                                 std::chrono::milliseconds timeout_each) const;
   // Looks at a target now, and brings it back to what is promoted when it is not, whatever the policy says of drift. Errors:
   // kNotFound (nothing is promoted there), kConflict (a rollout holds it), those of the driver.
   Result<TargetHealth> reconcile(const TargetName& name);

@@ -44,9 +44,9 @@ struct Target {
 
 // One thing wrong with a document, where, and what was probably meant.
 struct DocumentProblem {
-  std::string file;        // The document's key.
-  int line = 0;            // From 1; 0: the whole document.
-  std::string path;        // "strategy.steps[2].setWeight".
+  std::string file;  // The document's key.
+  int line = 0;      // From 1; 0: the whole document.
+  std::string path;  // "strategy.steps[2].setWeight".
   std::string message;
   std::string suggestion;  // May be empty.
 
@@ -57,7 +57,8 @@ Error as_error(const std::vector<DocumentProblem>& problems);
 
 // Reads and checks a target's document, its driver's spec included. Unknown fields, wrong types and doubled keys are
 // problems. nullopt when there is any problem.
-std::optional<Target> parse_target(const TargetName& name, std::string_view text, std::vector<DocumentProblem>& problems);
+std::optional<Target> parse_target(const TargetName& name, std::string_view text,
+                                   std::vector<DocumentProblem>& problems);
 
 // --- What goes to a target -------------------------------------------------------------------------------------------
 
@@ -106,7 +107,7 @@ struct CallContext {
   const Clock* clock = nullptr;
   std::chrono::nanoseconds deadline{};  // On clock->monotonic().
   CancelFlag cancelled;                 // May be null.
-  std::uint64_t fencing_token = 0;      // Grows each time the target changes hands; an older one is refused at the target.
+  std::uint64_t fencing_token = 0;  // Grows each time the target changes hands; an older one is refused at the target.
   // Names what to come back to: the state before the first activation that carried this name. Never reused.
   std::string restore_point;
   // Of activate: the target goes back to what the restore point names, by itself, when confirm() has not come within this time.
@@ -150,9 +151,7 @@ class TargetDriver {
   virtual Status restore(const CallContext& call) = 0;
   // What was activated under call.restore_point shall stay. Durable when it returns. Errors: kUnprocessable when the target went
   // back by itself before.
-  virtual Status confirm(const CallContext& call) {
-    return call.check();
-  }
+  virtual Status confirm(const CallContext& call) { return call.check(); }
   // Drops versions and restore points that are no longer needed: keeps what is live and the newest ones (as the spec says).
   virtual Status discard(const CallContext& call) = 0;
 };

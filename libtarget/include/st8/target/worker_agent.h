@@ -32,16 +32,17 @@ class WorkerTransport {
 
 struct WorkerAgentOptions {
   WorkerName name;
-  std::string root;                                // Absolute; made when its parent is there.
-  std::chrono::milliseconds retry_max{5'000};      // Between attempts to reach st8d.
-  std::function<void(const std::string&)> log;     // One line for people; never content. May be null.
-  bool allow_steps = false;                        // Does a policy's steps: programs, files anywhere, requests, packages.
+  std::string root;                             // Absolute; made when its parent is there.
+  std::chrono::milliseconds retry_max{5'000};   // Between attempts to reach st8d.
+  std::function<void(const std::string&)> log;  // One line for people; never content. May be null.
+  bool allow_steps = false;                     // Does a policy's steps: programs, files anywhere, requests, packages.
 };
 
 class WorkerAgent {
  public:
   // Errors: kConflict (another worker has this root), kUnprocessable, kUnavailable (the root). `transport` and `clock` are borrowed.
-  static Result<std::unique_ptr<WorkerAgent>> open(WorkerAgentOptions options, WorkerTransport& transport, const Clock& clock);
+  static Result<std::unique_ptr<WorkerAgent>> open(WorkerAgentOptions options, WorkerTransport& transport,
+                                                   const Clock& clock);
   ~WorkerAgent();
 
   // Works until stop(). Errors: kPreconditionFailed when a newer process took the name over; what st8d refuses for good

@@ -52,11 +52,11 @@ struct WorkerView {
 };
 
 struct WorkerHubOptions {
-  std::chrono::milliseconds heartbeat{5'000};     // Between lines that only say that the stream lives.
-  std::chrono::milliseconds poll_max{60'000};     // Then a poll is ended, and comes again.
-  std::chrono::milliseconds away_max{3'000};      // A call waits this long for a worker that is not there.
-  std::size_t workers_max = 10'000;               // Names that are remembered.
-  std::size_t assignments_max = 256;              // Of one worker.
+  std::chrono::milliseconds heartbeat{5'000};  // Between lines that only say that the stream lives.
+  std::chrono::milliseconds poll_max{60'000};  // Then a poll is ended, and comes again.
+  std::chrono::milliseconds away_max{3'000};   // A call waits this long for a worker that is not there.
+  std::size_t workers_max = 10'000;            // Names that are remembered.
+  std::size_t assignments_max = 256;           // Of one worker.
 };
 
 // Thread-safe. Costs one thread; a worker that waits costs none.
@@ -92,7 +92,8 @@ class WorkerHub {
 
   // Hands the assignment (a JSON object, as text) to the worker and waits for its report: a JSON object, as text. `content` may be
   // null. Errors: kUnavailable (no such worker is there, timed out, cancelled, stopping, too many assignments).
-  Result<std::string> assign(const CallContext& call, const WorkerName& worker, std::string assignment, const Content* content);
+  Result<std::string> assign(const CallContext& call, const WorkerName& worker, std::string assignment,
+                             const Content* content);
 
  private:
   class Impl;

@@ -1,15 +1,14 @@
 #include "drivers/file/file_driver.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <fcntl.h>
 #include <set>
+#include <sys/file.h>
 #include <thread>
+#include <unistd.h>
 
 #include "codec/json.h"
 #include "drivers/file/root.h"
@@ -31,7 +30,9 @@ constexpr std::string_view kManifest = ".st8/live.json";
 constexpr std::string_view kCurrent = "current";
 constexpr std::string_view kAbsent = "-";
 
-std::string under(std::string_view directory, std::string_view name) { return std::string(directory) + "/" + std::string(name); }
+std::string under(std::string_view directory, std::string_view name) {
+  return std::string(directory) + "/" + std::string(name);
+}
 
 // Held over every call that changes something: two daemons, or an old call that lives on, never work at once.
 class TargetLock {
@@ -52,7 +53,9 @@ class TargetLock {
     std::uint64_t highest = 0;
     if (stored) std::from_chars(stored->bytes.data(), stored->bytes.data() + stored->bytes.size(), highest);
     if (call.fencing_token < highest) {
-      return fail(ErrorCode::kPreconditionFailed, "the target is held under a newer token (" + std::to_string(highest) + ") than this call's (" + std::to_string(call.fencing_token) + ")",
+      return fail(ErrorCode::kPreconditionFailed,
+                  "the target is held under a newer token (" + std::to_string(highest) + ") than this call's (" +
+                      std::to_string(call.fencing_token) + ")",
                   "another rollout took it over");
     }
     if (call.fencing_token > highest) ST8_TRY(root.replace(kFence, std::to_string(call.fencing_token) + "\n", {0600}));
@@ -77,7 +80,8 @@ class FileDriver final : public TargetDriver {
   Status check(const CallContext& call) override {
     ST8_TRY(call.check());
     ST8_ASSIGN(const Root root, Root::open(spec_.root));
-    if (::faccessat(root.fd(), ".", W_OK | X_OK, AT_EACCESS) != 0) return fail(io_error(errno, "write in " + spec_.root));
+    if (::faccessat(root.fd(), ".", W_OK | X_OK, AT_EACCESS) != 0)
+      return fail(io_error(errno, "write in " + spec_.root));
     return {};
   }
 
@@ -115,7 +119,8 @@ class FileDriver final : public TargetDriver {
     ST8_TRY(check_name(label, "the version"));
     ST8_ASSIGN(const Root root, Root::open(spec_.root));
     const std::string path = under(versions(), label);
-    if (!root.exists(path)) return fail(ErrorCode::kNotFound, "version " + label + " is not staged at " + spec_.root, "");
+    if (!root.exists(path))
+      return fail(ErrorCode::kNotFound, "version " + label + " is not staged at " + spec_.root, "");
     ST8_ASSIGN(const std::vector<FileEntry> files, root.scan(path, call));
     return content_hash(files);
   }
@@ -125,7 +130,8 @@ class FileDriver final : public TargetDriver {
     ST8_TRY(check_name(call.restore_point, "the restore point"));
     ST8_ASSIGN(const Root root, Root::open(spec_.root));
     ST8_ASSIGN(const TargetLock lock, TargetLock::take(root, call));
-    if (!root.exists(under(versions(), label))) return fail(ErrorCode::kNotFound, "version " + label + " is not staged at " + spec_.root, "stage it first");
+    if (!root.exists(under(versions(), label)))
+      return fail(ErrorCode::kNotFound, "version " + label + " is not staged at " + spec_.root, "stage it first");
     ST8_TRY(root.directory(kRestore, true).map([](const Fd&) {}));
     if (spec_.layout == Layout::kFiles) return activate_files(root, call, label);
     const std::string point = under(kRestore, call.restore_point);
@@ -184,7 +190,8 @@ class FileDriver final : public TargetDriver {
       std::from_chars(label.data(), label.data() + label.size(), value);
       return value;
     };
-    std::stable_sort(names.begin(), names.end(), [&](const std::string& a, const std::string& b) { return number(a) > number(b); });
+    std::stable_sort(names.begin(), names.end(),
+                     [&](const std::string& a, const std::string& b) { return number(a) > number(b); });
     std::size_t kept = 0;
     for (const std::string& name : names) {
       ST8_TRY(call.check());
@@ -199,7 +206,9 @@ class FileDriver final : public TargetDriver {
   }
 
  private:
-  std::string_view versions() const { return spec_.layout == Layout::kDirectory ? std::string_view("revisions") : std::string_view(".st8/versions"); }
+  std::string_view versions() const {
+    return spec_.layout == Layout::kDirectory ? std::string_view("revisions") : std::string_view(".st8/versions");
+  }
 
   // --- directory ---
 
@@ -212,7 +221,8 @@ class FileDriver final : public TargetDriver {
     if (!sane_name(label)) return Observation{true, Hash::of("foreign link: " + *link), "foreign"};
     auto files = root.scan(*link, call);
     if (!files) {
-      if (files.error().code == ErrorCode::kNotFound) return Observation{true, Hash::of("missing version: " + label), label};
+      if (files.error().code == ErrorCode::kNotFound)
+        return Observation{true, Hash::of("missing version: " + label), label};
       return fail(files.error());
     }
     return Observation{true, content_hash(*files), label};
@@ -281,7 +291,9 @@ class FileDriver final : public TargetDriver {
     std::set<std::string> wanted, touched(before.paths.begin(), before.paths.end());
     for (const FileEntry& file : files) {
       ST8_TRY(check_relative_path(file.path));
-      if (file.path.starts_with(".st8/") || file.path == ".st8") return fail(ErrorCode::kUnprocessable, "a document lands in .st8/, which belongs to the driver", "change `to` in the policy");
+      if (file.path.starts_with(".st8/") || file.path == ".st8")
+        return fail(ErrorCode::kUnprocessable, "a document lands in .st8/, which belongs to the driver",
+                    "change `to` in the policy");
       wanted.insert(file.path);
       touched.insert(file.path);
     }
@@ -297,7 +309,8 @@ class FileDriver final : public TargetDriver {
       ST8_ASSIGN(const auto old, root.read(file.path));
       Ownership ownership{file.mode};
       if (old) ownership = {file.mode, old->ownership.uid, old->ownership.gid};
-      if (!old || old->bytes != bytes->bytes || old->ownership.mode != file.mode) ST8_TRY(root.replace(file.path, bytes->bytes, ownership, true));
+      if (!old || old->bytes != bytes->bytes || old->ownership.mode != file.mode)
+        ST8_TRY(root.replace(file.path, bytes->bytes, ownership, true));
       ST8_FAILPOINT("target.file.switching");
     }
     for (const std::string& path : before.paths) {
@@ -349,9 +362,11 @@ class FileDriver final : public TargetDriver {
         }
         ST8_ASSIGN(const auto bytes, root.read(under(point, entry.at("bytes").get<std::string>())));
         if (!bytes) return fail(ErrorCode::kUnprocessable, "the restore point lost the bytes of " + path, "");
-        const Ownership ownership{entry.at("mode").get<std::uint32_t>(), entry.at("uid").get<uid_t>(), entry.at("gid").get<gid_t>()};
+        const Ownership ownership{entry.at("mode").get<std::uint32_t>(), entry.at("uid").get<uid_t>(),
+                                  entry.at("gid").get<gid_t>()};
         ST8_ASSIGN(const auto now, root.read(path));
-        const bool same = now && now->bytes == bytes->bytes && now->ownership.mode == ownership.mode && now->ownership.uid == ownership.uid && now->ownership.gid == ownership.gid;
+        const bool same = now && now->bytes == bytes->bytes && now->ownership.mode == ownership.mode &&
+                          now->ownership.uid == ownership.uid && now->ownership.gid == ownership.gid;
         if (!same) ST8_TRY(root.replace(path, bytes->bytes, ownership, true));
         ST8_FAILPOINT("target.file.restoring");
       }

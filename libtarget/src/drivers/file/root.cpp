@@ -1,15 +1,14 @@
 #include "drivers/file/root.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 namespace st8::target::file {
 namespace {
@@ -45,7 +44,8 @@ Result<std::string> read_all(int fd, const std::string& what) {
     }
     if (got == 0) return bytes;
     bytes.append(buffer, static_cast<std::size_t>(got));
-    if (bytes.size() > 4 * state::Limits::kDocumentBytesMax) return fail(ErrorCode::kUnprocessable, what + ": the file is larger than any document", "");
+    if (bytes.size() > 4 * state::Limits::kDocumentBytesMax)
+      return fail(ErrorCode::kUnprocessable, what + ": the file is larger than any document", "");
   }
 }
 
@@ -55,8 +55,10 @@ Status fill(int fd, std::string_view bytes, const Ownership& ownership, const st
   if (ownership.uid != static_cast<uid_t>(-1) || ownership.gid != static_cast<gid_t>(-1)) {
     struct stat own;
     if (::fstat(fd, &own) != 0) return fail(io_error(errno, what));
-    const bool differs = (ownership.uid != static_cast<uid_t>(-1) && own.st_uid != ownership.uid) || (ownership.gid != static_cast<gid_t>(-1) && own.st_gid != ownership.gid);
-    if (differs && ::fchown(fd, ownership.uid, ownership.gid) != 0) return fail(io_error(errno, what + ": change its owner"));
+    const bool differs = (ownership.uid != static_cast<uid_t>(-1) && own.st_uid != ownership.uid) ||
+                         (ownership.gid != static_cast<gid_t>(-1) && own.st_gid != ownership.gid);
+    if (differs && ::fchown(fd, ownership.uid, ownership.gid) != 0)
+      return fail(io_error(errno, what + ": change its owner"));
   }
   if (::fchmod(fd, ownership.mode & 07777u) != 0) return fail(io_error(errno, what));
   return {};
@@ -72,25 +74,34 @@ void Fd::reset(int fd) {
 Error io_error(int number, std::string what) {
   std::string message = std::move(what) + ": " + std::strerror(number);
   switch (number) {
-    case ENOENT: return {ErrorCode::kNotFound, std::move(message), ""};
+    case ENOENT:
+      return {ErrorCode::kNotFound, std::move(message), ""};
     case EACCES:
-    case EPERM: return {ErrorCode::kUnprocessable, std::move(message), "give the daemon's user the right to write there"};
+    case EPERM:
+      return {ErrorCode::kUnprocessable, std::move(message), "give the daemon's user the right to write there"};
     case ELOOP:
-    case ENOTDIR: return {ErrorCode::kUnprocessable, std::move(message), "a component of the path is a symbolic link or a file; st8 follows none"};
-    case EROFS: return {ErrorCode::kUnprocessable, std::move(message), "the file system is read-only"};
+    case ENOTDIR:
+      return {ErrorCode::kUnprocessable, std::move(message),
+              "a component of the path is a symbolic link or a file; st8 follows none"};
+    case EROFS:
+      return {ErrorCode::kUnprocessable, std::move(message), "the file system is read-only"};
     case EISDIR:
     case EINVAL:
-    case ENAMETOOLONG: return {ErrorCode::kUnprocessable, std::move(message), ""};
+    case ENAMETOOLONG:
+      return {ErrorCode::kUnprocessable, std::move(message), ""};
     case ENOSPC:
-    case EDQUOT: return {ErrorCode::kUnavailable, std::move(message), "make room on the target"};
-    default: return {ErrorCode::kUnavailable, std::move(message), ""};
+    case EDQUOT:
+      return {ErrorCode::kUnavailable, std::move(message), "make room on the target"};
+    default:
+      return {ErrorCode::kUnavailable, std::move(message), ""};
   }
 }
 
 Result<Root> Root::open(const std::string& path) {
   Root root;
   root.path_ = path;
-  if (path.empty() || path.front() != '/') return fail(ErrorCode::kUnprocessable, "the root \"" + path + "\" is not an absolute path", "write it from /");
+  if (path.empty() || path.front() != '/')
+    return fail(ErrorCode::kUnprocessable, "the root \"" + path + "\" is not an absolute path", "write it from /");
   if (::mkdir(path.c_str(), 0755) == 0) {
     const std::string parent = path.substr(0, path.find_last_of('/'));
     Fd above(::open(parent.empty() ? "/" : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -113,7 +124,8 @@ Result<Fd> Root::walk(std::string_view path, bool create, bool sync, std::vector
     const std::size_t slash = path.find('/');
     const std::string part(path.substr(0, slash));
     path = slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1);
-    if (part.empty() || part == "." || part == "..") return fail(ErrorCode::kUnprocessable, "the path leaves its root at \"" + walked + "/" + part + "\"", "");
+    if (part.empty() || part == "." || part == "..")
+      return fail(ErrorCode::kUnprocessable, "the path leaves its root at \"" + walked + "/" + part + "\"", "");
     walked += (walked.empty() ? "" : "/") + part;
     if (create && ::mkdirat(here.get(), part.c_str(), 0755) == 0) {
       if (made != nullptr) made->push_back(walked);
@@ -149,12 +161,14 @@ Result<std::optional<StoredFile>> Root::read(std::string_view path) const {
   }
   struct stat info;
   if (::fstat(fd.get(), &info) != 0) return fail(io_error(errno, "stat " + std::string(path)));
-  if (!S_ISREG(info.st_mode)) return fail(ErrorCode::kUnprocessable, std::string(path) + " in " + path_ + " is not a regular file", "");
+  if (!S_ISREG(info.st_mode))
+    return fail(ErrorCode::kUnprocessable, std::string(path) + " in " + path_ + " is not a regular file", "");
   ST8_ASSIGN(std::string bytes, read_all(fd.get(), "read " + std::string(path)));
   return std::optional<StoredFile>(StoredFile{std::move(bytes), {info.st_mode & 07777u, info.st_uid, info.st_gid}});
 }
 
-Status Root::replace(std::string_view path, std::string_view bytes, const Ownership& ownership, bool create_directories, std::vector<std::string>* made) const {
+Status Root::replace(std::string_view path, std::string_view bytes, const Ownership& ownership, bool create_directories,
+                     std::vector<std::string>* made) const {
   const auto [parent, name_view] = split(path);
   const std::string name(name_view);
   const std::string what = "write " + std::string(path) + " in " + path_;
@@ -240,8 +254,10 @@ Status Root::rename(std::string_view from, std::string_view to) const {
   ST8_ASSIGN(const Fd from_dir, directory(from_parent));
   ST8_ASSIGN(const Fd to_dir, directory(to_parent));
   const std::string what = "rename " + std::string(from) + " to " + std::string(to) + " in " + path_;
-  if (::renameat(from_dir.get(), std::string(from_name).c_str(), to_dir.get(), std::string(to_name).c_str()) != 0) return fail(io_error(errno, what));
-  if (::fsync(to_dir.get()) != 0 || (from_parent != to_parent && ::fsync(from_dir.get()) != 0)) return fail(io_error(errno, what));
+  if (::renameat(from_dir.get(), std::string(from_name).c_str(), to_dir.get(), std::string(to_name).c_str()) != 0)
+    return fail(io_error(errno, what));
+  if (::fsync(to_dir.get()) != 0 || (from_parent != to_parent && ::fsync(from_dir.get()) != 0))
+    return fail(io_error(errno, what));
   return {};
 }
 
@@ -251,8 +267,11 @@ Status Root::exchange(std::string_view a, std::string_view b) const {
   ST8_ASSIGN(const Fd a_dir, directory(a_parent));
   ST8_ASSIGN(const Fd b_dir, directory(b_parent));
   const std::string what = "exchange " + std::string(a) + " with " + std::string(b) + " in " + path_;
-  if (::syscall(SYS_renameat2, a_dir.get(), std::string(a_name).c_str(), b_dir.get(), std::string(b_name).c_str(), RENAME_EXCHANGE) != 0) return fail(io_error(errno, what));
-  if (::fsync(a_dir.get()) != 0 || (a_parent != b_parent && ::fsync(b_dir.get()) != 0)) return fail(io_error(errno, what));
+  if (::syscall(SYS_renameat2, a_dir.get(), std::string(a_name).c_str(), b_dir.get(), std::string(b_name).c_str(),
+                RENAME_EXCHANGE) != 0)
+    return fail(io_error(errno, what));
+  if (::fsync(a_dir.get()) != 0 || (a_parent != b_parent && ::fsync(b_dir.get()) != 0))
+    return fail(io_error(errno, what));
   return {};
 }
 
@@ -267,7 +286,9 @@ Result<std::optional<std::string>> Root::read_link(std::string_view path) const 
   const ssize_t length = ::readlinkat(dir->get(), std::string(name).c_str(), buffer, sizeof buffer);
   if (length < 0) {
     if (errno == ENOENT) return std::optional<std::string>{};
-    if (errno == EINVAL) return fail(ErrorCode::kUnprocessable, std::string(path) + " in " + path_ + " is not a symbolic link", "move it away: st8 makes it");
+    if (errno == EINVAL)
+      return fail(ErrorCode::kUnprocessable, std::string(path) + " in " + path_ + " is not a symbolic link",
+                  "move it away: st8 makes it");
     return fail(io_error(errno, "read link " + std::string(path)));
   }
   return std::optional<std::string>(std::string(buffer, static_cast<std::size_t>(length)));
@@ -280,7 +301,8 @@ Status Root::replace_link(std::string_view path, const std::string& to) const {
   const std::string what = "link " + std::string(path) + " in " + path_;
   if (::unlinkat(dir.get(), temporary.c_str(), 0) != 0 && errno != ENOENT) return fail(io_error(errno, what));
   if (::symlinkat(to.c_str(), dir.get(), temporary.c_str()) != 0) return fail(io_error(errno, what));
-  if (::renameat(dir.get(), temporary.c_str(), dir.get(), std::string(name).c_str()) != 0) return fail(io_error(errno, what));
+  if (::renameat(dir.get(), temporary.c_str(), dir.get(), std::string(name).c_str()) != 0)
+    return fail(io_error(errno, what));
   if (::fsync(dir.get()) != 0) return fail(io_error(errno, what));
   return {};
 }
@@ -313,7 +335,8 @@ Status TreeBuilder::add(std::string_view path, std::string_view bytes, const Own
   const std::string directory = parent.empty() ? base_ : base_ + "/" + std::string(parent);
   const std::string what = "write " + std::string(path) + " in " + root_.path();
   ST8_ASSIGN(const Fd dir, root_.walk(directory, true, false, nullptr));
-  for (std::string above = directory; above.size() > base_.size() && directories_.insert(above).second;) above.erase(above.find_last_of('/'));
+  for (std::string above = directory; above.size() > base_.size() && directories_.insert(above).second;)
+    above.erase(above.find_last_of('/'));
   Fd fd(::openat(dir.get(), std::string(name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid()) return fail(io_error(errno, what));
   ST8_TRY(fill(fd.get(), bytes, ownership, what));
@@ -335,7 +358,8 @@ Status TreeBuilder::finish() {
   ST8_TRY(root_.walk(base_, true, false, nullptr).map([](const Fd&) {}));  // A tree of no files is one too.
   directories_.insert(base_);
   // The deepest first.
-  for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory) ST8_TRY(root_.sync(*directory));
+  for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory)
+    ST8_TRY(root_.sync(*directory));
   return {};
 }
 

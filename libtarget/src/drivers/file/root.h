@@ -2,12 +2,11 @@
 // neither ".." nor a link planted on the way leads out of it. Whatever is written is durable when a call returns.
 #pragma once
 
-#include <sys/types.h>
-
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 #include <vector>
 
 #include "st8/target/target.h"
@@ -56,23 +55,26 @@ class Root {
 
   // The directory at a relative path ("" is the root). With `create`, missing ones are made and their paths (deepest
   // last) added to `made`. Errors: kNotFound, kUnprocessable when a component is a symbolic link or no directory.
-  Result<Fd> directory(std::string_view path, bool create = false, std::vector<std::string>* made = nullptr) const { return walk(path, create, true, made); }
-  bool exists(std::string_view path) const;                              // Of any kind; the last component is not followed.
+  Result<Fd> directory(std::string_view path, bool create = false, std::vector<std::string>* made = nullptr) const {
+    return walk(path, create, true, made);
+  }
+  bool exists(std::string_view path) const;  // Of any kind; the last component is not followed.
   // A regular file. nullopt: nothing there. Errors: kUnprocessable for anything else than a regular file.
   Result<std::optional<StoredFile>> read(std::string_view path) const;
   // Writes beside the path, syncs, and renames over it: a reader sees the old bytes or the new. Directories must be there
   // unless `create_directories`.
-  Status replace(std::string_view path, std::string_view bytes, const Ownership& ownership, bool create_directories = false,
-                 std::vector<std::string>* made = nullptr) const;
-  Status remove_file(std::string_view path) const;                       // Absence is success.
-  Status remove_tree(std::string_view path) const;                       // Absence is success.
+  Status replace(std::string_view path, std::string_view bytes, const Ownership& ownership,
+                 bool create_directories = false, std::vector<std::string>* made = nullptr) const;
+  Status remove_file(std::string_view path) const;  // Absence is success.
+  Status remove_tree(std::string_view path) const;  // Absence is success.
   Status remove_directory_if_empty(std::string_view path) const;
-  Status rename(std::string_view from, std::string_view to) const;       // Syncs both directories, or the one.
-  Status exchange(std::string_view a, std::string_view b) const;         // Swaps two entries at once.
-  Result<std::optional<std::string>> read_link(std::string_view path) const;  // nullopt: nothing there; kUnprocessable: no link.
+  Status rename(std::string_view from, std::string_view to) const;  // Syncs both directories, or the one.
+  Status exchange(std::string_view a, std::string_view b) const;    // Swaps two entries at once.
+  Result<std::optional<std::string>> read_link(
+      std::string_view path) const;  // nullopt: nothing there; kUnprocessable: no link.
   Status replace_link(std::string_view path, const std::string& to) const;
-  Result<std::vector<std::string>> list(std::string_view path) const;    // Names, sorted; empty when absent.
-  Status sync(std::string_view path) const;                              // Of a directory.
+  Result<std::vector<std::string>> list(std::string_view path) const;  // Names, sorted; empty when absent.
+  Status sync(std::string_view path) const;                            // Of a directory.
   // Every file below, hashed from its bytes on the disk. What is no regular file gets an entry that no plan can have.
   Result<std::vector<FileEntry>> scan(std::string_view path, const CallContext& call) const;
 
@@ -90,8 +92,9 @@ class TreeBuilder {
  public:
   // `base` must be absent, below a directory that is there.
   TreeBuilder(const Root& root, std::string base) : root_(root), base_(std::move(base)) {}
-  Status add(std::string_view path, std::string_view bytes, const Ownership& ownership);  // Relative to the base; each path once.
-  Status finish();  // All is on the disk but the base's own entry in its parent.
+  Status add(std::string_view path, std::string_view bytes,
+             const Ownership& ownership);  // Relative to the base; each path once.
+  Status finish();                         // All is on the disk but the base's own entry in its parent.
 
  private:
   Status sync_files();

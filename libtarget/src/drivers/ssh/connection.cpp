@@ -1,12 +1,11 @@
 #include "drivers/ssh/connection.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "drivers/redaction.h"
 #include "drivers/ssh/remote_script.h"
@@ -21,7 +20,8 @@ constexpr std::size_t kSocketPathMax = 80;          // The kernel takes 107; the
 // ssh reads '%', '~', '$', quotes and spaces in paths as its own; those are no part of one here.
 bool plain(std::string_view text, std::string_view more) {
   return !text.empty() && text.front() != '-' && std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || more.find(c) != std::string_view::npos;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           more.find(c) != std::string_view::npos;
   });
 }
 
@@ -29,8 +29,10 @@ void read_path(strict_yaml::Map& map, std::string_view name, std::string& out) {
   const auto value = map.take(name);
   if (!value) return;
   if (auto text = value->text()) out = std::move(*text);
-  if (out.empty() || out.front() != '/') value->problem("must be an absolute path");
-  else if (!plain(out, "/._-+@=,:")) value->problem("must be a path of letters, digits and /._-+@=,:");
+  if (out.empty() || out.front() != '/')
+    value->problem("must be an absolute path");
+  else if (!plain(out, "/._-+@=,:"))
+    value->problem("must be a path of letters, digits and /._-+@=,:");
 }
 
 std::string last_line(std::string_view text) {
@@ -39,7 +41,8 @@ std::string last_line(std::string_view text) {
 }
 
 bool has(std::string_view text, std::initializer_list<std::string_view> words) {
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
 }
 
 std::string seconds(std::chrono::nanoseconds time, std::int64_t least) {
@@ -49,15 +52,20 @@ std::string seconds(std::chrono::nanoseconds time, std::int64_t least) {
 // What the client itself says when there is no answer.
 Error connection_error(const SshSpec& spec, const std::string& errors, int exit_code, const Content* content) {
   const std::string said = drivers::redacted(last_line(errors), content);
-  const std::string message = "ssh to " + spec.host + ": " + (said.empty() ? "ended with status " + std::to_string(exit_code) : said);
+  const std::string message =
+      "ssh to " + spec.host + ": " + (said.empty() ? "ended with status " + std::to_string(exit_code) : said);
   if (has(errors, {"Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"})) {
-    return {ErrorCode::kUnprocessable, "ssh to " + spec.host + ": its host key is not the one that is known",
-            "check the key at the machine itself, then add it to the known hosts: ssh-keyscan tells what the host offers"};
+    return {
+        ErrorCode::kUnprocessable, "ssh to " + spec.host + ": its host key is not the one that is known",
+        "check the key at the machine itself, then add it to the known hosts: ssh-keyscan tells what the host offers"};
   }
-  if (has(errors, {"Permission denied (", "Too many authentication failures", "Load key"})) return {ErrorCode::kUnprocessable, message, "let the target's user take this key, or name another `identityFile`"};
-  if (has(errors, {"Bad configuration option", "Bad owner or permissions", "command-line line"})) return {ErrorCode::kUnprocessable, message, "mend the client's configuration"};
+  if (has(errors, {"Permission denied (", "Too many authentication failures", "Load key"}))
+    return {ErrorCode::kUnprocessable, message, "let the target's user take this key, or name another `identityFile`"};
+  if (has(errors, {"Bad configuration option", "Bad owner or permissions", "command-line line"}))
+    return {ErrorCode::kUnprocessable, message, "mend the client's configuration"};
   // The other end has no program to run the script with, or no rights in the root.
-  if (exit_code == 126 || exit_code == 127 || (exit_code != 255 && has(errors, {"Permission denied"}))) return {ErrorCode::kUnprocessable, message, "the target needs sh and coreutils"};
+  if (exit_code == 126 || exit_code == 127 || (exit_code != 255 && has(errors, {"Permission denied"})))
+    return {ErrorCode::kUnprocessable, message, "the target needs sh and coreutils"};
   return {ErrorCode::kUnavailable, message, ""};
 }
 
@@ -76,9 +84,12 @@ void SshSpec::read(strict_yaml::Context& context, const strict_yaml::Value& valu
   map.integer("port", port, 1, 65535);
   if (const auto given = map.require("root")) {
     if (auto text = given->text()) root = std::move(*text);
-    if (root.empty() || root.front() != '/') given->problem("must be an absolute path");
-    else if (root == "/") given->problem("must not be the root of the machine");
-    else if (!check_relative_path(std::string_view(root).substr(1))) given->problem("must be a plain path, without \"..\", \"//\" or a '/' at its end");
+    if (root.empty() || root.front() != '/')
+      given->problem("must be an absolute path");
+    else if (root == "/")
+      given->problem("must not be the root of the machine");
+    else if (!check_relative_path(std::string_view(root).substr(1)))
+      given->problem("must be a plain path, without \"..\", \"//\" or a '/' at its end");
   }
   map.integer("keep", keep, 0, 1000);
   read_path(map, "identityFile", identity_file);
@@ -150,21 +161,31 @@ std::vector<std::string> client_words(const SshSpec& spec, const std::string& so
 
 Result<std::string> control_socket(const SshSpec& spec) {
   if (spec.share.count() == 0) return std::string();
-  const std::string directory = spec.control_directory.empty() ? "/tmp/st8-ssh-" + std::to_string(::geteuid()) : spec.control_directory;
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return fail(ErrorCode::kUnprocessable, "make " + directory + ": " + std::strerror(errno), "name a `controlDirectory` that can be made");
+  const std::string directory =
+      spec.control_directory.empty() ? "/tmp/st8-ssh-" + std::to_string(::geteuid()) : spec.control_directory;
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+    return fail(ErrorCode::kUnprocessable, "make " + directory + ": " + std::strerror(errno),
+                "name a `controlDirectory` that can be made");
   struct stat info;
-  if (::lstat(directory.c_str(), &info) != 0) return fail(ErrorCode::kUnavailable, "stat " + directory + ": " + std::strerror(errno), "");
+  if (::lstat(directory.c_str(), &info) != 0)
+    return fail(ErrorCode::kUnavailable, "stat " + directory + ": " + std::strerror(errno), "");
   if (!S_ISDIR(info.st_mode) || info.st_uid != ::geteuid() || (info.st_mode & 0077u) != 0) {
-    return fail(ErrorCode::kUnprocessable, directory + " must be a directory of this user's with mode 0700: whoever can enter it can use the connections", "remove it, or name another `controlDirectory`");
+    return fail(
+        ErrorCode::kUnprocessable,
+        directory + " must be a directory of this user's with mode 0700: whoever can enter it can use the connections",
+        "remove it, or name another `controlDirectory`");
   }
   std::string all;
   for (const std::string& word : client_words(spec, "")) all += word + '\0';
   std::string socket = directory + "/" + Hash::of(all).hex().substr(0, 16);
-  if (socket.size() > kSocketPathMax) return fail(ErrorCode::kUnprocessable, "the path " + socket + " is too long for a socket", "name a shorter `controlDirectory`");
+  if (socket.size() > kSocketPathMax)
+    return fail(ErrorCode::kUnprocessable, "the path " + socket + " is too long for a socket",
+                "name a shorter `controlDirectory`");
   return socket;
 }
 
-Result<Answer> run_remote(const CallContext& call, const SshSpec& spec, const std::string& assignments, std::string_view input, const Content* content) {
+Result<Answer> run_remote(const CallContext& call, const SshSpec& spec, const std::string& assignments,
+                          std::string_view input, const Content* content) {
   ST8_TRY(call.check());
   ST8_ASSIGN(const std::string socket, control_socket(spec));
   effects::ProcessOrder order;
@@ -179,18 +200,26 @@ Result<Answer> run_remote(const CallContext& call, const SshSpec& spec, const st
   if (!end) {
     // A connection that no longer carries anything must not be what the next call waits on. Whatever still uses it goes on.
     if (!socket.empty() && end.error().code == ErrorCode::kUnavailable) ::unlink(socket.c_str());
-    return fail(end.error().code, "ssh to " + spec.host + ": " + (end.error().code == ErrorCode::kUnavailable && call.remaining().count() <= 0 ? "timed out" : end.error().message), end.error().hint);
+    return fail(
+        end.error().code,
+        "ssh to " + spec.host + ": " +
+            (end.error().code == ErrorCode::kUnavailable && call.remaining().count() <= 0 ? "timed out"
+                                                                                          : end.error().message),
+        end.error().hint);
   }
-  if (end->truncated) return fail(ErrorCode::kUnprocessable, "ssh to " + spec.host + ": the answer is larger than 64 MiB", "");
+  if (end->truncated)
+    return fail(ErrorCode::kUnprocessable, "ssh to " + spec.host + ": the answer is larger than 64 MiB", "");
   // What the login shell printed before is passed over.
   const std::size_t mark = end->output.find(kAnswerMark);
   if (mark == std::string::npos) {
-    if (end->exit_code == 137) return fail(ErrorCode::kUnavailable, "ssh to " + spec.host + ": killed there at its deadline", "");
+    if (end->exit_code == 137)
+      return fail(ErrorCode::kUnavailable, "ssh to " + spec.host + ": killed there at its deadline", "");
     return fail(connection_error(spec, end->errors, end->exit_code, content));
   }
   const std::size_t begin = mark + kAnswerMark.size();
   const std::size_t line = end->output.find('\n', begin);
-  if (line == std::string::npos) return fail(ErrorCode::kUnavailable, "ssh to " + spec.host + ": the answer was cut short", "");
+  if (line == std::string::npos)
+    return fail(ErrorCode::kUnavailable, "ssh to " + spec.host + ": the answer was cut short", "");
   Answer answer;
   const std::string first = end->output.substr(begin, line - begin);
   const std::size_t space = first.find(' ');
@@ -198,10 +227,17 @@ Result<Answer> run_remote(const CallContext& call, const SshSpec& spec, const st
   answer.message = space == std::string::npos ? "" : first.substr(space + 1);
   if (answer.word == "failed") {
     const std::string said = last_line(end->errors);
-    const bool refused = has(said, {"Permission denied", "Operation not permitted", "Read-only file system", "Not a directory", "Is a directory", "Too many levels of symbolic links", "File name too long"});
-    return fail(refused ? ErrorCode::kUnprocessable : ErrorCode::kUnavailable, spec.host + ": " + drivers::redacted(answer.message + (said.empty() ? "" : ": " + said), content), "");
+    const bool refused =
+        has(said, {"Permission denied", "Operation not permitted", "Read-only file system", "Not a directory",
+                   "Is a directory", "Too many levels of symbolic links", "File name too long"});
+    return fail(refused ? ErrorCode::kUnprocessable : ErrorCode::kUnavailable,
+                spec.host + ": " + drivers::redacted(answer.message + (said.empty() ? "" : ": " + said), content), "");
   }
-  if (end->exit_code != 0) return fail(ErrorCode::kUnavailable, "ssh to " + spec.host + ": ended with status " + std::to_string(end->exit_code) + ": " + drivers::redacted(last_line(end->errors), content), "");
+  if (end->exit_code != 0)
+    return fail(ErrorCode::kUnavailable,
+                "ssh to " + spec.host + ": ended with status " + std::to_string(end->exit_code) + ": " +
+                    drivers::redacted(last_line(end->errors), content),
+                "");
   answer.body = end->output.substr(line + 1);
   return answer;
 }
@@ -209,8 +245,10 @@ Result<Answer> run_remote(const CallContext& call, const SshSpec& spec, const st
 std::string quoted(std::string_view text) {
   std::string word = "'";
   for (const char c : text) {
-    if (c == '\'') word += "'\\''";
-    else word += c;
+    if (c == '\'')
+      word += "'\\''";
+    else
+      word += c;
   }
   return word + "'";
 }

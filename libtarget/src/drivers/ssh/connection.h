@@ -12,18 +12,18 @@ namespace st8::target::ssh {
 
 struct SshSpec {
   std::string host;
-  std::string user;                    // Empty: as the client's configuration says.
-  std::uint16_t port = 0;              // 0: as the client's configuration says.
-  std::string root;                    // At the other end; absolute.
+  std::string user;        // Empty: as the client's configuration says.
+  std::uint16_t port = 0;  // 0: as the client's configuration says.
+  std::string root;        // At the other end; absolute.
   std::uint32_t keep = 5;
-  std::string identity_file;           // Empty: the client's own, and its agent.
-  std::string agent;                   // The agent's socket; empty: none but the configuration's.
-  std::string known_hosts;             // Empty: the client's own.
-  bool accept_new = false;             // Take the key of a host that was never seen, and keep to it.
-  std::string config;                  // Empty: the client's own configuration.
+  std::string identity_file;  // Empty: the client's own, and its agent.
+  std::string agent;          // The agent's socket; empty: none but the configuration's.
+  std::string known_hosts;    // Empty: the client's own.
+  bool accept_new = false;    // Take the key of a host that was never seen, and keep to it.
+  std::string config;         // Empty: the client's own configuration.
   Millis connect_timeout{10'000};
-  Millis share{60'000};                // How long a connection stays open when nothing goes over it; 0: none is shared.
-  std::string control_directory;       // Empty: /tmp/st8-ssh-<user id>.
+  Millis share{60'000};           // How long a connection stays open when nothing goes over it; 0: none is shared.
+  std::string control_directory;  // Empty: /tmp/st8-ssh-<user id>.
 
   void read(strict_yaml::Context& context, const strict_yaml::Value& value);
 };
@@ -38,14 +38,15 @@ std::vector<std::string> client_words(const SshSpec& spec, const std::string& so
 Result<std::string> control_socket(const SshSpec& spec);
 
 struct Answer {
-  std::string word;     // remote_script.h has them.
+  std::string word;  // remote_script.h has them.
   std::string message;
-  std::string body;     // What follows the first line.
+  std::string body;  // What follows the first line.
 };
 
 // Runs the script (assignments before it) with `input`. Errors: kUnavailable (not reached, cut short, timed out, cancelled),
 // kUnprocessable (the host's key or our own is not taken, no such program). `content` is kept out of errors; may be null.
-Result<Answer> run_remote(const CallContext& call, const SshSpec& spec, const std::string& assignments, std::string_view input, const Content* content);
+Result<Answer> run_remote(const CallContext& call, const SshSpec& spec, const std::string& assignments,
+                          std::string_view input, const Content* content);
 
 // As a word of POSIX sh, whatever the bytes (but NUL).
 std::string quoted(std::string_view text);

@@ -49,13 +49,16 @@ class SshDriver final : public TargetDriver {
     std::string payload = tar_of(content);
     const std::string size = std::to_string(payload.size());
     payload += kPayloadEnd;
-    return act(call, "stage", {{"label", label}, {"size", size}, {"digest", scan_digest(content).hex()}}, payload, &content);
+    return act(call, "stage", {{"label", label}, {"size", size}, {"digest", scan_digest(content).hex()}}, payload,
+               &content);
   }
 
   Result<Hash> validate(const CallContext& call, const std::string& label) override {
     ST8_TRY(drivers::check_name(label, "the version"));
     ST8_ASSIGN(const Answer answer, run(call, "validate", {{"label", label}}));
-    if (answer.word == "absent") return fail(ErrorCode::kNotFound, "version " + label + " is not staged at " + spec_.root + " of " + spec_.host, "");
+    if (answer.word == "absent")
+      return fail(ErrorCode::kNotFound, "version " + label + " is not staged at " + spec_.root + " of " + spec_.host,
+                  "");
     return files_hash(answer.body);
   }
 
@@ -69,7 +72,8 @@ class SshDriver final : public TargetDriver {
     ST8_ASSIGN(const Answer answer, run(call, "observe", {}));
     if (answer.word == "absent") return Observation{};
     if (answer.word == "foreign") return Observation{true, Hash::of("foreign link: " + answer.message), "foreign"};
-    if (answer.word == "missing") return Observation{true, Hash::of("missing version: " + answer.message), answer.message};
+    if (answer.word == "missing")
+      return Observation{true, Hash::of("missing version: " + answer.message), answer.message};
     ST8_ASSIGN(const Hash hash, files_hash(answer.body));
     return Observation{true, hash, answer.message};
   }
@@ -87,12 +91,14 @@ class SshDriver final : public TargetDriver {
  private:
   using Values = std::map<std::string, std::string>;
 
-  Status act(const CallContext& call, std::string_view operation, Values values, std::string_view input = {}, const Content* content = nullptr) const {
+  Status act(const CallContext& call, std::string_view operation, Values values, std::string_view input = {},
+             const Content* content = nullptr) const {
     const auto answer = run(call, operation, std::move(values), input, content);
     return answer ? Status{} : fail(answer.error());
   }
 
-  Result<Answer> run(const CallContext& call, std::string_view operation, Values values, std::string_view input = {}, const Content* content = nullptr) const {
+  Result<Answer> run(const CallContext& call, std::string_view operation, Values values, std::string_view input = {},
+                     const Content* content = nullptr) const {
     values["op"] = operation;
     values["root"] = spec_.root;
     values["point"] = call.restore_point;
@@ -101,7 +107,8 @@ class SshDriver final : public TargetDriver {
     // one token, and one that was given up on and still lies on the line does nothing after a later one.
     values["serial"] = std::to_string(call.clock->monotonic().count());
     values["keep"] = std::to_string(spec_.keep);
-    values["wait"] = std::to_string(std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::seconds>(call.remaining()).count()));
+    values["wait"] = std::to_string(
+        std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::seconds>(call.remaining()).count()));
     std::string assignments;
     for (const auto& [name, value] : values) assignments += name + "=" + quoted(value) + "\n";
     ST8_ASSIGN(Answer answer, run_remote(call, spec_, assignments, input, content));
@@ -115,7 +122,9 @@ class SshDriver final : public TargetDriver {
 
   // The hash of the files that a scan tells, as it would be of a plan's.
   Result<Hash> files_hash(std::string_view scan) const {
-    const auto misread = [&] { return fail(ErrorCode::kUnavailable, spec_.host + ": what it reads back is no list of files", ""); };
+    const auto misread = [&] {
+      return fail(ErrorCode::kUnavailable, spec_.host + ": what it reads back is no list of files", "");
+    };
     constexpr std::size_t kHexDigits = 64;
     std::map<std::string, FileEntry, std::less<>> files;
     while (!scan.empty()) {
@@ -135,10 +144,12 @@ class SshDriver final : public TargetDriver {
         }
         files[entry.path] = std::move(entry);
       } else {
-        const auto hash = record.size() > kHexDigits + 4 ? Hash::from_hex(std::string(record.substr(0, kHexDigits))) : std::nullopt;
+        const auto hash =
+            record.size() > kHexDigits + 4 ? Hash::from_hex(std::string(record.substr(0, kHexDigits))) : std::nullopt;
         if (!hash || record.substr(kHexDigits, 4) != "  ./") return misread();
         // One that came after the first look is told by the next read-back.
-        if (const auto found = files.find(record.substr(kHexDigits + 4)); found != files.end()) found->second.hash = *hash;
+        if (const auto found = files.find(record.substr(kHexDigits + 4)); found != files.end())
+          found->second.hash = *hash;
       }
     }
     std::vector<FileEntry> entries;

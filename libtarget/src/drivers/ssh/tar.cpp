@@ -66,7 +66,8 @@ std::string tar_of(const Content& content) {
   out.reserve(size);
   for (const ContentFile& file : content.files) {
     const std::string& path = file.entry.path;
-    if (path.size() > kNameMax) put_entry(out, 'L', "././@LongLink", 0, std::string_view(path.c_str(), path.size() + 1));
+    if (path.size() > kNameMax)
+      put_entry(out, 'L', "././@LongLink", 0, std::string_view(path.c_str(), path.size() + 1));
     put_entry(out, '0', path, file.entry.mode & 07777u, *file.bytes);
   }
   out.append(2 * kBlock, '\0');

@@ -16,7 +16,8 @@ constexpr std::size_t kStepOutputBytesMax = 64u << 10;
 
 class WorkerDriver final : public TargetDriver, public effects::StepHost {
  public:
-  WorkerDriver(WorkerHub& hub, WorkerName name, WorkerSpec spec) : hub_(hub), name_(std::move(name)), spec_(std::move(spec)) {}
+  WorkerDriver(WorkerHub& hub, WorkerName name, WorkerSpec spec)
+      : hub_(hub), name_(std::move(name)), spec_(std::move(spec)) {}
 
   Capabilities capabilities() const override {
     Capabilities can;
@@ -35,13 +36,17 @@ class WorkerDriver final : public TargetDriver, public effects::StepHost {
     }
     Json files = Json::array();
     for (const ContentFile& file : content.files) {
-      Json entry = {{"path", file.entry.path}, {"mode", file.entry.mode}, {"sha256", file.entry.hash.hex()}, {"size", file.bytes->size()}};
+      Json entry = {{"path", file.entry.path},
+                    {"mode", file.entry.mode},
+                    {"sha256", file.entry.hash.hex()},
+                    {"size", file.bytes->size()}};
       if (size <= kInlineBytesMax) entry["content_base64url"] = codec::to_base64url(*file.bytes);
       files.push_back(std::move(entry));
     }
     const std::string label = content.label();
     ST8_TRY(drivers::check_name(label, "the version"));
-    return act(call, "stage", {{"label", label}, {"revision", content.revision.value}, {"files", std::move(files)}}, &content);
+    return act(call, "stage", {{"label", label}, {"revision", content.revision.value}, {"files", std::move(files)}},
+               &content);
   }
 
   Result<Hash> validate(const CallContext& call, const std::string& label) override {
@@ -64,7 +69,8 @@ class WorkerDriver final : public TargetDriver, public effects::StepHost {
     if (present == report.end() || !present->is_boolean()) return fail(misspoken());
     if (!present->get<bool>()) return Observation{};
     ST8_ASSIGN(const Hash hash, hash_of(report));
-    const std::string label = report.contains("label") && report["label"].is_string() ? report["label"].get<std::string>() : "";
+    const std::string label =
+        report.contains("label") && report["label"].is_string() ? report["label"].get<std::string>() : "";
     return Observation{true, hash, drivers::sane_name(label) ? label : "unknown"};
   }
 
@@ -80,13 +86,15 @@ class WorkerDriver final : public TargetDriver, public effects::StepHost {
 
   Status discard(const CallContext& call) override { return act(call, "discard", Json::object()); }
 
-  effects::StepOutcome step(const CallContext& call, effects::StepAction action, const StepSpec& step, const effects::StepContext& context) override {
+  effects::StepOutcome step(const CallContext& call, effects::StepAction action, const StepSpec& step,
+                            const effects::StepContext& context) override {
     // What may be done twice is delivered again to a worker that was started anew; taking back is always that.
     const bool once = action == effects::StepAction::kRun && !step.idempotent;
     const auto report = run(call, "step", {{"step", step_to_json(action, step, context)}, {"once", once}}, nullptr);
     if (!report) return {fail(report.error()), ""};
     effects::StepOutcome outcome;
-    if (const auto output = report->find("output"); output != report->end() && output->is_string()) outcome.output = output->get<std::string>().substr(0, kStepOutputBytesMax);
+    if (const auto output = report->find("output"); output != report->end() && output->is_string())
+      outcome.output = output->get<std::string>().substr(0, kStepOutputBytesMax);
     if (const auto failed = report->find("failed"); failed != report->end() && failed->is_object()) {
       outcome.status = look_into<void>("the report", [&]() -> Status { return fail(error_from_json(*failed)); });
     }
@@ -94,7 +102,10 @@ class WorkerDriver final : public TargetDriver, public effects::StepHost {
   }
 
  private:
-  Error misspoken() const { return {ErrorCode::kUnavailable, "worker " + name_.str() + " does not keep to " + std::string(kProtocol), "use st8d of the same version on both sides"}; }
+  Error misspoken() const {
+    return {ErrorCode::kUnavailable, "worker " + name_.str() + " does not keep to " + std::string(kProtocol),
+            "use st8d of the same version on both sides"};
+  }
 
   Result<Hash> hash_of(const Json& report) const {
     const auto text = report.find("hash");
@@ -124,7 +135,8 @@ class WorkerDriver final : public TargetDriver, public effects::StepHost {
       }
       return json;
     });
-    if (!report) return fail(report.error().code, "worker " + name_.str() + ": " + report.error().message, report.error().hint);
+    if (!report)
+      return fail(report.error().code, "worker " + name_.str() + ": " + report.error().message, report.error().hint);
     return *report;
   }
 
@@ -156,8 +168,10 @@ void WorkerSpec::read(strict_yaml::Context& context, const strict_yaml::Value& v
   }
   if (const auto given = map.take("directory")) {
     if (auto text = given->text()) directory = std::move(*text);
-    if (!check_relative_path(directory)) given->problem("must be a relative path, without \"..\", \"//\" or a '/' at its end");
-    else if (directory == ".st8" || directory.starts_with(".st8/")) given->problem("must not be .st8, which belongs to the worker");
+    if (!check_relative_path(directory))
+      given->problem("must be a relative path, without \"..\", \"//\" or a '/' at its end");
+    else if (directory == ".st8" || directory.starts_with(".st8/"))
+      given->problem("must not be .st8, which belongs to the worker");
   }
   if (const auto mode = map.take("mode")) {
     constexpr std::array<std::string_view, 2> kWords = {"directory", "files"};
@@ -175,6 +189,8 @@ Result<std::unique_ptr<TargetDriver>> make_worker_driver(WorkerHub& hub, WorkerS
 
 }  // namespace worker
 
-std::unique_ptr<DriverFactory> drivers_with_workers(WorkerHub& hub) { return std::make_unique<worker::DriversWithWorkers>(hub); }
+std::unique_ptr<DriverFactory> drivers_with_workers(WorkerHub& hub) {
+  return std::make_unique<worker::DriversWithWorkers>(hub);
+}
 
 }  // namespace st8::target
