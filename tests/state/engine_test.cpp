@@ -516,6 +516,59 @@ TEST_F(RocksDbEngine, PacksWhatWasWrittenOnce) {
   EXPECT_TRUE(value->has_value());
 }
 
+std::string noise_of(std::mt19937_64& random, std::size_t bytes) {
+  std::string noise(bytes, '\0');
+  for (char& c : noise) c = static_cast<char>(random());
+  return noise;
+}
+std::string body_key(int path, std::uint64_t revision) {
+  std::string digits = std::to_string(path);
+  digits.insert(0, 6 - digits.size(), '0');
+  return keyspace::blob_key({1}, "team/" + digits, RevisionNumber{revision});
+}
+
+TEST_F(RocksDbEngine, AReadOfOneBodyUnpacksFewKilobytes) {
+  constexpr int kPaths = 4'000, kReads = 100;
+  {
+    auto engine = open_rocksdb_engine(options());
+    ASSERT_TRUE(engine);
+    std::mt19937_64 random(1);
+    Batch batch;
+    for (int path = 0; path < kPaths; ++path) batch.put(body_key(path, 1), noise_of(random, 1'000));
+    ASSERT_TRUE((*engine)->commit(batch, {}, Durability::kSynced));
+    ASSERT_TRUE((*engine)->reclaim({}));
+  }
+  auto engine = open_rocksdb_engine(options());
+  ASSERT_TRUE(engine);
+  const auto cached = [&] {
+    std::istringstream lines((*engine)->stats().detail);
+    std::string name;
+    std::uint64_t value = 0;
+    while (lines >> name >> value && name != "rocksdb_block_cache_bytes") {}
+    return value;
+  };
+  ASSERT_TRUE(*(*engine)->get(body_key(0, 1)));  // With it comes what is read once.
+  const std::uint64_t before = cached();
+  for (int i = 1; i <= kReads; ++i) ASSERT_TRUE(*(*engine)->get(body_key(i * (kPaths / kReads) - 1, 1)));
+  EXPECT_LE(cached() - before, kReads * std::uint64_t{12'000});
+}
+
+TEST_F(RocksDbEngine, VersionsOfOnePathPackAgainstEachOther) {
+  constexpr int kPaths = 400, kVersions = 16;
+  auto engine = open_rocksdb_engine(options());
+  ASSERT_TRUE(engine);
+  std::mt19937_64 random(1);
+  Batch batch;
+  for (int path = 0; path < kPaths; ++path) {
+    const std::string body = noise_of(random, 1'000);
+    for (std::uint64_t version = 1; version <= kVersions; ++version)
+      batch.put(body_key(path, version), body + noise_of(random, 8));
+  }
+  ASSERT_TRUE((*engine)->commit(batch, {}, Durability::kSynced));
+  ASSERT_TRUE((*engine)->reclaim({}));
+  EXPECT_LE((*engine)->stats().disk_bytes, kPaths * std::uint64_t{1'800}) << "each path's text should be there once";
+}
+
 TEST_F(RocksDbEngine, SaysItsStatisticsAsNamesAndNumbers) {
   auto engine = open_rocksdb_engine(options());
   ASSERT_TRUE(engine);

@@ -21,6 +21,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/flush_block_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/slice.h>
 #include <rocksdb/slice_transform.h>
@@ -48,9 +49,12 @@ namespace st8::state {
 namespace {
 
 constexpr std::string_view kBodiesName = "bodies";
-// Measured on 10,000 revisions of 1,000 JSON files: blocks of 32 KiB take 5% more room than 64 KiB, and a read from one takes half the
-// time. zstd has its own default level, 3: level 9 saves 2% of the room, and compaction at it took 7% of what an apply costs.
-constexpr std::size_t kBodyBlockBytes = 32u << 10;
+// A block is unpacked whole to read one body of it, so small blocks are read sooner; versions of one path in one block pack
+// against each other, so large ones take less room. Hence both (see PathBlocks). Measured on 10,000 revisions of 1,000 JSON files: 8
+// KiB everywhere takes 27% more room than 32 KiB everywhere, these two 1% more; a cold read among a million documents takes 20 µs in
+// place of 35. zstd has its own default level, 3: level 9 saves 2% of the room, and compaction at it took 7% of what an apply costs.
+constexpr std::size_t kBodyBlockBytes = 8u << 10;
+constexpr std::size_t kHistoryBlockBytes = 32u << 10;
 constexpr std::size_t kRecordBlockBytes = 8u << 10;
 constexpr std::size_t kPrefixBytes = 6;  // Of a key: its table, its namespace, and a level or what comes first.
 constexpr double kBloomBitsPerKey = 10;
@@ -796,6 +800,41 @@ class RocksEngine final : public Engine {
   std::atomic<std::uint64_t> commits_{0}, syncs_{0}, bytes_written_{0};
 };
 
+// Where the blocks of bodies end: between two paths before kBodyBlockBytes are passed, between two versions of one path only
+// before kHistoryBlockBytes are.
+class PathBlocks final : public rocksdb::FlushBlockPolicyFactory {
+ public:
+  const char* Name() const override { return "st8.PathBlocks"; }
+  rocksdb::FlushBlockPolicy* NewFlushBlockPolicy(const rocksdb::BlockBasedTableOptions&,
+                                                 const rocksdb::BlockBuilder&) const override {
+    return new Policy;
+  }
+
+ private:
+  class Policy final : public rocksdb::FlushBlockPolicy {
+   public:
+    // Whether the block ends before this entry.
+    bool Update(const rocksdb::Slice& internal_key, const rocksdb::Slice& value) override {
+      constexpr std::size_t kSequenceBytes = 8;  // Behind every key, RocksDB's own.
+      constexpr std::size_t kRevisionBytes = 8;  // The end of a body's key: which revision wrote it.
+      const std::string_view key = to_view(internal_key).substr(0, internal_key.size() - kSequenceBytes);
+      const std::string_view path = key.substr(0, key.size() - std::min(key.size(), kRevisionBytes));
+      const auto differ = std::mismatch(path.begin(), path.end(), path_.begin(), path_.end());
+      const auto shared = static_cast<std::size_t>(differ.first - path.begin());
+      const bool same = path == path_;
+      const std::size_t entry = internal_key.size() - shared + value.size();
+      const bool ends = block_bytes_ > 0 && block_bytes_ + entry > (same ? kHistoryBlockBytes : kBodyBlockBytes);
+      block_bytes_ = (ends ? 0 : block_bytes_) + entry;
+      if (!same) path_ = path;
+      return ends;
+    }
+
+   private:
+    std::size_t block_bytes_ = 0;  // Of the block that is being filled.
+    std::string path_;             // Of the entry before.
+  };
+};
+
 rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cache>& cache, std::size_t block_bytes) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
@@ -843,6 +882,7 @@ rocksdb::ColumnFamilyOptions body_options(const RocksDbOptions& options, const s
   // A body is read by one who knows that it is there, so the lowest level, nine tenths of all, needs no filter.
   family.optimize_filters_for_hits = true;
   rocksdb::BlockBasedTableOptions table = table_options(cache, kBodyBlockBytes);
+  table.flush_block_policy_factory = std::make_shared<PathBlocks>();
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return family;
 }
