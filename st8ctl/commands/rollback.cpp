@@ -10,12 +10,17 @@ constexpr Flag kFromBranch{"from-branch",
                            "NAME",
                            "Copy the head of this branch, or what the selector names as seen from it",
                            Completes::kBranches};
+constexpr Flag kKeep{
+    "keep",           0,   FlagKind::kText, "KEY", "Leave this document as the head has it; may be repeated",
+    Completes::kKeys, true};
 constexpr const Flag* kRollbackFlags[] = {
-    &flags::kRevision, &flags::kCheckpoint,  &flags::kAt,   &flags::kMessage,  &flags::kAuthor,
-    &flags::kExpected, &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
+    &flags::kRevision, &flags::kCheckpoint, &flags::kAt,       &kKeep,
+    &flags::kMessage,  &flags::kAuthor,     &flags::kExpected, &flags::kIdempotency,
+    &flags::kWait,     &flags::kDeadline,   &flags::kDryRun};
 constexpr const Flag* kRestoreFlags[] = {
-    &flags::kRevision, &flags::kCheckpoint,  &flags::kAt,   &kFromBranch,      &flags::kMessage, &flags::kAuthor,
-    &flags::kExpected, &flags::kIdempotency, &flags::kWait, &flags::kDeadline, &flags::kDryRun};
+    &flags::kRevision, &flags::kCheckpoint, &flags::kAt,       &kFromBranch,         &kKeep,
+    &flags::kMessage,  &flags::kAuthor,     &flags::kExpected, &flags::kIdempotency, &flags::kWait,
+    &flags::kDeadline, &flags::kDryRun};
 constexpr Positional kPositionals[] = {
     {"selector", "The revision to copy: main~1, stable, 42, 2h-ago", false, false, Completes::kSelectors}};
 
@@ -32,6 +37,7 @@ Result<int> rollback(Context& context) {
     return fail(ErrorCode::kInvalidArgument, "roll back to what? Give --revision, --checkpoint or a selector",
                 "`st8ctl log` shows the revisions; @~1 is the one before the head");
   }
+  body.keep = context.arguments().texts("keep");
   body.write = context.write_fields();
   Call call = change("POST", "/v1/rollback", wire::to_json(body));
   call.query = {{"changes", context.wants_document() ? "" : "keys"}};
@@ -51,6 +57,7 @@ Result<int> restore(Context& context) {
                 "restore from what? Give --from-branch, --revision, --checkpoint or a selector",
                 "`st8ctl branch` and `st8ctl checkpoint list` show the names");
   }
+  body.keep = context.arguments().texts("keep");
   body.write = context.write_fields();
   Call call = change("POST", "/v1/restore", wire::to_json(body));
   call.query = {{"changes", context.wants_document() ? "" : "keys"}};
@@ -68,7 +75,8 @@ const Command kRollback{"rollback",
                         "rolled back stays in the log.",
                         "st8ctl rollback --checkpoint stable --message \"latency regression\"\n"
                         "st8ctl rollback @~1\n"
-                        "st8ctl rollback 2h-ago --dry-run",
+                        "st8ctl rollback 2h-ago --dry-run\n"
+                        "st8ctl rollback 42 --keep .st8/rollout.yaml",
                         kRollbackFlags,
                         kPositionals,
                         {},

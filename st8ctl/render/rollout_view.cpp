@@ -498,6 +498,11 @@ Lines rollout_explanation(const JsonValue& detail) {
     lines.push_back(field(detail, "targets_activated") + " of " + total + " targets have it; " +
                     field(detail, "targets_touched") + " touched, " + field(detail, "targets_failed") + " failed.");
   if (!waiting.empty()) lines.push_back("It waits for " + waiting + ".");
+  // A rollback does what other rollouts do not, and may go without targets that are gone.
+  if (const JsonValue* plan = detail.find("plan"); plan != nullptr && flag_field(*plan, "fast_path")) {
+    for (const JsonValue& why : items_field(*plan, "reasons"))
+      lines.push_back("Its plan: " + printable(why.text) + ".");
+  }
   for (const JsonValue& target : items_field(detail, "targets")) {
     const std::string error = field(target, "error");
     if (!error.empty())

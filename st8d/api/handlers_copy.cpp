@@ -6,9 +6,21 @@
 namespace st8::api {
 namespace {
 
+constexpr std::size_t kKeepMax = 1000;
+
 Reply run(Call& call, const Where& where, const state::BranchName& source_branch, state::Selector source,
-          state::Cause cause, const wire::WriteFields& fields, ChangesMode mode) {
+          state::Cause cause, const std::vector<std::string>& keep, const wire::WriteFields& fields, ChangesMode mode) {
   ST8_API_ASSIGN(state::WriteContext context, write_context(call, fields, state::cause_name(cause)));
+  if (keep.size() > kKeepMax) {
+    return problem(ErrorCode::kTooLarge, "a copy keeps at most " + std::to_string(kKeepMax) + " documents of the head",
+                   "Apply what shall stay afterwards.");
+  }
+  std::vector<state::DocumentKey> kept;
+  kept.reserve(keep.size());
+  for (const std::string& text : keep) {
+    ST8_API_ASSIGN(state::DocumentKey key, state::DocumentKey::parse(text));
+    kept.push_back(std::move(key));
+  }
   const std::string named = source.text;  // As the caller put it; the number stands in the revision anyway.
   // A write on the branch covers its own past; another branch's documents have to be readable.
   const auth::Verb source_verb = source_branch == where.branch ? auth::Verb::kWrite : auth::Verb::kRead;
@@ -25,7 +37,7 @@ Reply run(Call& call, const Where& where, const state::BranchName& source_branch
   const Outcome<state::CommitResult> result =
       guarded_write(call, where, std::move(context), [&](const state::WriteContext& with) {
         return call.store().copy(
-            state::CopyRequest{where.name_space, where.branch, source, source_branch, cause, named, with});
+            state::CopyRequest{where.name_space, where.branch, source, source_branch, cause, named, with, kept});
       });
   return write_reply(call, where, result, mode, nullptr, expected);
 }
@@ -43,7 +55,7 @@ Reply rollback(Call& call) {
                    "Give one of `revision_id`, `checkpoint_name` and `at`.");
   }
   ST8_API_ASSIGN(state::Selector source, selector_of(call, fields));
-  return run(call, where, where.branch, std::move(source), state::Cause::kRollback, body.write, mode);
+  return run(call, where, where.branch, std::move(source), state::Cause::kRollback, body.keep, body.write, mode);
 }
 
 Reply restore(Call& call) {
@@ -66,7 +78,7 @@ Reply restore(Call& call) {
     if (!fields.given())
       source = state::Selector{state::Selector::ByBranch{source_branch}, 0, "branch:" + source_branch.str()};
   }
-  return run(call, where, source_branch, std::move(source), state::Cause::kRestore, body.write, mode);
+  return run(call, where, source_branch, std::move(source), state::Cause::kRestore, body.keep, body.write, mode);
 }
 
 }  // namespace

@@ -258,6 +258,7 @@ Result<RollbackBody> parse_rollback(std::string_view json) {
     body.revision_id = fields.number("revision_id").value_or(0);
     body.checkpoint_name = fields.text("checkpoint_name");
     body.at = fields.text("at");
+    body.keep = fields.texts("keep");
     read_write(fields, body.write);
   });
 }
@@ -268,6 +269,7 @@ std::string to_json(const RollbackBody& body) {
     number_unless_zero(out, "revision_id", body.revision_id);
     text_unless_empty(out, "checkpoint_name", body.checkpoint_name);
     text_unless_empty(out, "at", body.at);
+    write_texts(out, "keep", body.keep);
     write_write(out, body.write);
   });
 }
@@ -279,6 +281,7 @@ Result<RestoreBody> parse_restore(std::string_view json) {
     body.from_checkpoint = fields.text("from_checkpoint");
     body.from_branch = fields.text("from_branch");
     body.at = fields.text("at");
+    body.keep = fields.texts("keep");
     read_write(fields, body.write);
   });
 }
@@ -290,6 +293,7 @@ std::string to_json(const RestoreBody& body) {
     text_unless_empty(out, "from_checkpoint", body.from_checkpoint);
     text_unless_empty(out, "from_branch", body.from_branch);
     text_unless_empty(out, "at", body.at);
+    write_texts(out, "keep", body.keep);
     write_write(out, body.write);
   });
 }

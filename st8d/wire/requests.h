@@ -114,6 +114,7 @@ struct RollbackBody {
   std::uint64_t revision_id = 0;
   std::string checkpoint_name;
   std::string at;
+  std::vector<std::string> keep;  // Keys that stay as the head has them.
   WriteFields write;
 };
 Result<RollbackBody> parse_rollback(std::string_view json);
@@ -126,6 +127,7 @@ struct RestoreBody {
   std::string from_checkpoint;
   std::string from_branch;
   std::string at;
+  std::vector<std::string> keep;  // Keys that stay as the head has them.
   WriteFields write;
 };
 Result<RestoreBody> parse_restore(std::string_view json);

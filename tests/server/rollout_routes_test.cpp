@@ -188,5 +188,33 @@ TEST_F(RolloutRoutes, RefuseABadPolicyBeforeARevisionIsMade) {
   EXPECT_EQ(get("root", "/v1/log?namespace=shop").json["entries"].size(), 1u);
 }
 
+TEST_F(RolloutRoutes, ACopyKeepsTheDocumentsThatItIsToldToKeep) {
+  put("shop", {{"pub/a", "changed"}, {"pub/b", "new"}});
+  const Json scope = {{"namespace", "shop"}, {"branch", "main"}};
+  const Reply rolled =
+      post("root", "/v1/rollback", {{"scope", scope}, {"revision_id", 1}, {"keep", {"pub/b", "pub/b"}}});
+  ASSERT_EQ(rolled.status, 200) << rolled.body;
+  const Json state = get("root", "/v1/state?namespace=shop").json["objects"];
+  EXPECT_EQ(state["pub/a"], "1");
+  EXPECT_EQ(state["pub/b"], "new");
+  const Reply unknown = post("root", "/v1/rollback", {{"scope", scope}, {"revision_id", 1}, {"keep", {"pub/c"}}});
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_THAT(unknown.body, HasSubstr("neither branch main nor revision 1 has it"));
+  EXPECT_EQ(post("root", "/v1/rollback", {{"scope", scope}, {"revision_id", 1}, {"keep", {"/etc"}}}).status, 400);
+  EXPECT_EQ(post("root", "/v1/restore",
+                 {{"scope", scope}, {"from_revision", 1}, {"keep", Json(std::vector<std::string>(1001, "a"))}})
+                .status,
+            413);
+  // A bad policy that a merge would bring is refused as an apply of it is.
+  ASSERT_EQ(post("root", "/v1/branches", {{"scope", scope}, {"name", "side"}}).status, 200);
+  const Reply bad = post(
+      "root", "/v1/apply",
+      {{"scope", {{"namespace", "shop"}, {"branch", "side"}}},
+       {"documents",
+        {{{"key", ".st8/rollout.yaml"}, {"content", "branches: [main]\ntargets: {labels: {a: b}}\nbaek: 5m\n"}}}}});
+  EXPECT_EQ(bad.status, 422) << bad.body;
+  EXPECT_THAT(bad.body, HasSubstr(".st8/rollout.yaml:3: baek"));
+}
+
 }  // namespace
 }  // namespace st8::api

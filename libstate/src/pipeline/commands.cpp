@@ -1,6 +1,7 @@
 #include "pipeline/commands.h"
 
 #include <algorithm>
+#include <map>
 
 #include "query/resolve.h"
 #include "st8/state/text.h"
@@ -80,10 +81,33 @@ void answer_noop(Committer& committer, const NamespaceDraft& ns, const RevisionP
   committer.record_answer(ns.id(), context, std::move(record));
 }
 
+namespace {
+
+// Bodies that the commit brings stand beside it; the others are stored.
+class CommitContent final : public ProposedContent {
+ public:
+  CommitContent(Committer& committer, const NamespaceDraft& ns, const std::vector<StagedBlob>& blobs)
+      : committer_(committer), ns_(ns), blobs_(blobs) {}
+  Result<std::string> read(const DocumentKey& key, const DocumentRef& after) const override {
+    const auto staged =
+        std::find_if(blobs_.begin(), blobs_.end(), [&](const StagedBlob& blob) { return blob.key == key.view(); });
+    if (staged != blobs_.end()) return staged->stored.substr(1);  // Behind the kind byte.
+    return committer_.read_content(ns_, key.view(), after);
+  }
+
+ private:
+  Committer& committer_;
+  const NamespaceDraft& ns_;
+  const std::vector<StagedBlob>& blobs_;
+};
+
+}  // namespace
+
 Status finish_commit(Committer& committer, NamespaceDraft& ns, const BranchName& name, BranchDraft& branch,
                      const RevisionDraft& draft, std::vector<Change> changes, std::vector<StagedBlob> blobs,
                      const WriteContext& context, CommitAnswer& answer) {
-  ST8_TRY(committer.ask_guard({ns.name, name, draft.cause, Committer::head_of(branch)->revision.number, changes}));
+  ST8_TRY(committer.ask_guard({ns.name, name, draft.cause, Committer::head_of(branch)->revision.number, changes,
+                               CommitContent(committer, ns, blobs)}));
   ST8_ASSIGN(DraftedRevision drafted, committer.draft_revision(ns, name, branch, draft, context));
   answer.result = result_of(drafted.record->revision);
   answer.result.changes = std::move(changes);
@@ -271,8 +295,32 @@ Status CopyCommand::build(Committer& committer) {
   if (source->revision.pruned) return query::pruned(source->revision.number);
 
   const RevisionPointer head = Committer::head_of(*branch);
+  GroupNodes& nodes = committer.nodes(*ns);
+  const NodeMark mark(nodes);
+  TreeRoot wanted = source->revision.tree;
+  if (!request_.keep.empty()) {
+    std::map<std::string, std::optional<DocumentRef>> kept;
+    for (const DocumentKey& key : request_.keep) {
+      ST8_ASSIGN(auto ref, tree::find(nodes, head->revision.tree, key.view()));
+      if (!ref) {
+        ST8_ASSIGN(const auto theirs, tree::find(nodes, wanted, key.view()));
+        if (!theirs) {
+          return fail(ErrorCode::kNotFound,
+                      "key " + quote(key.view()) + " is to be kept, and neither branch " + request_.branch.str() +
+                          " nor revision " + std::to_string(source->revision.number.value) + " has it",
+                      "`st8ctl get` lists the keys.");
+        }
+      }
+      kept.insert_or_assign(key.str(), std::move(ref));
+    }
+    std::vector<tree::Edit> edits;
+    edits.reserve(kept.size());
+    for (const auto& [key, ref] : kept) edits.push_back({key, ref});
+    ST8_ASSIGN(tree::EditResult edited, tree::edit(nodes, wanted, edits, Committer::next_revision(*ns), nodes));
+    wanted = std::move(edited.root);
+  }
   std::vector<Change> changes;
-  ST8_TRY(tree::diff(committer.nodes(*ns), head->revision.tree, source->revision.tree, {}, {}, [&](Change&& change) {
+  ST8_TRY(tree::diff(nodes, head->revision.tree, wanted, {}, {}, [&](Change&& change) {
     changes.push_back(std::move(change));
     return true;
   }));
@@ -281,7 +329,7 @@ Status CopyCommand::build(Committer& committer) {
     return {};
   }
   RevisionDraft draft;
-  draft.tree = source->revision.tree;
+  draft.tree = std::move(wanted);
   draft.change_count = changes.size();
   draft.cause = request_.cause;
   draft.cause_detail = request_.cause_detail;

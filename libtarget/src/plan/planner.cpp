@@ -480,6 +480,9 @@ Result<Plan> make_plan(const PlannerInput& input) {
     }
   }
   if (plan.fast_path) plan.reasons.push_back("a rollback takes the fast path: all targets at once");
+  for (const TargetName& name : input.missing)
+    plan.reasons.push_back("the policy names target " + name.str() +
+                           ", which has been removed: a rollback goes to the others without it");
   if (plan.noop()) plan.reasons.push_back("no target's documents change");
   plan.hash = hash_plan(plan);
   return plan;

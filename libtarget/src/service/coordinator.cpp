@@ -317,7 +317,8 @@ Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHea
                      {},
                      0,
                      0,
-                     now};
+                     now,
+                     {}};
   if (!head.revision.is_root()) {
     ST8_ASSIGN(input.documents, source_.documents(branch.first, head.revision));
   }
@@ -357,9 +358,17 @@ Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHea
   }
   std::vector<TargetName> known;
   for (const auto& [name, text] : targets) known.push_back(name);
-  std::vector<DocumentProblem> problems;
-  check_policy_targets(input.policy, input.policy_source, known, problems);
-  if (!problems.empty()) return fail(as_error(problems));
+  // What was good once must be able to come back though its policy names a machine that is gone since; anything else would
+  // silently leave a target out.
+  if (input.is_rollback) {
+    for (const TargetName& name : input.policy.targets.names) {
+      if (std::find(known.begin(), known.end(), name) == known.end()) input.missing.push_back(name);
+    }
+  } else {
+    std::vector<DocumentProblem> problems;
+    check_policy_targets(input.policy, input.policy_source, known, problems);
+    if (!problems.empty()) return fail(as_error(problems));
+  }
   for (const auto& [other, dependencies] : dependencies_) {
     for (const Dependency& dependency : dependencies) {
       if (dependency.name_space == branch.first && dependency.branch == branch.second) ++input.dependents;

@@ -8,6 +8,7 @@
 
 #include "codec/json.h"
 #include "service/coordinator.h"
+#include "service/document_guard.h"
 #include "service/store_source.h"
 #include "service/threaded_runner.h"
 
@@ -71,7 +72,8 @@ class RolloutService::Impl {
         runner_(source_, options.drivers != nullptr ? *options.drivers : builtin_drivers(), clock,
                 options.effect_threads,
                 [this](RolloutId id, EffectResult result) { post_result(id, std::move(result)); }),
-        coordinator_(store.records(), source_, runner_) {}
+        coordinator_(store.records(), source_, runner_),
+        documents_(store) {}
   ~Impl() { stop(); }
 
   Status start() {
@@ -192,6 +194,7 @@ class RolloutService::Impl {
   mutable StoreSource source_;
   ThreadedRunner runner_;
   Coordinator coordinator_;
+  const DocumentGuard documents_;
 
   std::map<TargetName, TargetHealth> health() const {
     const std::lock_guard lock(health_mutex_);
@@ -436,7 +439,9 @@ void RolloutService::on_operation(const state::NamespaceName& name_space, const 
 }
 
 Status RolloutService::check(const state::ProposedCommit& commit) const {
+  // What was promoted was good when it was planned, and its way back is never barred.
   if (commit.cause == state::Cause::kAutoRollback) return {};
+  ST8_TRY(impl_->documents_.check(commit));
   const auto published = impl_->coordinator_.published();
   if (published->quarantine.empty()) return {};
   const auto branch = published->branches.find({commit.name_space.str(), commit.branch.str()});
@@ -464,37 +469,7 @@ Status RolloutService::check(const state::ProposedCommit& commit) const {
 
 Status RolloutService::validate_documents(const state::NamespaceName& name_space,
                                           const std::vector<state::Document>& documents) const {
-  std::vector<DocumentProblem> problems;
-  if (name_space.str() == kSystemNamespace) {
-    for (const state::Document& document : documents) {
-      const std::string& key = document.key.str();
-      if (!key.starts_with(kTargetPrefix)) continue;
-      const auto name = target_of_key(key);
-      if (!name) {
-        problems.push_back(
-            {key, 0, "", "a target's document is targets/<name>.yaml, its name 1 to 63 of a-z, 0-9, '.', '_' and '-'",
-             ""});
-        continue;
-      }
-      (void)parse_target(*name, document.content, problems);
-    }
-  }
-  for (const state::Document& document : documents) {
-    if (document.key.str() != kPolicyKey) continue;
-    const auto policy = parse_policy(document.content, problems);
-    if (!policy) continue;
-    ST8_ASSIGN(const auto targets, impl_->source_.targets());
-    std::vector<TargetName> known;
-    for (const auto& [name, text] : targets) known.push_back(name);
-    if (name_space.str() == kSystemNamespace) {
-      for (const state::Document& other : documents) {
-        if (auto name = target_of_key(other.key.str())) known.push_back(std::move(*name));
-      }
-    }
-    check_policy_targets(*policy, document.content, known, problems);
-  }
-  if (!problems.empty()) return fail(as_error(problems));
-  return {};
+  return impl_->documents_.validate(name_space, documents);
 }
 
 // --- Reads -----------------------------------------------------------------------------------------------------------

@@ -132,6 +132,7 @@ Result<std::pair<state::RevisionNumber, std::string>> StoreSource::append_rollba
                              branch,
                              state::Cause::kAutoRollback,
                              "rollout " + order.rollout.str() + ": " + order.reason.substr(0, 1000),
+                             {},
                              {}};
   request.context.actor = "st8d";
   request.context.message = "Roll back revision " + std::to_string(order.failed.value) + " to " +

@@ -63,6 +63,7 @@ struct CopyRequest {
   Cause cause = Cause::kRollback;  // kRollback, kRestore or kAutoRollback.
   std::string cause_detail;
   WriteContext context;
+  std::vector<DocumentKey> keep = {};  // As the branch's head has them (or has none), whatever the source has.
 };
 
 enum class ConflictSide : std::uint8_t { kNone, kOurs, kTheirs };
@@ -164,6 +165,14 @@ struct NamespaceDeleteRequest {
   WriteContext context;
 };
 
+// What the documents of a commit on its way hold, written already or not.
+class ProposedContent {
+ public:
+  virtual ~ProposedContent() = default;
+  // Of a change's `after`. Cost: nothing for what the request brings, a read of the engine for what lies there already.
+  virtual Result<std::string> read(const DocumentKey& key, const DocumentRef& after) const = 0;
+};
+
 // A commit on its way, as a guard sees it.
 struct ProposedCommit {
   const NamespaceName& name_space;
@@ -171,10 +180,13 @@ struct ProposedCommit {
   Cause cause;
   RevisionNumber head;  // 0: the branch begins.
   const std::vector<Change>& changes;
+  const ProposedContent& content;
 };
 
-// Asked by the committer about every commit before it is written; an error refuses that commit alone. It must not block,
-// do I/O or call the store: it decides from what it has in memory (quarantine, freezes).
+// Asked by the committer about every commit before it is written; an error refuses that commit alone. All writers wait for
+// it: it must not block or write, decides from what it has in memory (quarantine, policies that it knows), and reads only
+// the few small documents that it must. What it reads of the store is what was acknowledged, without the commits that are
+// on their way beside this one.
 class CommitGuard {
  public:
   virtual ~CommitGuard() = default;

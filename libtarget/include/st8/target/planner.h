@@ -54,6 +54,7 @@ struct PlannerInput {
   std::uint32_t dependents = 0;        // Namespaces whose policies wait for this one.
   std::uint32_t recent_rollbacks = 0;  // Among the branch's last 10 rollouts.
   Timestamp now;
+  std::vector<TargetName> missing = {};  // Named by the policy, and no targets any more: a rollback goes without them.
 };
 
 // Errors: kUnprocessable (two documents land on one path, a path is refused, a value cannot be rendered, no target is

@@ -161,10 +161,12 @@ class RolloutService final : public state::OperationListener, public state::Comm
 
   // OperationListener.
   void on_operation(const state::NamespaceName& name_space, const state::Operation& operation) override;
-  // CommitGuard: refuses what would bring a quarantined change back. From memory.
+  // CommitGuard: refuses what would bring a quarantined change back, and policies and targets that validate_documents()
+  // would refuse, whatever brings them. A rollback alone may bring a policy that names targets which are gone: its plan
+  // leaves them out, and says so.
   Status check(const state::ProposedCommit& commit) const override;
 
-  // For whoever submits an apply: policies and targets among its documents must be good, and the targets that a policy names
+  // For whoever submits an apply, to be told before it is queued: policies and targets among its documents must be good, and the targets that a policy names
   // must exist or be in the same apply. Errors: kUnprocessable, with file, line, path and suggestion.
   Status validate_documents(const state::NamespaceName& name_space,
                             const std::vector<state::Document>& documents) const;
