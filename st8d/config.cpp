@@ -175,7 +175,7 @@ const std::vector<Setting>& settings() {
        [](Config& c, const std::string& t) { return set_size(c.max_body_bytes, t, 1024, 20u << 20); }},
       {"workers", "N", "Requests that may wait for the store at once (default 256)",
        [](Config& c, const std::string& t) { return set_count(c.workers, t, 2, 4096); }},
-      {"block-cache", "SIZE", "Memory for blocks of the store's files (default 24MiB)",
+      {"block-cache", "SIZE", "Memory for blocks of the store's files (default 20MiB)",
        [](Config& c, const std::string& t) {
          return set_size(c.block_cache_bytes, t, 1u << 20, std::size_t{1} << 40);
        }},

@@ -35,7 +35,7 @@ struct Config {
   std::string tls_client_ca;
   std::size_t max_body_bytes = 20u << 20;
   std::size_t workers = 256;
-  std::size_t block_cache_bytes = 24u << 20;
+  std::size_t block_cache_bytes = 20u << 20;
   http::LogFormat log_format = http::LogFormat::kJson;
   std::string ready_file;
 };

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "support/seed.h"
 #include "wire/json.h"
 #include "wire/text.h"
 
@@ -184,6 +185,29 @@ TEST(JsonParser, FindsWhatEndsARunAtEveryOffset) {
       EXPECT_FALSE(parse_json("\"" + before + "\x1f" + after + "\""));
       EXPECT_FALSE(parse_json("\"" + before + "\xff" + after + "\""));
       EXPECT_FALSE(parse_json("\"" + before + "\"" + after + "\"")) << "ends too early";
+    }
+  }
+}
+
+// What the writer quotes is read back as it was by both parsers: texts that are mostly plain, mostly escapes, and mixed,
+// of every length around the chunks that both go by.
+TEST(JsonWriter, QuotesWhatBothParsersReadBack) {
+  std::mt19937 random(static_cast<std::uint32_t>(test::first_seed()));
+  const std::string plain = "abcdefghij :{}[],0123456789", critical = "\"\\\n\t\r\x01\x1f\x7f/";
+  for (int escapes_of_16 : {0, 1, 4, 12, 16}) {
+    for (std::size_t length = 0; length < 200; ++length) {
+      std::string text;
+      while (text.size() < length) {
+        const std::string& from = static_cast<int>(random() % 16) < escapes_of_16 ? critical : plain;
+        text += from[random() % from.size()];
+        if (random() % 40 == 0) text += "\xc3\xa9";
+      }
+      std::string quoted;
+      JsonWriter(quoted).string(text);
+      ASSERT_EQ(Json::parse(quoted).get<std::string>(), text) << quoted;
+      const auto ours = parse_json(quoted);
+      ASSERT_TRUE(ours) << quoted;
+      ASSERT_EQ(ours->text, text) << quoted;
     }
   }
 }

@@ -12,6 +12,8 @@ using keyspace::Table;
 
 namespace {
 
+constexpr std::size_t kContentsKeptMax = 16;  // Documents of one apply.
+
 std::string meta_key(std::string_view name) { return std::string(1, static_cast<char>(Table::kMeta)).append(name); }
 
 // Refuses a store of another format; marks a new one. The first write of all, so that nothing lies unmarked.
@@ -53,6 +55,17 @@ Status Store::Impl::submit(pipeline::Command& command) {
     return fail(ErrorCode::kRateLimited, "the listeners of this store are far behind", "Retry after a moment.");
   }
   return queue.submit(command);
+}
+
+void Store::Impl::keep_contents(std::vector<Document> documents, const CommitResult& result) {
+  // Who brings many at once is loading, and does not change them again soon.
+  if (documents.size() > kContentsKeptMax) return;
+  for (const Change& change : result.changes) {
+    if (!change.after) continue;
+    for (Document& document : documents) {
+      if (document.key == change.key) core.contents.put(change.after->hash, std::move(document.content));
+    }
+  }
 }
 
 Result<CommitResult> Store::Impl::render(const NamespaceName& ns, pipeline::CommitAnswer answer) {
@@ -119,6 +132,7 @@ Result<CommitResult> Store::apply(ApplyRequest request) {
   pipeline::ApplyCommand command(request);
   ST8_TRY(command.prepare());
   ST8_TRY(impl_->submit(command));
+  if (!request.context.dry_run) impl_->keep_contents(std::move(request.documents), command.answer.result);
   return impl_->render(request.name_space, std::move(command.answer));
 }
 

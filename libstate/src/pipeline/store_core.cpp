@@ -26,6 +26,7 @@ StoreCore::StoreCore(std::unique_ptr<Engine> owned_engine, const Clock& store_cl
       clock(store_clock),
       options(store_options),
       nodes(store_options.node_cache_bytes),
+      contents(store_options.content_cache_bytes),
       namespaces(kNamespacesCachedMax),
       branches(kBranchesCachedMax),
       revisions(kRevisionsCachedMax) {}
@@ -67,6 +68,7 @@ Result<std::string> open_blob(std::string stored, std::string_view key, const Do
 
 Result<std::string> StoreCore::read_content(keyspace::NamespaceId ns, std::string_view key,
                                             const DocumentRef& ref) const {
+  if (const auto kept = contents.find(ref.hash)) return *kept;
   ST8_ASSIGN(std::optional<std::string> stored, engine->get(keyspace::blob_key(ns, key, ref.written_at)));
   if (!stored) {
     return fail(ErrorCode::kGone,

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "pipeline/content_cache.h"
 #include "pipeline/pins.h"
 #include "pipeline/published_map.h"
 #include "query/lookup.h"
@@ -49,6 +50,7 @@ struct StoreCore {
   const StoreOptions options;
 
   mutable tree::NodeCache nodes;
+  mutable ContentCache contents;
   PublishedMap<std::string, NamespaceEntry> namespaces;
   PublishedMap<std::string, query::BranchState> branches;  // By branch_cache_key().
   PublishedMap<RevisionId, codec::RevisionRecord, RevisionIdHash> revisions;

@@ -19,6 +19,8 @@ class Store::Impl final : public RecordStore {
 
   // Queues the command and waits for its answer; see pipeline/commands.h for what is to be called before.
   Status submit(pipeline::Command& command);
+  // Keeps what an apply wrote at hand, for who changes it next.
+  void keep_contents(std::vector<Document> documents, const CommitResult& result);
   // Turns a commit command's answer into the result, replays included.
   Result<CommitResult> render(const NamespaceName& ns, pipeline::CommitAnswer answer);
 

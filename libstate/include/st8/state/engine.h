@@ -118,7 +118,7 @@ struct RocksDbOptions {
   std::string directory;
   bool create_if_missing = true;
   bool read_only = false;
-  std::size_t block_cache_bytes = 24u << 20;
+  std::size_t block_cache_bytes = 20u << 20;
   std::size_t write_buffer_bytes = 16u << 20;
   std::size_t wal_bytes_max = 64u << 20;  // Bounds the replay after a crash.
   int background_threads = 2;

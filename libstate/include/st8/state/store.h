@@ -32,6 +32,7 @@ struct StoreOptions {
   std::chrono::seconds idempotency_retention{24 * 3600};
   // Changes speed only.
   std::size_t node_cache_bytes = 40u << 20;  // Some 27,000 nodes: those of 10,000 revisions of 1,000 documents.
+  std::size_t content_cache_bytes = 4u << 20;  // Of documents written lately.
   std::size_t commit_group_max = 512;        // Commits written with one sync.
   std::size_t commit_group_bytes_max = 8u << 20;
   std::size_t commit_queue_max = 8192;  // Beyond: kRateLimited.

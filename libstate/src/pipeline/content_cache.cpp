@@ -1,0 +1,35 @@
+#include "pipeline/content_cache.h"
+
+#include <utility>
+
+namespace st8::state::pipeline {
+
+std::shared_ptr<const std::string> ContentCache::find(const Hash& hash) {
+  Shard& shard = shard_of(hash);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.index.find(hash);
+  if (found == shard.index.end()) return nullptr;
+  shard.entries.splice(shard.entries.end(), shard.entries, found->second);
+  return found->second->content;
+}
+
+void ContentCache::put(const Hash& hash, std::string content) {
+  if (content.size() > kContentBytesMax) return;
+  Entry entry{hash, std::make_shared<const std::string>(std::move(content))};
+  Shard& shard = shard_of(hash);
+  std::list<Entry> dropped;  // Freed after the lock is.
+  {
+    const std::lock_guard lock(shard.mutex);
+    if (entry.bytes() > shard_bytes_max_ || shard.index.contains(hash)) return;
+    shard.bytes += entry.bytes();
+    while (shard.bytes > shard_bytes_max_) {
+      shard.bytes -= shard.entries.front().bytes();
+      shard.index.erase(shard.entries.front().hash);
+      dropped.splice(dropped.end(), shard.entries, shard.entries.begin());
+    }
+    shard.entries.push_back(std::move(entry));
+    shard.index.emplace(hash, std::prev(shard.entries.end()));
+  }
+}
+
+}  // namespace st8::state::pipeline
