@@ -1,5 +1,6 @@
 // Walks two trees side by side, each at the highest entry that begins where the other stands, so that equal subtrees
-// meet and are skipped whole, also when the trees differ in height.
+// meet and are skipped whole, also when the trees differ in height. Two nodes of the same keys, which is what an update of
+// values leaves, are not walked: the next entry that differs is found by comparing their columns of hashes.
 #include <vector>
 
 #include "tree/cursor.h"
@@ -33,6 +34,22 @@ class Side {
       path_.pop_back();
     }
     at_end_ = true;
+  }
+  // Both behind the entry, which they have in common (or, unless `past_it`, at it), and behind what follows alike as far as
+  // that is seen without looking at keys.
+  static void skip_alike(Side& a, Side& b, bool past_it) {
+    if (!a.path_.empty() && !b.path_.empty()) {
+      Step &in_a = a.path_.back(), &in_b = b.path_.back();
+      if (in_a.index == in_b.index && in_a.node->level() == in_b.node->level() && in_a.node->same_keys(*in_b.node)) {
+        const std::size_t next = in_a.node->next_difference(*in_b.node, in_a.index + past_it);
+        if (next == in_a.index) return;
+        in_a.index = in_b.index = next - 1;
+        past_it = true;
+      }
+    }
+    if (!past_it) return;
+    a.skip();
+    b.skip();
   }
   // Into the entry's subtree: to its first entry, or to the one that holds where the walk begins.
   Status open() {
@@ -87,17 +104,16 @@ Status diff(const NodeSource& source, const TreeRoot& before, const TreeRoot& af
     if (past_prefix(order <= 0 ? a.key() : b.key())) return {};
     if (order == 0) {
       if (a.same_entry(b)) {
-        a.skip();
-        b.skip();
+        Side::skip_alike(a, b, true);
       } else if (a.is_document() && b.is_document()) {
         ST8_ASSIGN(const bool more, report(a.key(), a.document(), b.document()));
         if (!more) return {};
-        a.skip();
-        b.skip();
+        Side::skip_alike(a, b, true);
       } else {
         const int a_level = a.level(), b_level = b.level();
         if (a_level >= b_level) ST8_TRY(a.open());
         if (b_level >= a_level) ST8_TRY(b.open());
+        if (a_level == b_level) Side::skip_alike(a, b, false);
       }
       continue;
     }

@@ -123,6 +123,13 @@ class Node {
   };
   std::shared_ptr<Node> with(std::span<const Update> updates) const;
   bool same_keys(const Node& other) const;
+  // Of two nodes of as many entries: the first position from `from` on whose hashes differ; count() when there is none.
+  std::size_t next_difference(const Node& other, std::size_t from) const {
+    while (from < count_ && std::memcmp(body_.data() + hash_offset_ + from * Hash::kSize,
+                                        other.body_.data() + other.hash_offset_ + from * Hash::kSize, Hash::kSize) == 0)
+      ++from;
+    return from;
+  }
 
   // Checks the keys and what the columns hold, and sums them up. decode() does; whoever makes a node by other ways from
   // bytes that may be damaged has to.
