@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(SshDrivers, DriverConformance,
 // A machine whose tools are wrapped: what a file named after a tool holds is run before it.
 class SshDriver : public ::testing::Test {
  protected:
-  static constexpr const char* kTools[] = {"cp", "flock", "ln", "mkdir", "mv", "rm", "sync", "tar"};
+  static constexpr const char* kTools[] = {"cp", "flock", "ln", "mkdir", "mv", "rm", "sync"};
   SshDriver() : server_(tools() + ":/usr/bin:/bin") {
     fs::create_directory(tools());
     for (const std::string tool : kTools) {
@@ -228,7 +228,7 @@ TEST_F(SshDriver, WhatHangsThereEndsAtTheDeadlineAndIsKilledThereToo) {
   const auto target = driver();
   ASSERT_TRUE(target->check(call_of(1, "r-1")));
   const std::string pid = tools() + "/pid";
-  before_each_tool("if [ $tool = tar ]; then echo $$ >" + pid + ".new; mv " + pid + ".new " + pid +
+  before_each_tool("if [ $tool = sync ]; then echo $$ >" + pid + ".new; mv " + pid + ".new " + pid +
                    "; exec sleep 1000; fi");
   CallContext call = call_of(1, "r-1");
   call.deadline = system_clock().monotonic() + std::chrono::milliseconds(800);
@@ -357,7 +357,7 @@ TEST(SshDriverAlone, NothingOfOursStandsOnTheCommandLineOrComesBackInAnError) {
   test::TempDirectory directory;
   const std::string log = (directory.path() / "log").string();
   // A machine that tells all that it hears.
-  SshServer server("", "printf '%s' \"$SSH_ORIGINAL_COMMAND\" >" + log + "; cat >&2; exit 9");
+  SshServer server("", "printf '%s' \"$SSH_ORIGINAL_COMMAND\" >" + log + "; head -c 4000 >&2; exit 9");
   const auto staged = driver_of(server.spec() + ", root: /srv/secret-place")
                           ->stage(call_of(1, "r-1"), content_of(1, {{"a", {"hunter2-very-secret", 0644}}}));
   ASSERT_FALSE(staged);
@@ -368,13 +368,40 @@ TEST(SshDriverAlone, NothingOfOursStandsOnTheCommandLineOrComesBackInAnError) {
 TEST(SshDriverAlone, TheRemoteScriptIsWellFormed) {
   test::TempDirectory directory;
   const std::string path = (directory.path() / "script").string();
-  std::ofstream(path) << "op='' root='' label='' point='' token='' serial='' keep='' wait='' size='' digest=''\n"
-                      << ssh::remote_script();
+  std::ofstream(path)
+      << "mark='' op='' root='' label='' point='' token='' serial='' keep='' wait='' digest='' fill='' built=''\n"
+      << ssh::remote_functions() << ssh::call_text(1, {{"op", "stage"}}, "mkdir \"$built\"\n", "sync \"$@\"\n");
   EXPECT_EQ(test::run_process({"/bin/sh", "-n", path}).code, 0);
-  // Every byte that is missing at its end leaves it doing nothing.
-  EXPECT_TRUE(ssh::remote_script().ends_with("\nmain\n"));
-  const auto linted = test::run_process({"/usr/bin/shellcheck", "-s", "sh", "-e", "SC2015,SC2034,SC2209", path});
+  const auto linted =
+      test::run_process({"/usr/bin/shellcheck", "-s", "sh", "-e", "SC2015,SC2030,SC2031,SC2034,SC2209,SC2317", path});
   EXPECT_EQ(linted.code, 0) << linted.out;
+}
+
+TEST(SshDriverAlone, ACallThatDoesNotArriveWholeDoesNothing) {
+  test::TempDirectory directory;
+  const std::string root = (directory.path() / "root").string(), script = (directory.path() / "script").string();
+  const std::string functions = "mark=m\n" + std::string(ssh::remote_functions());
+  const std::string call = ssh::call_text(1,
+                                          {{"op", "stage"},
+                                           {"root", root},
+                                           {"label", "1-x"},
+                                           {"token", "1"},
+                                           {"serial", "1"},
+                                           {"wait", "5"},
+                                           {"digest", "x"},
+                                           {"fill", "now"},
+                                           {"built", "revisions/.st8.building"}},
+                                          "mkdir \"$built\"\nprintf 'x' >\"$built\"/'a'\n", "sync \"$@\"\n");
+  const auto run = [&](const std::string& text) {
+    std::ofstream(script) << functions << text;
+    return test::run_process({"/bin/sh", script});
+  };
+  for (std::size_t length = 0; length + 2 <= call.size(); length += 1 + length % 7) {
+    (void)run(call.substr(0, length));
+    ASSERT_FALSE(fs::exists(root)) << call.substr(0, length);
+  }
+  EXPECT_THAT(run(call).out, HasSubstr("m 1 ok"));
+  EXPECT_EQ(text_of(root + "/revisions/1-x/a"), "x");
 }
 
 TEST(SshDriverAlone, ItsSpecIsReadStrictly) {

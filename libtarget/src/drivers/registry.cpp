@@ -26,13 +26,17 @@ class BuiltinDrivers final : public DriverFactory {
     }
     if (target.kind == "ssh") {
       ST8_ASSIGN(ssh::SshSpec spec, read_spec<ssh::SshSpec>(target));
-      return ssh::make_ssh_driver(std::move(spec));
+      return ssh::make_ssh_driver(std::move(spec), sessions_);
     }
     if (target.kind == "worker")
       return fail(ErrorCode::kUnprocessable, "workers are reached by a running st8d alone",
                   "ask st8d, without --local");
     return fail(ErrorCode::kUnprocessable, "there is no driver \"" + target.kind + "\"", "");
   }
+
+ private:
+  // Of all ssh targets of the process. It ends with it, and so do they: their input ends then, whatever ended it.
+  const std::shared_ptr<ssh::SessionPool> sessions_ = std::make_shared<ssh::SessionPool>();
 };
 
 }  // namespace

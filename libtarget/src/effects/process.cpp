@@ -45,8 +45,7 @@ Result<std::string> find_program(const std::string& name) {
 
 }  // namespace
 
-Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& order) {
-  ST8_TRY(call.check());
+Result<pid_t> start_process(const ProcessOrder& order, int in, int out, int err) {
   if (order.argv.empty() || order.argv.front().empty())
     return fail(ErrorCode::kUnprocessable, "no program is named", "");
   std::vector<std::string> environment = {"PATH=" + std::string(kPath), "LANG=C.UTF-8"};
@@ -58,32 +57,37 @@ Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& orde
   envp.push_back(nullptr);
   const std::string directory = order.directory.empty() ? "/" : order.directory;
   ST8_ASSIGN(const std::string program, find_program(order.argv.front()));
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, in, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, out, 1);
+  ::posix_spawn_file_actions_adddup2(&actions, err, 2);
+  ::posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigdefault(&attributes, &all);
+  ::posix_spawnattr_setpgroup(&attributes, 0);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  pid_t child = -1;
+  const int number = ::posix_spawn(&child, program.c_str(), &actions, &attributes, argv.data(), envp.data());
+  ::posix_spawnattr_destroy(&attributes);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (number != 0)
+    return fail(ErrorCode::kUnprocessable, "cannot start " + order.argv.front() + ": " + std::strerror(number), "");
+  return child;
+}
+
+Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& order) {
+  ST8_TRY(call.check());
   ST8_ASSIGN(Pipe in, make_pipe());
   ST8_ASSIGN(Pipe out, make_pipe());
   ST8_ASSIGN(Pipe err, make_pipe());
-  pid_t child = -1;
-  {
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, in.read.get(), 0);
-    ::posix_spawn_file_actions_adddup2(&actions, out.write.get(), 1);
-    ::posix_spawn_file_actions_adddup2(&actions, order.separate_errors ? err.write.get() : out.write.get(), 2);
-    ::posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());
-    posix_spawnattr_t attributes;
-    ::posix_spawnattr_init(&attributes);
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setsigdefault(&attributes, &all);
-    ::posix_spawnattr_setpgroup(&attributes, 0);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    const int number = ::posix_spawn(&child, program.c_str(), &actions, &attributes, argv.data(), envp.data());
-    ::posix_spawnattr_destroy(&attributes);
-    ::posix_spawn_file_actions_destroy(&actions);
-    if (number != 0)
-      return fail(ErrorCode::kUnprocessable, "cannot start " + order.argv.front() + ": " + std::strerror(number), "");
-  }
+  ST8_ASSIGN(const pid_t child, start_process(order, in.read.get(), out.write.get(),
+                                              order.separate_errors ? err.write.get() : out.write.get()));
   in.read = Fd();
   out.write = Fd();
   err.write = Fd();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <sys/types.h>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,10 @@ struct ProcessEnd {
   std::string errors;
   bool truncated = false;
 };
+
+// Starts a program of `order` (argv, environment, directory alone) with these descriptors, in a process group of its own, and does not
+// wait for it. Errors: kUnprocessable.
+Result<pid_t> start_process(const ProcessOrder& order, int in, int out, int err);
 
 // Errors: kUnavailable (cancelled or past the deadline: the whole group is killed first), kUnprocessable (cannot be started).
 Result<ProcessEnd> run_process(const CallContext& call, const ProcessOrder& order);

@@ -8,14 +8,11 @@
 #include <unistd.h>
 
 #include "drivers/redaction.h"
-#include "drivers/ssh/remote_script.h"
-#include "effects/process.h"
 
 namespace st8::target::ssh {
 namespace {
 
-constexpr std::size_t kAnswerBytesMax = 64u << 20;  // A list of the files of a very large content.
-constexpr std::size_t kSocketPathMax = 80;          // The kernel takes 107; the client adds 17 while it makes one.
+constexpr std::size_t kSocketPathMax = 80;  // The kernel takes 107; the client adds 17 while it makes one.
 
 // ssh reads '%', '~', '$', quotes and spaces in paths as its own; those are no part of one here.
 bool plain(std::string_view text, std::string_view more) {
@@ -49,7 +46,8 @@ std::string seconds(std::chrono::nanoseconds time, std::int64_t least) {
   return std::to_string(std::max<std::int64_t>(least, std::chrono::ceil<std::chrono::seconds>(time).count()));
 }
 
-// What the client itself says when there is no answer.
+}  // namespace
+
 Error connection_error(const SshSpec& spec, const std::string& errors, int exit_code, const Content* content) {
   const std::string said = drivers::redacted(last_line(errors), content);
   const std::string message =
@@ -68,8 +66,6 @@ Error connection_error(const SshSpec& spec, const std::string& errors, int exit_
     return {ErrorCode::kUnprocessable, message, "the target needs sh and coreutils"};
   return {ErrorCode::kUnavailable, message, ""};
 }
-
-}  // namespace
 
 void SshSpec::read(strict_yaml::Context& context, const strict_yaml::Value& value) {
   strict_yaml::Map map(context, value);
@@ -182,75 +178,6 @@ Result<std::string> control_socket(const SshSpec& spec) {
     return fail(ErrorCode::kUnprocessable, "the path " + socket + " is too long for a socket",
                 "name a shorter `controlDirectory`");
   return socket;
-}
-
-Result<Answer> run_remote(const CallContext& call, const SshSpec& spec, const std::string& assignments,
-                          std::string_view input, const Content* content) {
-  ST8_TRY(call.check());
-  ST8_ASSIGN(const std::string socket, control_socket(spec));
-  effects::ProcessOrder order;
-  order.argv = client_words(spec, socket);
-  order.argv.emplace_back(kBootstrap);
-  const std::string script = assignments + std::string(remote_script());
-  order.input = std::to_string(script.size()) + " " + seconds(call.remaining(), 1) + "\n" + script;
-  order.input.append(input);
-  order.output_bytes_max = kAnswerBytesMax;
-  order.separate_errors = true;
-  auto end = effects::run_process(call, order);
-  if (!end) {
-    // A connection that no longer carries anything must not be what the next call waits on. Whatever still uses it goes on.
-    if (!socket.empty() && end.error().code == ErrorCode::kUnavailable) ::unlink(socket.c_str());
-    return fail(
-        end.error().code,
-        "ssh to " + spec.host + ": " +
-            (end.error().code == ErrorCode::kUnavailable && call.remaining().count() <= 0 ? "timed out"
-                                                                                          : end.error().message),
-        end.error().hint);
-  }
-  if (end->truncated)
-    return fail(ErrorCode::kUnprocessable, "ssh to " + spec.host + ": the answer is larger than 64 MiB", "");
-  // What the login shell printed before is passed over.
-  const std::size_t mark = end->output.find(kAnswerMark);
-  if (mark == std::string::npos) {
-    if (end->exit_code == 137)
-      return fail(ErrorCode::kUnavailable, "ssh to " + spec.host + ": killed there at its deadline", "");
-    return fail(connection_error(spec, end->errors, end->exit_code, content));
-  }
-  const std::size_t begin = mark + kAnswerMark.size();
-  const std::size_t line = end->output.find('\n', begin);
-  if (line == std::string::npos)
-    return fail(ErrorCode::kUnavailable, "ssh to " + spec.host + ": the answer was cut short", "");
-  Answer answer;
-  const std::string first = end->output.substr(begin, line - begin);
-  const std::size_t space = first.find(' ');
-  answer.word = first.substr(0, space);
-  answer.message = space == std::string::npos ? "" : first.substr(space + 1);
-  if (answer.word == "failed") {
-    const std::string said = last_line(end->errors);
-    const bool refused =
-        has(said, {"Permission denied", "Operation not permitted", "Read-only file system", "Not a directory",
-                   "Is a directory", "Too many levels of symbolic links", "File name too long"});
-    return fail(refused ? ErrorCode::kUnprocessable : ErrorCode::kUnavailable,
-                spec.host + ": " + drivers::redacted(answer.message + (said.empty() ? "" : ": " + said), content), "");
-  }
-  if (end->exit_code != 0)
-    return fail(ErrorCode::kUnavailable,
-                "ssh to " + spec.host + ": ended with status " + std::to_string(end->exit_code) + ": " +
-                    drivers::redacted(last_line(end->errors), content),
-                "");
-  answer.body = end->output.substr(line + 1);
-  return answer;
-}
-
-std::string quoted(std::string_view text) {
-  std::string word = "'";
-  for (const char c : text) {
-    if (c == '\'')
-      word += "'\\''";
-    else
-      word += c;
-  }
-  return word + "'";
 }
 
 }  // namespace st8::target::ssh

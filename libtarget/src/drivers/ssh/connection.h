@@ -1,4 +1,4 @@
-// How a target is reached with the OpenSSH client: its options, the shared connection, one script run at the other end.
+// How a target is reached with the OpenSSH client: its options, the shared connection, and what it says when it fails.
 #pragma once
 
 #include <string>
@@ -37,18 +37,7 @@ std::vector<std::string> client_words(const SshSpec& spec, const std::string& so
 // Errors: kUnprocessable when the directory is somebody else's, or open to others.
 Result<std::string> control_socket(const SshSpec& spec);
 
-struct Answer {
-  std::string word;  // remote_script.h has them.
-  std::string message;
-  std::string body;  // What follows the first line.
-};
-
-// Runs the script (assignments before it) with `input`. Errors: kUnavailable (not reached, cut short, timed out, cancelled),
-// kUnprocessable (the host's key or our own is not taken, no such program). `content` is kept out of errors; may be null.
-Result<Answer> run_remote(const CallContext& call, const SshSpec& spec, const std::string& assignments,
-                          std::string_view input, const Content* content);
-
-// As a word of POSIX sh, whatever the bytes (but NUL).
-std::string quoted(std::string_view text);
+// What the client says of a connection that did not come about. `content` is kept out of it; may be null.
+Error connection_error(const SshSpec& spec, const std::string& errors, int exit_code, const Content* content);
 
 }  // namespace st8::target::ssh

@@ -4,12 +4,16 @@ namespace st8::target::ssh {
 namespace {
 
 // Everything below the root is named relative to it, after a `cd`: names of ours alone, none of which can begin with '-'.
-constexpr std::string_view kScript = R"sh(
+//
+// A program started costs about a millisecond of the target's processor, a subshell a tenth of it, a builtin nothing. So the common
+// way of a version is: flock, mkdir, mv, sync; find, sha256sum; find, sha256sum; flock, readlink, sync, ln, mv, sync; find, sha256sum.
+constexpr std::string_view kFunctions = R"sh(
 LC_ALL=C
 export LC_ALL
 umask 022
+exec 2>&1
 
-say() { printf '\nst8-ssh/1 %s\n' "$*"; }
+say() { printf '\n%s %s %s\n' "$mark" "$call" "$*"; }
 die() { say "$@"; exit 0; }
 failed() { die failed "$1"; }
 
@@ -19,33 +23,39 @@ sane() {
 }
 
 enter() {
-  [ -d "$root" ] || mkdir "$root" || failed "make $root"
+  if [ ! -d "$root" ]; then
+    mkdir "$root" || failed "make $root"
+    sync "${root%/*}/" || :
+  fi
   cd -P "$root" || failed "open $root"
 }
 
 # A directory of ours: made when it is missing, never a link to somewhere else.
 plain_directory() {
   [ ! -L "$1" ] || die refused "$root/$1 is a symbolic link: st8 follows none"
-  [ -d "$1" ] || { mkdir "$1" && sync .; } || failed "make $1"
+  [ -d "$1" ] || mkdir "$1" || failed "make $1"
 }
+plain_file() { [ ! -L "$1" ] || die refused "$root/$1 is a symbolic link: st8 follows none"; }
 
 # Held until the end: a call that lives on after its caller gave up and the next one never work at once. The token is compared
 # where the effect happens; within one token a call that was overtaken by a later one does nothing.
 lock() {
   plain_directory .st8
-  [ ! -L .st8/lock ] || die refused "$root/.st8/lock is a symbolic link: st8 follows none"
+  plain_file .st8/lock
   umask 077
   exec 9>>.st8/lock
-  umask 022
   flock -w "$wait" 9 || die unavailable "another call holds $root"
+  plain_file .st8/fence
+  plain_file .st8/call
   high=''
   [ ! -f .st8/fence ] || IFS=' ' read -r high more <.st8/fence || :
-  case $high in '' | *[!0-9]*) high=0 ;; esac
+  case $high in *[!0-9]*) high='' ;; esac
+  high=${high#"${high%%[!0]*}"}
+  high=${high:-0}
   [ "$token" -ge "$high" ] || die stale "the target is held under a newer token ($high) than this call's ($token)"
-  if [ "$token" -gt "$high" ]; then
-    put .st8/fence "$token
-" || failed "write .st8/fence"
-  fi
+  # As many digits each time, written over the older ones at once: no reader and no crash sees a part. Whoever needs it on the disk
+  # syncs it together with what it guards.
+  if [ "$token" -gt "$high" ]; then printf '%020d\n' "$token" 1<>.st8/fence || failed "write .st8/fence"; fi
   last=''
   last_serial=''
   [ ! -f .st8/call ] || IFS=' ' read -r last last_serial more <.st8/call || :
@@ -53,14 +63,12 @@ lock() {
   if [ "$last" = "$token" ] && [ "$serial" -lt "$last_serial" ]; then die stale "a later call came first"; fi
   # Not synced: what it guards against does not outlive the machine's end.
   printf '%s %s\n' "$token" "$serial" >.st8/call || failed "write .st8/call"
+  umask 022
   heal
 }
 
-# Writes $2 as the file $1: whole or not at all.
-put() {
-  rm -rf "$1.tmp" || return 1
-  (umask 077 && printf %s "$2" >"$1.tmp") && sync "$1.tmp" && mv -T "$1.tmp" "$1" && sync "${1%/*}"
-}
+# What any call may have left unsynced, its own or one before it that was cut short.
+ours='. .st8 .st8/fence'
 
 # The link `current`: its text in $link, empty when there is none.
 read_link() {
@@ -73,7 +81,8 @@ read_link() {
 }
 
 point_to() {
-  rm -f .st8.current.link && ln -s "$1" .st8.current.link && mv -T .st8.current.link current && sync .
+  if [ -e .st8.current.link ] || [ -L .st8.current.link ]; then rm -f .st8.current.link || return 1; fi
+  ln -s "$1" .st8.current.link && mv -T .st8.current.link current && sync .
 }
 
 sync_below() {
@@ -81,9 +90,9 @@ sync_below() {
   if [ "$(find "$1" | head -n 200 | wc -l)" -lt 200 ]; then find "$1" -depth -exec sync {} +; else sync -f "$1"; fi
 }
 
-# Every file below $1: kind, mode and path of each, then the hashes of those that are files.
+# Every file below $1: kind, mode and path of each, then the hashes of those that are files. Leaves the shell in $1.
 scan() {
-  (cd "$1" && find . -mindepth 1 ! -type d -printf '%y %m %P\0' && find . -type f -exec sha256sum -z {} +)
+  cd "$1" && find . -mindepth 1 ! -type d -printf '%y %m %P\0' -type f -exec sha256sum -z {} +
 }
 digest_of() { scan "$1" | sort -z | sha256sum | head -c 64; }
 
@@ -91,37 +100,64 @@ digest_of() { scan "$1" | sort -z | sha256sum | head -c 64; }
 # was cut short there is finished by the next call.
 mending=revisions/.st8.mending.
 heal() {
-  [ -L current ] || return 0
+  [ ! -L revisions ] || return 0
+  set -- "$mending"*
+  [ -d "$1" ] && [ -L current ] || return 0
   healing=$(readlink -n current) || return 0
   case $healing in "$mending"*) ;; *) return 0 ;; esac
   healed=${healing#"$mending"}
   sane "$healed" || return 0
-  rm -rf revisions/.st8.building "revisions/$healed" &&
-    cp -al "$healing" revisions/.st8.building &&
-    mv -T revisions/.st8.building "revisions/$healed" &&
+  rm -rf revisions/.st8.healing "revisions/$healed" &&
+    cp -al "$healing" revisions/.st8.healing &&
+    mv -T revisions/.st8.healing "revisions/$healed" &&
     sync revisions && point_to "revisions/$healed" && rm -rf "$healing" || failed "mend revisions/$healed"
 }
 
+# $fill: now, the content comes with this call; laid, it came before, into $built; no, it is asked whether the content is wanted.
 stage() {
   lock
   plain_directory revisions
   to=revisions/$label
-  built=revisions/.st8.building
   if [ -L "$to" ] || { [ -e "$to" ] && [ ! -d "$to" ]; }; then die refused "$root/$to is no directory: move it away"; fi
-  if [ -d "$to" ] && [ "$(digest_of "$to")" = "$digest" ]; then die ok; fi
-  rm -rf "$built" && mkdir "$built" || failed "make $built"
-  head -c "$size" | tar -x -p -m --no-same-owner -f - -C "$built" || failed "write $to"
-  # What stands behind the files tells that all of them came.
-  IFS= read -r end && [ "$end" = end ] || die unavailable "the content was cut short"
-  sync_below "$built" || failed "sync $to"
-  read_link
-  if [ -d "$to" ] && [ "$link" = "$to" ]; then
-    rm -rf "$mending$label" && cp -al "$built" "$mending$label" && find "$mending$label" -type d -exec sync {} + &&
-      sync revisions && point_to "$mending$label" || failed "mend $to"
-    heal
-  else
-    rm -rf "$to" && mv -T "$built" "$to" && sync revisions || failed "write $to"
+  if [ -d "$to" ] && [ "$(digest_of "$to")" = "$digest" ]; then
+    # The call that made it may have ended before it was on the disk.
+    # shellcheck disable=SC2086
+    sync_below "$to" && sync $ours revisions || failed "sync $to"
+    die ok
   fi
+  case $fill in
+    no) die wanted ;;
+    now)
+      if [ -e "$built" ] || [ -L "$built" ]; then rm -rf "$built" || failed "remove $built"; fi
+      lay || failed "write $to" ;;
+    laid)
+      [ -d "$built" ] && [ ! -L "$built" ] && [ "$(digest_of "$built")" = "$digest" ] ||
+        die unavailable "the content did not arrive whole" ;;
+  esac
+  if [ -d "$to" ]; then
+    read_link
+    sync_below "$built" || failed "sync $to"
+    if [ "$link" = "$to" ]; then
+      rm -rf "$mending$label" && cp -al "$built" "$mending$label" && find "$mending$label" -type d -exec sync {} + &&
+        sync revisions && point_to "$mending$label" || failed "mend $to"
+      heal
+      # shellcheck disable=SC2086
+      sync $ours || failed "sync $to"
+      die ok
+    fi
+    rm -rf "$to" || failed "remove $to"
+  fi
+  # One sync for all, after the rename: nobody takes for whole what a crash before it left, since a version that is there is read
+  # before it is kept, and before it is activated.
+  # shellcheck disable=SC2086
+  mv -T "$built" "$to" && settle $ours revisions || failed "write $to"
+  die ok
+}
+
+# A part of a large content, beside everything: no lock is needed, since no other call has a directory of this name.
+lay_part() {
+  plain_directory revisions
+  lay || failed "write $built"
   die ok
 }
 
@@ -129,8 +165,8 @@ is_staged() { [ ! -L revisions ] && [ ! -L "revisions/$label" ] && [ -d "revisio
 
 validate() {
   is_staged || die not_found "version $label is not staged at $root"
-  say ok
-  scan "revisions/$label" || exit 3
+  scan "revisions/$label" || failed "read revisions/$label"
+  die ok
 }
 
 activate() {
@@ -139,8 +175,16 @@ activate() {
   plain_directory .st8/restore
   read_link
   kept=.st8/restore/$point
-  if [ ! -e "$kept" ]; then put "$kept" "${link:--}" || failed "keep what was live"; fi
-  [ "$link" = "revisions/$label" ] || point_to "revisions/$label" || failed "switch current"
+  plain_file "$kept"
+  # An empty one was cut off by a crash, before which nothing was switched.
+  if [ ! -s "$kept" ]; then
+    umask 077
+    printf %s "${link:--}" >"$kept" || failed "keep what was live"
+    umask 022
+  fi
+  # shellcheck disable=SC2086
+  sync "$kept" .st8/restore $ours || failed "keep what was live"
+  if [ "$link" != "revisions/$label" ]; then point_to "revisions/$label" || failed "switch current"; fi
   die ok
 }
 
@@ -151,19 +195,31 @@ observe() {
   case $link in "$mending"*) name=${link#"$mending"} ;; revisions/*) ;; *) name= ;; esac
   sane "$name" || die foreign "$link"
   if [ -L revisions ] || [ -L "$link" ] || [ ! -d "$link" ]; then die missing "$name"; fi
-  say ok "$name"
-  scan "$link" || exit 3
+  scan "$link" || failed "read $link"
+  die ok "$name"
+}
+
+kept_link() {
+  before=''
+  line=''
+  while IFS= read -r line; do
+    before="$before$line
+"
+  done <"$1" || return 1
+  before=$before$line
 }
 
 restore() {
   lock
   kept=.st8/restore/$point
-  if [ -L .st8/restore ] || [ -L "$kept" ] || [ ! -f "$kept" ]; then die ok; fi
-  before=$(cat "$kept") || failed "read $kept"
+  if [ -L .st8/restore ] || [ -L "$kept" ] || [ ! -s "$kept" ]; then die ok; fi
+  kept_link "$kept" || failed "read $kept"
   read_link
+  # shellcheck disable=SC2086
+  sync $ours || failed "write .st8/fence"
   case $before in
     "$link") ;;
-    -) rm -f current && sync . || failed "remove current" ;;
+    -) [ -z "$link" ] || { rm -f current && sync .; } || failed "remove current" ;;
     *) point_to "$before" || failed "switch current" ;;
   esac
   die ok
@@ -173,24 +229,43 @@ discard() {
   lock
   needed=' '
   if [ -d .st8/restore ] && [ ! -L .st8/restore ]; then
+    set --
     for kept in .st8/restore/* .st8/restore/.[!.]*; do
       [ -e "$kept" ] || [ -L "$kept" ] || continue
       if [ -n "$point" ] && [ "$kept" = ".st8/restore/$point" ]; then
-        before=$(cat "$kept") || failed "read $kept"
+        kept_link "$kept" || failed "read $kept"
         needed="$needed${before##*/} "
       else
-        rm -rf "$kept" || failed "remove $kept"
+        set -- "$@" "$kept"
       fi
     done
+    [ $# -eq 0 ] || rm -rf -- "$@" || failed "remove restore points"
   fi
   read_link
   needed="$needed${link##*/} "
   if [ ! -d revisions ] || [ -L revisions ]; then die ok; fi
-  rm -rf revisions/.st8.* || failed "remove what was left behind"
-  spare=0
-  # Newest first. A name that is none of ours is nobody's version.
-  for name in $(cd revisions && find . -mindepth 1 -maxdepth 1 -name '[0-9]*' ! -name '*[!A-Za-z0-9._-]*' -printf '%P\n' | sort -t- -k1,1nr); do
+  set --
+  for left in revisions/.st8.*; do
+    [ -e "$left" ] || [ -L "$left" ] || continue
+    # What a later holder lays at this moment stays.
+    laid_by=${left#revisions/.st8.building.}
+    laid_by=${laid_by%%-*}
+    case $laid_by in '' | *[!0-9]*) ;; *) [ "$laid_by" -lt "$token" ] || continue ;; esac
+    set -- "$@" "$left"
+  done
+  [ $# -eq 0 ] || rm -rf "$@" || failed "remove what was left behind"
+  # A name that is none of ours is nobody's version.
+  set --
+  for name in revisions/[0-9]*; do
+    name=${name#revisions/}
+    case $name in *[!A-Za-z0-9._-]*) continue ;; esac
     case $needed in *" $name "*) continue ;; esac
+    set -- "$@" "$name"
+  done
+  [ $# -gt "$keep" ] || die ok
+  spare=0
+  # Newest first.
+  for name in $(printf '%s\n' "$@" | sort -t- -k1,1nr); do
     spare=$((spare + 1))
     [ "$spare" -gt "$keep" ] || continue
     rm -rf "revisions/$name" || failed "remove revisions/$name"
@@ -199,7 +274,7 @@ discard() {
 }
 
 check() {
-  for tool in cat cp find flock head ln mkdir mv readlink rm sha256sum sort sync tar timeout wc; do
+  for tool in cat chmod cp find flock head ln mkdir mv readlink rm sha256sum sort sync timeout wc; do
     command -v "$tool" >/dev/null || die refused "there is no $tool on the target"
   done
   find / -maxdepth 0 -printf '' || die refused "find on the target is not that of GNU findutils"
@@ -216,20 +291,43 @@ check() {
 
 main() {
   case $op in
+    # A printf that is a program would show a document on its command line.
+    hello) [ "$(command -v printf)" = printf ] || die refused "printf is no builtin of the target's /bin/sh"; die ok ;;
     check) check ;;
     observe | validate)
       # They change nothing, the root's absence neither.
       if [ ! -e "$root" ] && [ ! -L "$root" ] && [ -d "${root%/*}/" ]; then die absent; fi
       cd -P "$root" || failed "open $root"
       "$op" ;;
-    stage | activate | restore | discard) enter && "$op" ;;
+    stage | lay_part | activate | restore | discard) enter && "$op" ;;
   esac
 }
-main
 )sh";
 
 }  // namespace
 
-std::string_view remote_script() { return kScript; }
+std::string_view remote_functions() { return kFunctions; }
+
+std::string quoted(std::string_view text) {
+  std::string word = "'";
+  for (const char c : text) {
+    if (c == '\'')
+      word += "'\\''";
+    else
+      word += c;
+  }
+  return word + "'";
+}
+
+std::string call_text(std::uint64_t number, const std::vector<std::pair<std::string_view, std::string>>& values,
+                      std::string_view pieces, std::string_view settle) {
+  const std::string name = std::to_string(number);
+  std::string text = "{ (\ncall=" + name + "\nsay begin\n";
+  for (const auto& [key, value] : values) text.append(key).append("=").append(quoted(value)).append("\n");
+  if (!pieces.empty()) text.append("lay() {\n").append(pieces).append("}\n");
+  if (!settle.empty()) text.append("settle() {\n").append(settle).append("}\n");
+  // What ends without a word of its own has one here.
+  return text + "main\n) </dev/null || { status=$?; call=" + name + "; say ended \"$status\"; }\n}\n";
+}
 
 }  // namespace st8::target::ssh

@@ -1,22 +1,34 @@
-// What runs at the other end of an ssh call: POSIX sh with the tools of coreutils, findutils, tar and flock.
+// What runs at the other end of an ssh session: one POSIX sh that takes calls from its standard input, with the tools of coreutils,
+// findutils and flock.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace st8::target::ssh {
 
-// The whole command line of the remote side, for any login shell: it holds no value of ours. It reads one line, "<bytes of the
-// script> <seconds>", then the script, then runs that with the rest as its standard input, killed as a group when the
-// seconds are over.
+// The whole command line of the remote side, for any login shell: it holds no value of ours. It reads one line, "<seconds>", and
+// is killed as a group when these are over, when its input ends (the connection or the daemon is gone), and when the shell ends
+// that does the calls. That shell is handed its input by a `cat`, so that it is killed in the middle of whatever hangs.
 inline constexpr std::string_view kBootstrap =
-    R"(exec /bin/sh -c 'IFS=" " read -r n t && s=$(head -c "$n") && exec timeout -s KILL "$t" /bin/sh -c "$s"')";
+    R"(exec /bin/sh -c 'IFS= read -r t && exec timeout -s KILL "$t" /bin/sh -c "{ cat; kill -s KILL 0; } 2>/dev/null | { /bin/sh; kill -s KILL 0; }"')";
 
-// Functions; ends with the call of `main`, so that one that is cut short does nothing. Before it stand assignments of op, root,
-// label, point, token, serial, keep, wait, size and digest.
+// Functions, without an effect of their own; before any call.
+std::string_view remote_functions();
+
+// As a word of POSIX sh, whatever the bytes (but NUL).
+std::string quoted(std::string_view text);
+
+// The text that does one call: `values` are assignments (op, root, label, point, token, serial, keep, wait, digest, built, fill),
+// `pieces` the body of the function `lay`, `settle` that of the function which makes what was staged durable. A text that does not
+// arrive whole does nothing: a compound command is not begun before its end was read.
 //
-// Its answer begins with a line "st8-ssh/1 <word> <message>"; what a login shell says before that is noise. Words: ok, absent,
-// refused, unavailable, stale, not_found, failed (then standard error says why).
-std::string_view remote_script();
-inline constexpr std::string_view kAnswerMark = "\nst8-ssh/1 ";
+// The answer lies between the lines "<mark> <number> begin" and "<mark> <number> <word> <message>"; what else is said there is
+// noise. Words: ok, absent, foreign, missing, wanted, refused, unavailable, stale, not_found, failed and ended (then the answer's last
+// line says why).
+std::string call_text(std::uint64_t number, const std::vector<std::pair<std::string_view, std::string>>& values,
+                      std::string_view pieces, std::string_view settle);
 
 }  // namespace st8::target::ssh

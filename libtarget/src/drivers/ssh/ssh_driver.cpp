@@ -1,18 +1,27 @@
 #include "drivers/ssh/ssh_driver.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "drivers/names.h"
 #include "drivers/redaction.h"
-#include "drivers/ssh/tar.h"
+#include "drivers/ssh/remote_script.h"
+#include "drivers/ssh/session_pool.h"
 
 namespace st8::target::ssh {
 namespace {
 
-constexpr std::string_view kPayloadEnd = "end\n";
+// What no retry mends, as programs say it.
+constexpr std::array<std::string_view, 7> kRefusals = {
+    "Permission denied", "Operation not permitted",           "Read-only file system", "Not a directory",
+    "Is a directory",    "Too many levels of symbolic links", "File name too long"};
+constexpr std::size_t kPieceBytesMax = 256u << 10;  // Of shell in one call: what lies in memory there.
+constexpr std::size_t kSettleFilesMax = 200;        // Synced by name; of more, the whole tree is.
+constexpr std::size_t kWordsBytesMax = 64u << 10;   // On one command line there; names alone, never content.
 
 std::string octal(std::uint32_t mode) {
   char digits[12];
@@ -34,9 +43,105 @@ Hash scan_digest(const Content& content) {
   return Hash::of(all);
 }
 
+// Bytes as a format of printf, quoted for sh: what is not plain text is in octal, and so is a '-' at the beginning. So NUL
+// bytes come through, and nothing of it is read as anything else.
+void put_format(std::string& out, std::string_view bytes) {
+  out += '\'';
+  bool first = true;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '%') {
+      out += "%%";
+    } else if (c == '\n' || c == '\t' ||
+               (byte >= 0x20 && byte < 0x7f && c != '\'' && c != '\\' && !(first && c == '-'))) {
+      out += c;
+    } else {
+      out += '\\';
+      for (int shift = 6; shift >= 0; shift -= 3) out += static_cast<char>('0' + ((byte >> shift) & 7));
+    }
+    first = false;
+  }
+  out += '\'';
+}
+
+// The shell that writes a content below "$built", in pieces of bounded length. Each is whole by itself, and they are run in
+// their order, without a fork but for directories and for modes that a umask cannot give.
+std::vector<std::string> laying_of(const Content& content) {
+  std::vector<std::string> pieces(1, "mkdir \"$built\" || return 1\n");
+  const auto add = [&](std::string text) {
+    if (pieces.back().size() + text.size() > kPieceBytesMax && !pieces.back().empty()) pieces.emplace_back();
+    pieces.back() += text;
+  };
+  const auto place = [](std::string_view path) { return "\"$built\"/" + quoted(path); };
+  std::set<std::string_view> directories;
+  for (const ContentFile& file : content.files) {
+    const std::string_view path = file.entry.path;
+    for (std::size_t at = 0; (at = path.find('/', at)) != std::string_view::npos; ++at)
+      directories.insert(path.substr(0, at));
+  }
+  const auto many = [&](const std::string& command, const auto& paths) {
+    std::string words;
+    const auto flush = [&] {
+      if (!words.empty()) add(command + words + " || return 1\n");
+      words.clear();
+    };
+    for (const std::string_view path : paths) {
+      words += " " + place(path);
+      if (words.size() > kWordsBytesMax) flush();
+    }
+    flush();
+  };
+  many("mkdir", directories);  // A set is in order: what is above comes first.
+  std::map<std::uint32_t, std::vector<std::string_view>> modes;
+  std::uint32_t umask = 022;
+  for (const ContentFile& file : content.files) {
+    const std::uint32_t mode = file.entry.mode & 07777u;
+    // A new file gets what the umask leaves of 0666; another mode is given afterwards, and nobody else may read it before.
+    const bool plain = (mode & 07111u) == 0 && (mode & 0600u) == 0600u;
+    const std::uint32_t mask = plain ? 0666u & ~mode : 077u;
+    if (!plain) modes[mode].push_back(file.entry.path);
+    std::string_view rest = *file.bytes;
+    bool begun = false;
+    do {
+      const std::string_view part = rest.substr(0, kPieceBytesMax / 8);
+      rest.remove_prefix(part.size());
+      std::string text;
+      if (mask != umask) text += "umask " + octal(mask) + "\n";
+      umask = mask;
+      text += part.empty() ? ":" : "printf ";
+      if (!part.empty()) put_format(text, part);
+      text += (begun ? " >>" : " >") + place(file.entry.path) + " || return 1\n";
+      begun = true;
+      const std::size_t before = pieces.size();
+      add(std::move(text));
+      // Each call begins with a umask of its own.
+      if (pieces.size() != before && umask != 022) pieces.back().insert(0, "umask " + octal(umask) + "\n");
+    } while (!rest.empty());
+  }
+  for (const auto& [mode, paths] : modes) many("chmod " + octal(mode), paths);
+  pieces.back() += "umask 022\n";
+  return pieces;
+}
+
+// The shell that syncs what lies at "$to", and what it is called with.
+std::string settling_of(const Content& content) {
+  std::string words;
+  std::set<std::string_view> directories;
+  for (const ContentFile& file : content.files) {
+    const std::string_view path = file.entry.path;
+    words += " \"$to\"/" + quoted(path);
+    for (std::size_t at = 0; (at = path.find('/', at)) != std::string_view::npos; ++at)
+      directories.insert(path.substr(0, at));
+  }
+  for (const std::string_view path : directories) words += " \"$to\"/" + quoted(path);
+  if (content.files.size() > kSettleFilesMax || words.size() > kWordsBytesMax)
+    return "sync_below \"$to\" && sync \"$@\"\n";
+  return "sync" + words + " \"$to\" \"$@\"\n";
+}
+
 class SshDriver final : public TargetDriver {
  public:
-  explicit SshDriver(SshSpec spec) : spec_(std::move(spec)) {}
+  SshDriver(SshSpec spec, std::shared_ptr<SessionPool> pool) : spec_(std::move(spec)), pool_(std::move(pool)) {}
 
   Capabilities capabilities() const override { return {}; }
 
@@ -46,11 +151,27 @@ class SshDriver final : public TargetDriver {
     for (const ContentFile& file : content.files) ST8_TRY(check_relative_path(file.entry.path));
     const std::string label = content.label();
     ST8_TRY(drivers::check_name(label, "the version"));
-    std::string payload = tar_of(content);
-    const std::string size = std::to_string(payload.size());
-    payload += kPayloadEnd;
-    return act(call, "stage", {{"label", label}, {"size", size}, {"digest", scan_digest(content).hex()}}, payload,
-               &content);
+    std::vector<std::string> pieces = laying_of(content);
+    const bool small = pieces.size() == 1;
+    const Values values = {{"label", label}, {"digest", scan_digest(content).hex()}};
+    if (small) {
+      Values now = values;
+      now.insert({{"fill", "now"}, {"built", "revisions/.st8.building"}});
+      return act(call, "stage", std::move(now), std::move(pieces.front()), settling_of(content), &content);
+    }
+    // What is there already is not sent again.
+    Values asked = values;
+    asked["fill"] = "no";
+    ST8_ASSIGN(const Answer answer, run(call, "stage", std::move(asked), "", "", &content));
+    if (answer.word != "wanted") return {};
+    const std::string built = "revisions/.st8.building." + std::to_string(call.fencing_token) + "-" +
+                              std::to_string(call.clock->monotonic().count());
+    for (std::string& piece : pieces) {
+      ST8_TRY(act(call, "lay_part", {{"built", built}}, std::move(piece), "", &content));
+    }
+    Values laid = values;
+    laid.insert({{"fill", "laid"}, {"built", built}});
+    return act(call, "stage", std::move(laid), "", settling_of(content), &content);
   }
 
   Result<Hash> validate(const CallContext& call, const std::string& label) override {
@@ -89,16 +210,16 @@ class SshDriver final : public TargetDriver {
   }
 
  private:
-  using Values = std::map<std::string, std::string>;
+  using Values = std::map<std::string_view, std::string>;
 
-  Status act(const CallContext& call, std::string_view operation, Values values, std::string_view input = {},
-             const Content* content = nullptr) const {
-    const auto answer = run(call, operation, std::move(values), input, content);
+  Status act(const CallContext& call, std::string_view operation, Values values, std::string lay = {},
+             std::string settle = {}, const Content* content = nullptr) const {
+    const auto answer = run(call, operation, std::move(values), std::move(lay), std::move(settle), content);
     return answer ? Status{} : fail(answer.error());
   }
 
-  Result<Answer> run(const CallContext& call, std::string_view operation, Values values, std::string_view input = {},
-                     const Content* content = nullptr) const {
+  Result<Answer> run(const CallContext& call, std::string_view operation, Values values, std::string lay = {},
+                     std::string settle = {}, const Content* content = nullptr) const {
     values["op"] = operation;
     values["root"] = spec_.root;
     values["point"] = call.restore_point;
@@ -109,15 +230,30 @@ class SshDriver final : public TargetDriver {
     values["keep"] = std::to_string(spec_.keep);
     values["wait"] = std::to_string(
         std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::seconds>(call.remaining()).count()));
-    std::string assignments;
-    for (const auto& [name, value] : values) assignments += name + "=" + quoted(value) + "\n";
-    ST8_ASSIGN(Answer answer, run_remote(call, spec_, assignments, input, content));
+    const Order order{{values.begin(), values.end()}, std::move(lay), std::move(settle)};
+    ST8_ASSIGN(Answer answer, pool_->with_session(call, spec_, [&](Session& session) {
+      return session.exchange(call, spec_, order, content);
+    }));
     const std::string said = spec_.host + ": " + drivers::redacted(answer.message, content);
     if (answer.word == "refused") return fail(ErrorCode::kUnprocessable, said, "");
     if (answer.word == "unavailable") return fail(ErrorCode::kUnavailable, said, "");
     if (answer.word == "stale") return fail(ErrorCode::kPreconditionFailed, said, "another rollout took it over");
     if (answer.word == "not_found") return fail(ErrorCode::kNotFound, said, "stage it first");
+    if (answer.word == "failed" || answer.word == "ended") return fail(said_error(answer, content));
     return answer;
+  }
+
+  // Of a program there that failed: its last line says why.
+  Error said_error(const Answer& answer, const Content* content) const {
+    std::string_view said = answer.body;
+    while (!said.empty() && (said.back() == '\n' || said.back() == '\r')) said.remove_suffix(1);
+    said = said.substr(said.find_last_of(std::string_view("\n\0", 2)) + 1);
+    const bool refused = std::any_of(kRefusals.begin(), kRefusals.end(), [&](std::string_view words) {
+      return said.find(words) != std::string_view::npos;
+    });
+    const std::string what = answer.word == "ended" ? "the call ended with status " + answer.message : answer.message;
+    return {refused ? ErrorCode::kUnprocessable : ErrorCode::kUnavailable,
+            spec_.host + ": " + drivers::redacted(what + (said.empty() ? "" : ": " + std::string(said)), content), ""};
   }
 
   // The hash of the files that a scan tells, as it would be of a plan's.
@@ -158,10 +294,13 @@ class SshDriver final : public TargetDriver {
   }
 
   const SshSpec spec_;
+  const std::shared_ptr<SessionPool> pool_;
 };
 
 }  // namespace
 
-std::unique_ptr<TargetDriver> make_ssh_driver(SshSpec spec) { return std::make_unique<SshDriver>(std::move(spec)); }
+std::unique_ptr<TargetDriver> make_ssh_driver(SshSpec spec, std::shared_ptr<SessionPool> pool) {
+  return std::make_unique<SshDriver>(std::move(spec), std::move(pool));
+}
 
 }  // namespace st8::target::ssh
