@@ -15,13 +15,19 @@ namespace st8::test {
 class WorkerProcess {
  public:
   // Its root is `directory`/<name>, made by itself; what it says goes to `directory`/<name>.log.
+  // `before` stands before the program: what puts it on a machine of its own (own_machine.h).
   WorkerProcess(std::string server, std::string name, std::filesystem::path directory,
-                std::vector<std::string> more = {})
-      : server_(std::move(server)), name_(std::move(name)), directory_(std::move(directory)), more_(std::move(more)) {}
+                std::vector<std::string> more = {}, std::vector<std::string> before = {})
+      : server_(std::move(server)),
+        name_(std::move(name)),
+        directory_(std::move(directory)),
+        more_(std::move(more)),
+        before_(std::move(before)) {}
 
   void start(const std::map<std::string, std::string>& environment = {}) {
-    std::vector<std::string> words = {ST8_BIN_DIR "/st8d", "worker", "--server", server_, "--name", name_, "--root",
-                                      root().string()};
+    std::vector<std::string> words = before_;
+    words.insert(words.end(),
+                 {ST8_BIN_DIR "/st8d", "worker", "--server", server_, "--name", name_, "--root", root().string()});
     words.insert(words.end(), more_.begin(), more_.end());
     RunOptions options;
     options.environment = environment;
@@ -46,6 +52,7 @@ class WorkerProcess {
   const std::string name_;
   const std::filesystem::path directory_;
   const std::vector<std::string> more_;
+  const std::vector<std::string> before_;
   Program process_;
 };
 

@@ -237,8 +237,8 @@ TEST_F(Steps, HttpSendsChecksTheAnswerAndTakesBack) {
   EXPECT_THAT(told(run(http, web_)), testing::Not(IsEmpty())) << "nobody listens any more";
 }
 
-// A real dpkg over a root directory of the test's own, with packages that the test builds. What goes by apt is not run here: it
-// would change the machine that runs the tests.
+// A real dpkg over a root directory of the test's own, with packages that the test builds. What goes by apt is run
+// in tests/scenarios/apt_slow_test.cpp, on a machine of its own.
 class PackageStep : public Steps {
  protected:
   PackageStep() {
