@@ -78,7 +78,7 @@ Result<wire::WriteResultBody> write_result_body(ContentReader& reader, const sta
   body.revision = result.revision.value;
   body.parent = result.parent.value;
   body.hash = result.hash.hex();
-  body.change_count = result.changes.size();
+  body.change_count = result.change_count;
   body.noop = result.noop;
   body.replayed = result.replayed;
   body.dry_run = result.dry_run;
@@ -173,7 +173,7 @@ Reply write_reply(Call& call, const Where& where, const Outcome<state::CommitRes
                   const std::vector<state::Document>* documents, const std::optional<state::RevisionNumber>& expected) {
   if (!result) return tl::unexpected<wire::Problem>(write_problem(call, where, result.error(), expected));
   call.noop = result->noop;
-  call.changed_documents = result->dry_run ? 0 : result->changes.size();
+  call.changed_documents = result->dry_run ? 0 : result->change_count;
   if (!result->conflicts.empty()) {
     wire::Problem problem(Error{ErrorCode::kConflict,
                                 std::to_string(result->conflicts.size()) +

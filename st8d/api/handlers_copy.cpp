@@ -36,8 +36,10 @@ Reply run(Call& call, const Where& where, const state::BranchName& source_branch
   const std::optional<state::RevisionNumber> expected = context.expected_revision;
   const Outcome<state::CommitResult> result =
       guarded_write(call, where, std::move(context), [&](const state::WriteContext& with) {
-        return call.store().copy(
-            state::CopyRequest{where.name_space, where.branch, source, source_branch, cause, named, with, kept});
+        // A trial is made for what it would change.
+        const bool changes_wanted = mode != ChangesMode::kNone || with.dry_run;
+        return call.store().copy(state::CopyRequest{where.name_space, where.branch, source, source_branch, cause, named,
+                                                    with, kept, changes_wanted});
       });
   return write_reply(call, where, result, mode, nullptr, expected);
 }

@@ -126,12 +126,24 @@ class History {
     return {"0", 0};
   }
 
+  static std::size_t differences(const Documents& a, const Documents& b) {
+    std::size_t count = 0;
+    for (const auto& [k, content] : a) {
+      const auto other = b.find(k);
+      count += other == b.end() || other->second != content;
+    }
+    for (const auto& [k, content] : b) count += !a.contains(k);
+    return count;
+  }
+
   void append(ModelNamespace& model, const std::string& name, Documents documents, const CommitResult& result,
-              Cause cause) {
+              Cause cause, bool changes_wanted = true) {
     EXPECT_EQ(result.revision.value, model.revisions.size() + 1);
     EXPECT_EQ(result.parent.value, model.head(name));
     // The changes are the difference, and the difference applied to the old gives the new.
     Documents patched = model.documents(model.head(name));
+    EXPECT_EQ(result.change_count, differences(patched, documents));
+    if (!changes_wanted && result.changes.empty()) patched = documents;
     for (const Change& change : result.changes) {
       if (change.after) {
         const auto now = documents.find(change.key.str());
@@ -181,6 +193,7 @@ class History {
         EXPECT_EQ(rehearsed->revision, real->revision);
         EXPECT_EQ(rehearsed->noop, real->noop);
         EXPECT_EQ(rehearsed->changes.size(), real->changes.size());
+        EXPECT_EQ(rehearsed->change_count, real->change_count);
       }
       return real;
     }
@@ -207,7 +220,8 @@ class History {
         EXPECT_EQ(again->hash, result->hash);
         EXPECT_EQ(again->noop, result->noop);
         EXPECT_EQ(again->parent, result->parent);
-        EXPECT_EQ(again->changes.size(), result->changes.size());
+        EXPECT_EQ(again->change_count, result->change_count);
+        EXPECT_EQ(again->changes.size(), result->change_count);
         for (std::size_t i = 0; i < std::min(again->changes.size(), result->changes.size()); ++i) {
           EXPECT_EQ(again->changes[i].key, result->changes[i].key);
           EXPECT_EQ(again->changes[i].before, result->changes[i].before);
@@ -301,7 +315,9 @@ class History {
                               branch(source_branch),
                               restore ? Cause::kRestore : Cause::kRollback,
                               "",
-                              StoreHarness::context()};
+                              StoreHarness::context(),
+                              {},
+                              chance(50)};
     const auto result = send(request, [&](const CopyRequest& r) { return harness_->copy(r); });
     if (!restore && name != "main" && !model.branches.contains(name)) {
       ASSERT_FALSE(result);
@@ -314,7 +330,7 @@ class History {
       EXPECT_TRUE(result->noop);
       return;
     }
-    append(model, name, documents, *result, request.cause);
+    append(model, name, documents, *result, request.cause, request.changes_wanted);
     EXPECT_EQ(harness_->revision(ns(ns_), result->revision)->source.value, number);
   }
 

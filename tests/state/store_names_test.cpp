@@ -47,6 +47,45 @@ TEST_P(StoreNames, RollbackAppendsACopy) {
   EXPECT_TRUE(noop->noop);
 }
 
+TEST_P(StoreNames, ACopyCountsItsChangesThoughTheyAreNotWanted) {
+  ASSERT_TRUE(harness.apply({{"a", "1"}, {"b", "1"}}));
+  ASSERT_TRUE(harness.apply({{"a", "2"}, {"c", "1"}}));
+  ASSERT_TRUE(harness.apply({{"d", "1"}}));
+  const auto copy = [&](std::string_view source, std::string_view name = "main", Cause cause = Cause::kRollback,
+                        std::string_view source_branch = "") {
+    auto result = harness.copy(source, name, cause, source_branch, "default", false);
+    EXPECT_TRUE(result) << why(result);
+    return result ? std::move(*result) : CommitResult{};
+  };
+  const auto count = [&](RevisionNumber number) { return harness->revision(ns("default"), number)->change_count; };
+  for (const auto& [source, expected] : {std::pair{"@~1", 1u}, {"1", 2u}, {"@~1", 2u}, {"0", 3u}}) {
+    const CommitResult copied = copy(source);
+    EXPECT_EQ(copied.change_count, expected) << source;
+    EXPECT_EQ(count(copied.revision), expected) << source;
+  }
+  EXPECT_TRUE(harness.read().empty());
+  // The way forward: the source was made upon the branch's head.
+  ASSERT_TRUE(harness.create_branch("staging", "2"));
+  EXPECT_EQ(copy("3", "staging", Cause::kRestore, "main").change_count, 1u);
+  EXPECT_TRUE(copy("3", "staging", Cause::kRestore, "main").noop);
+}
+
+// Such a merge has a parent, and brings all of it.
+TEST_P(StoreNames, ACopyOfWhatAMergeBeganABranchFromCountsNothing) {
+  ASSERT_TRUE(harness.apply({{"a", "1"}, {"b", "1"}}, "side"));
+  MergeRequest merge{ns("default"),          branch("main"),      at("branch:side", harness.clock.now()),
+                     Cause::kMerge,          ConflictSide::kNone, {},
+                     StoreHarness::context()};
+  const auto merged = harness->merge(merge);
+  ASSERT_TRUE(merged) << why(merged);
+  const auto back = harness.copy("1", "main", Cause::kRollback, "", "default", false);
+  ASSERT_TRUE(back) << why(back);
+  EXPECT_TRUE(back->noop);
+  const auto gone = harness.copy("0", "main", Cause::kRollback, "", "default", false);
+  ASSERT_TRUE(gone) << why(gone);
+  EXPECT_EQ(gone->change_count, 2u);
+}
+
 TEST_P(StoreNames, UnknownSourceIsRefusedAndNothingIsLost) {
   ASSERT_TRUE(harness.apply({{"a", "1"}}));
   for (const char* source : {"9999", "checkpoint:none", "branch:none", "none", "@~7", "hash:ffff"}) {

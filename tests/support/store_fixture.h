@@ -106,14 +106,16 @@ class StoreHarness {
   }
   Result<CommitResult> copy(std::string_view source, std::string_view branch_name = "main",
                             Cause cause = Cause::kRollback, std::string_view source_branch = "",
-                            std::string_view ns_name = "default") {
+                            std::string_view ns_name = "default", bool changes_wanted = true) {
     return store_->copy(CopyRequest{ns(ns_name),
                                     branch(branch_name),
                                     at(source, clock.now()),
                                     branch(source_branch.empty() ? branch_name : source_branch),
                                     cause,
                                     {},
-                                    context()});
+                                    context(),
+                                    {},
+                                    changes_wanted});
   }
   Result<BranchInfo> create_branch(std::string_view name, std::string_view from = "@",
                                    std::string_view from_branch = "main", std::string_view ns_name = "default") {

@@ -70,7 +70,14 @@ class DocumentGuardTest : public ::testing::Test {
                                StoreHarness::context(),
                                {}};
     for (const std::string& key : keep) request.keep.push_back(state::test::key(key));
-    return harness_->copy(std::move(request));
+    // What the guard looks at does not hang on what the caller wants to know.
+    request.context.dry_run = true;
+    const auto rehearsed = harness_->copy(request);
+    request.context.dry_run = false;
+    request.changes_wanted = false;
+    auto copied = harness_->copy(std::move(request));
+    EXPECT_EQ(rehearsed.has_value(), copied.has_value());
+    return copied;
   }
   void expect_refused(const Result<CommitResult>& result, const std::string& message, const std::string& hint,
                       const std::string& ns = "shop") {

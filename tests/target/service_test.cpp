@@ -221,7 +221,9 @@ TEST_F(ServiceTest, ABadValueTouchesTheFirstWaveAloneAndComesBackByItself) {
   const auto restored = harness_.copy("experiment", "main", state::Cause::kRestore, "experiment", "shop");
   ASSERT_FALSE(restored);
   EXPECT_EQ(restored.error().code, ErrorCode::kUnprocessable);
-  ASSERT_FALSE(harness_.copy(std::to_string(bad.value), "main", state::Cause::kRollback, "", "shop"));
+  for (const bool changes_wanted : {true, false}) {
+    ASSERT_FALSE(harness_.copy(std::to_string(bad.value), "main", state::Cause::kRollback, "", "shop", changes_wanted));
+  }
   const auto unrelated = apply({{"other", "y"}});
   expect_phase(unrelated, RolloutPhase::kPromoted);
   EXPECT_EQ(service_->quarantined().size(), 1u);

@@ -111,6 +111,7 @@ Status finish_commit(Committer& committer, NamespaceDraft& ns, const BranchName&
   ST8_ASSIGN(DraftedRevision drafted, committer.draft_revision(ns, name, branch, draft, context));
   answer.result = result_of(drafted.record->revision);
   answer.result.changes = std::move(changes);
+  answer.result.change_count = draft.change_count;
   answer.result.dry_run = context.dry_run;
   if (context.dry_run) return {};
   committer.append_revision(ns, name, branch, std::move(drafted), std::move(blobs), context);
@@ -277,6 +278,34 @@ Status CopyCommand::prepare() {
   return {};
 }
 
+namespace {
+
+// How many keys differ between two revisions' trees, where one of them says it: it was made upon the other. A merge into a
+// branch that had no revision has a parent that its changes were not counted from.
+std::optional<std::uint64_t> known_change_count(const Revision& a, const Revision& b) {
+  if (a.parent() == b.number && !a.number.is_root() && a.cause != Cause::kMerge) return a.change_count;
+  if (b.parent() == a.number && !b.number.is_root() && b.cause != Cause::kMerge) return b.change_count;
+  return std::nullopt;
+}
+
+Result<std::vector<Change>> changes_between(const tree::NodeSource& nodes, const TreeRoot& before,
+                                            const TreeRoot& after, std::vector<std::string> prefixes) {
+  std::vector<Change> changes;
+  std::sort(prefixes.begin(), prefixes.end());
+  const std::string* last = nullptr;
+  for (const std::string& prefix : prefixes) {
+    if (last != nullptr && prefix.starts_with(*last)) continue;  // Had already.
+    last = &prefix;
+    ST8_TRY(tree::diff(nodes, before, after, prefix, {}, [&](Change&& change) {
+      changes.push_back(std::move(change));
+      return true;
+    }));
+  }
+  return changes;
+}
+
+}  // namespace
+
 Status CopyCommand::build(Committer& committer) {
   const WriteContext& context = request_.context;
   ST8_ASSIGN(NamespaceDraft * ns, committer.name_space(request_.name_space));
@@ -319,18 +348,19 @@ Status CopyCommand::build(Committer& committer) {
     ST8_ASSIGN(tree::EditResult edited, tree::edit(nodes, wanted, edits, Committer::next_revision(*ns), nodes));
     wanted = std::move(edited.root);
   }
-  std::vector<Change> changes;
-  ST8_TRY(tree::diff(nodes, head->revision.tree, wanted, {}, {}, [&](Change&& change) {
-    changes.push_back(std::move(change));
-    return true;
-  }));
-  if (changes.empty()) {
+  if (wanted.hash == head->revision.tree.hash) {
     answer_noop(committer, *ns, head, context, answer);
     return {};
   }
+  std::optional<std::uint64_t> change_count;
+  if (!request_.changes_wanted && request_.keep.empty())
+    change_count = known_change_count(head->revision, source->revision);
+  std::vector<std::string> prefixes{""};
+  if (change_count) prefixes = committer.guarded_prefixes(ns->name, request_.branch);
+  ST8_ASSIGN(std::vector<Change> changes, changes_between(nodes, head->revision.tree, wanted, std::move(prefixes)));
   RevisionDraft draft;
   draft.tree = std::move(wanted);
-  draft.change_count = changes.size();
+  draft.change_count = change_count.value_or(changes.size());
   draft.cause = request_.cause;
   draft.cause_detail = request_.cause_detail;
   draft.source = source->revision.number;

@@ -136,6 +136,10 @@ class Committer {
   // A document's content, also of one that this group wrote.
   Result<std::string> read_content(const NamespaceDraft& ns, std::string_view key, const DocumentRef& ref);
   Status ask_guard(const ProposedCommit& commit) const { return guard_ == nullptr ? Status{} : guard_->check(commit); }
+  // See CommitGuard::looks_at().
+  std::vector<std::string> guarded_prefixes(const NamespaceName& ns, const BranchName& branch) const {
+    return guard_ == nullptr ? std::vector<std::string>{} : guard_->looks_at(ns, branch);
+  }
   // The number that the next revision of the namespace will have.
   static RevisionNumber next_revision(const NamespaceDraft& ns) { return {ns.counters.last_revision + 1}; }
   // What resolve() and the walks over the history need, with what this group wrote. Valid as long as `ns`.

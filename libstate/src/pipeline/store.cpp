@@ -84,6 +84,7 @@ Result<CommitResult> Store::Impl::render(const NamespaceName& ns, pipeline::Comm
   result.hash = revision->revision.hash;
   result.parent = revision->revision.parent();
   if (replay.noop) return result;
+  result.change_count = revision->revision.change_count;
   ST8_ASSIGN(const query::RevisionPointer parent, query::parent_of(found, revision));
   // Pruned since: which keys changed is no longer known; that it was committed, and as what, is.
   if (revision->revision.pruned || parent->revision.pruned) return result;

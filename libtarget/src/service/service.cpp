@@ -467,6 +467,16 @@ Status RolloutService::check(const state::ProposedCommit& commit) const {
   return {};
 }
 
+std::vector<std::string> RolloutService::looks_at(const state::NamespaceName& name_space,
+                                                  const state::BranchName&) const {
+  std::vector<std::string> prefixes{std::string(kPolicyKey)};
+  if (name_space.view() == kSystemNamespace) prefixes.emplace_back(kTargetPrefix);
+  for (const Quarantine& one : impl_->coordinator_.published()->quarantine) {
+    if (one.name_space == name_space.str()) prefixes.push_back(one.key);
+  }
+  return prefixes;
+}
+
 Status RolloutService::validate_documents(const state::NamespaceName& name_space,
                                           const std::vector<state::Document>& documents) const {
   return impl_->documents_.validate(name_space, documents);

@@ -134,6 +134,7 @@ Result<std::pair<state::RevisionNumber, std::string>> StoreSource::append_rollba
                              "rollout " + order.rollout.str() + ": " + order.reason.substr(0, 1000),
                              {},
                              {}};
+  request.changes_wanted = false;
   request.context.actor = "st8d";
   request.context.message = "Roll back revision " + std::to_string(order.failed.value) + " to " +
                             std::to_string(order.promoted.value) + ": rollout " + order.rollout.str() +

@@ -64,6 +64,9 @@ struct CopyRequest {
   std::string cause_detail;
   WriteContext context;
   std::vector<DocumentKey> keep = {};  // As the branch's head has them (or has none), whatever the source has.
+  // False: the answer may leave `changes` out. Then a copy of the head's parent costs what a branch costs, however much they
+  // differ: how many keys that is stands in the head's revision.
+  bool changes_wanted = true;
 };
 
 enum class ConflictSide : std::uint8_t { kNone, kOurs, kTheirs };
@@ -91,6 +94,7 @@ struct CommitResult {
   Hash hash;
   RevisionNumber parent;
   std::vector<Change> changes;           // From the parent, in key order.
+  std::uint64_t change_count = 0;        // Of all changes, also where `changes` was not wanted or is no longer known.
   bool noop = false;                     // Nothing differed: no revision was made.
   bool replayed = false;                 // Answered from the idempotency record.
   bool dry_run = false;                  // `revision` is what it would be.
@@ -178,8 +182,8 @@ struct ProposedCommit {
   const NamespaceName& name_space;
   const BranchName& branch;
   Cause cause;
-  RevisionNumber head;  // 0: the branch begins.
-  const std::vector<Change>& changes;
+  RevisionNumber head;                 // 0: the branch begins.
+  const std::vector<Change>& changes;  // In key order; at least those that the guard looks at.
   const ProposedContent& content;
 };
 
@@ -190,6 +194,9 @@ struct ProposedCommit {
 class CommitGuard {
  public:
   virtual ~CommitGuard() = default;
+  // What the keys begin with whose changes check() looks at, for a commit to this branch. Spares a copy the search for all
+  // others.
+  virtual std::vector<std::string> looks_at(const NamespaceName&, const BranchName&) const { return {""}; }
   virtual Status check(const ProposedCommit& commit) const = 0;
 };
 

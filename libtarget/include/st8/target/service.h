@@ -165,6 +165,8 @@ class RolloutService final : public state::OperationListener, public state::Comm
   // would refuse, whatever brings them. A rollback alone may bring a policy that names targets which are gone: its plan
   // leaves them out, and says so.
   Status check(const state::ProposedCommit& commit) const override;
+  std::vector<std::string> looks_at(const state::NamespaceName& name_space,
+                                    const state::BranchName& branch) const override;
 
   // For whoever submits an apply, to be told before it is queued: policies and targets among its documents must be good, and the targets that a policy names
   // must exist or be in the same apply. Errors: kUnprocessable, with file, line, path and suggestion.
