@@ -13,6 +13,10 @@
 #include "st8/target/worker_agent.h"
 #include "wire/problem.h"
 
+#ifndef ST8_VERSION
+#define ST8_VERSION "dev"
+#endif
+
 namespace st8::daemon {
 namespace {
 
@@ -164,8 +168,12 @@ Status work(const WorkerConfig& config) {
 
   HttpTransport transport(config);
   target::WorkerAgentOptions options{
-      std::move(name), config.root, std::chrono::milliseconds(2'000),
-      [](const std::string& line) { std::fprintf(stderr, "st8d worker: %s\n", line.c_str()); }, config.allow_steps};
+      std::move(name),
+      config.root,
+      std::chrono::milliseconds(2'000),
+      [](const std::string& line) { std::fprintf(stderr, "st8d worker: %s\n", line.c_str()); },
+      config.allow_steps,
+      ST8_VERSION};
   ST8_ASSIGN(const auto agent, target::WorkerAgent::open(std::move(options), transport, system_clock()));
   std::printf("working as %s below %s\n", config.name.c_str(), config.root.c_str());
   std::fflush(stdout);

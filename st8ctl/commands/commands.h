@@ -20,7 +20,7 @@ namespace st8::ctl {
 extern const Command kApply, kUnset, kGet, kDiff, kShow, kLog, kHistory, kWatch, kResolve, kCheckpoint, kRollback,
     kRestore, kMerge, kRevert, kCherryPick, kBranch, kNamespaceCommand, kOperations, kGc, kFsck, kBackup, kStatus,
     kPlan, kPolicyCommand, kImport, kRollout, kLive, kDrift, kReconcile, kFreeze, kUnfreeze, kQuarantine, kTarget,
-    kSeal, kLogin, kVersion, kCompletion, kHelp, kComplete;
+    kWorker, kSeal, kLogin, kVersion, kCompletion, kHelp, kComplete;
 
 // Sends a change and gives its answer, with the idempotency key of the command line.
 Result<HttpResponse> send_change(Context& context, Call call, const std::string& what);

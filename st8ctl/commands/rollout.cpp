@@ -6,6 +6,7 @@
 #include "commands/rollouts.h"
 #include "render/fields.h"
 #include "render/rollout_view.h"
+#include "st8/state/clock.h"
 
 namespace st8::ctl {
 namespace {
@@ -64,7 +65,8 @@ Result<int> show(Context& context) {
     context.out().line(field(detail, "id"));
     return 0;
   }
-  for (const std::string& line : rollout_tree(detail, context.out(), 0)) context.out().line(line);
+  for (const std::string& line : rollout_tree(detail, context.out(), system_clock().now().micros))
+    context.out().line(line);
   if (context.arguments().on("events")) {
     context.out().line("");
     for (const wire::JsonValue& event : items_field(detail, "events")) context.out().line(event_line(event));

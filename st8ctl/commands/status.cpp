@@ -5,6 +5,7 @@
 #include "client/http_transport.h"
 #include "commands/commands.h"
 #include "config/files.h"
+#include "render/fields.h"
 
 #ifndef ST8_VERSION
 #define ST8_VERSION "unknown"
@@ -34,6 +35,27 @@ Result<int> status(Context& context) {
     context.out().line(std::string("writable: ") + (writable->boolean ? "yes" : "no"));
   if (const wire::JsonValue* whoami = answer.find("whoami"))
     context.out().line("you: " + printable(text_of(whoami->find("name"))));
+  if (const wire::JsonValue* rollouts = answer.find("rollouts")) {
+    std::string line;
+    for (const auto& [name, word] :
+         {std::pair{"running", "running"}, std::pair{"pending", "waiting to begin"}, std::pair{"paused", "paused"},
+          std::pair{"incomplete", "incomplete"}, std::pair{"rolling_back", "rolling back"}}) {
+      if (number_field(*rollouts, name) > 0) line += (line.empty() ? "" : ", ") + field(*rollouts, name) + " " + word;
+    }
+    context.out().line("rollouts: " + (line.empty() ? "none under way" : line));
+    if (number_field(*rollouts, "branches_stuck") > 0)
+      context.out().line("cannot go live: " + field(*rollouts, "branches_stuck") +
+                         " heads; `st8ctl live --all` says why");
+  }
+  if (const wire::JsonValue* targets = answer.find("targets")) {
+    std::string line = field(*targets, "live") + " live";
+    if (number_field(*targets, "drifted") > 0) line += ", " + field(*targets, "drifted") + " drifted";
+    if (number_field(*targets, "unreachable") > 0) line += ", " + field(*targets, "unreachable") + " unreachable";
+    context.out().line("targets: " + line);
+  }
+  if (number_field(answer, "freezes") > 0) context.out().line("freezes: " + field(answer, "freezes"));
+  if (number_field(answer, "quarantined") > 0)
+    context.out().line("quarantine: " + field(answer, "quarantined") + " changes");
   context.out().line("namespace: " + context.settings().name_space);
   context.out().line("branch: " + context.settings().branch);
   return 0;
@@ -140,10 +162,11 @@ Result<int> login(Context& context) {
 
 }  // namespace
 
-const Command kStatus{"status", "Show the server, who you are to it, and the namespace and branch in use",
-                      "",       "st8ctl status",
-                      {},       {},
-                      {},       status};
+const Command kStatus{
+    "status", "Show the server, who you are to it, what is under way, and the namespace and branch in use",
+    "",       "st8ctl status",
+    {},       {},
+    {},       status};
 const Command kResolve{"resolve",
                        "Show which revision a selector names",
                        "",

@@ -84,6 +84,7 @@ struct OperationState {
   std::string running;  // "step migrate", "health web, attempt 2"; empty: nothing is.
   std::size_t done = 0;
   std::optional<std::int64_t> retry_at;
+  std::optional<std::int64_t> fails_at;  // Of a health check.
 };
 
 struct Tree {
@@ -133,6 +134,9 @@ Tree tree_of(const JsonValue& detail, const JsonValue& plan) {
       ++wave.gates_passed;
       wave.gate_since.reset();
     }
+  }
+  for (const JsonValue& wait : items_field(detail, "waits")) {
+    if (field(wait, "for") == "health") tree.operations[field(wait, "target")].fails_at = micros_of(wait, "until");
   }
   std::map<std::string, const JsonValue*> by_name;
   for (const JsonValue& target : items_field(detail, "targets")) by_name.emplace(field(target, "name"), &target);
@@ -191,6 +195,8 @@ std::string target_line(const JsonValue& target, char kind, const Tree& tree, st
               std::to_string(tree.operations_total) + ")";
     if (now_micros != 0 && state.retry_at && *state.retry_at > now_micros)
       line += ", tried again in " + short_duration(*state.retry_at - now_micros);
+    if (now_micros != 0 && !state.running.empty() && state.fails_at)
+      line += ", " + short_duration(std::max<std::int64_t>(0, *state.fails_at - now_micros)) + " left";
   }
   if (const std::string error = field(target, "error"); !error.empty()) line += ": " + error;
   return line;
@@ -284,6 +290,17 @@ Lines head_lines(const JsonValue& detail, const JsonValue& plan, const Output& o
   lines.push_back(counts);
   if (const std::string waiting = field(detail, "waiting_for"); !waiting.empty())
     lines.push_back("  waits for " + output.painted("33", waiting));
+  for (const JsonValue& wait : items_field(detail, "waits")) {
+    const auto until = micros_of(wait, "until");
+    if (now_micros == 0 || !until) continue;
+    const std::string left = short_duration(std::max<std::int64_t>(0, *until - now_micros));
+    const std::string what = field(wait, "for");
+    if (what == "schedule") lines.push_back("  begins in " + left + " at the earliest");
+    if (what == "window") lines.push_back("  a window opens in " + left);
+    if (what == "plan") lines.push_back("  its plan is made anew in " + left);
+    if (what == "progress") lines.push_back("  fails in " + left + " unless something gets further");
+    if (what == "append") lines.push_back("  the revision that goes back is tried again in " + left);
+  }
   if (const std::string reason = field(detail, "reason"); !reason.empty()) lines.push_back("  because " + reason);
   if (const std::string back = field(detail, "rollback_revision"); !back.empty())
     lines.push_back("  went back by revision " + back);

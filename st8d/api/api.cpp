@@ -93,6 +93,7 @@ Api::Api(state::Store& store, WatchHub& hub, const auth::Authenticator& authenti
                std::move(options.draining),
                std::move(options.pinned),
                std::move(options.validate),
+               std::move(options.status_parts),
                clock.monotonic()} {
   add_health_routes(router_);
   add_apply_routes(router_);

@@ -11,6 +11,7 @@
 #include "api/call.h"
 #include "api/router.h"
 #include "http/exchange.h"
+#include "wire/json.h"
 
 namespace st8::api {
 
@@ -21,6 +22,8 @@ struct ApiOptions {
   std::function<Status(const state::NamespaceName&, const std::vector<state::Document>&)> validate;
   // Further routes (rollouts, targets, ...); each keeps what its handlers need.
   std::vector<std::function<void(Router&)>> extensions;
+  // Further members of GET /v1/status, each for what the caller may see.
+  std::vector<std::function<void(const Call&, wire::JsonWriter&)>> status_parts;
 };
 
 inline constexpr std::size_t kBodyBytesMax = 20u << 20;

@@ -20,11 +20,13 @@
 #include "st8/state/clock.h"
 #include "st8/state/store.h"
 #include "wire/fields.h"
+#include "wire/json.h"
 #include "wire/requests.h"
 
 namespace st8::api {
 
 class WatchHub;
+struct Call;
 
 // What handlers stand on. All of it outlives every call.
 struct Context {
@@ -39,7 +41,8 @@ struct Context {
   std::function<std::vector<std::pair<state::NamespaceName, state::RevisionNumber>>()> pinned;
   // Refuses documents that would not do what they are for: policies and targets. Asked before an apply. May be null.
   std::function<Status(const state::NamespaceName&, const std::vector<state::Document>&)> validate;
-  std::chrono::nanoseconds started{0};  // Of the clock's monotonic time.
+  std::vector<std::function<void(const Call&, wire::JsonWriter&)>> status_parts;  // ApiOptions::status_parts.
+  std::chrono::nanoseconds started{0};                                            // Of the clock's monotonic time.
 };
 
 struct Call {

@@ -119,6 +119,7 @@ Reply status(Call& call) {
   }
   out.end_array().end_object().end_object();
   out.field("writable", stats.writable).field("draining", call.context.draining && call.context.draining());
+  for (const auto& part : call.context.status_parts) part(call, out);
   out.end_object();
   return json_response(std::move(text));
 }

@@ -179,6 +179,14 @@ Reply detail_reply(const Call& call, const target::RolloutDetail& detail) {
       if (!progress.error.empty() && documents) out.field("error", progress.error);
       out.end_object();
     }
+    out.end_array().key("waits").begin_array();
+    for (const target::RolloutWait& wait : target::waits_of(plan, detail.view.state, call.context.clock.now())) {
+      out.begin_object().field("for", target::wait_kind_name(wait.kind)).field("until", format_rfc3339(wait.until));
+      if (wait.target < plan.targets.size()) out.field("target", plan.targets[wait.target].target.name.str());
+      if (wait.wave != target::RolloutEvent::kNone) out.field("wave", std::uint64_t{wait.wave});
+      if (wait.gate != target::RolloutEvent::kNone) out.field("gate", std::uint64_t{wait.gate});
+      out.end_object();
+    }
     out.end_array().key("plan");
     write_plan(out, plan, documents);
     out.key("events").begin_array();
@@ -696,6 +704,53 @@ void write_plan(JsonWriter& out, const target::Plan& plan, bool documents) {
   for (const target::UntouchedTarget& one : plan.untouched)
     out.begin_object().field("name", one.name.str()).field("reason", one.reason).end_object();
   out.end_array().end_object();
+}
+
+void write_rollout_status(const Call& call, const RolloutService& rollouts, JsonWriter& out) {
+  using target::RolloutPhase;
+  std::map<RolloutPhase, std::uint64_t> phases;
+  target::RolloutQuery open;
+  open.open_only = true;
+  open.limit = 1000;
+  do {
+    const auto page = rollouts.list(open);
+    if (!page) break;
+    for (const target::RolloutSummary& one : page->rollouts) {
+      if (sees(call, one.name_space, one.branch)) ++phases[one.phase];
+    }
+    open.before = page->next;
+  } while (open.before != 0);
+  const RolloutService::Live now = rollouts.live_now({});
+  std::uint64_t stuck = 0, live = 0, drifted = 0, unreachable = 0, quarantined = 0, freezes = 0;
+  for (const RolloutService::BranchEntry& branch : now.branches)
+    stuck += !branch.status.problem.empty() && sees(call, branch.name_space, branch.branch) ? 1 : 0;
+  for (const target::LiveEntry& entry : now.targets) {
+    if (!sees(call, entry.entry.name_space, entry.entry.branch)) continue;
+    ++live;
+    drifted += entry.state == "altered" || entry.state == "missing" ? 1 : 0;
+    unreachable += entry.state == "unreachable" ? 1 : 0;
+  }
+  for (const target::Quarantine& one : rollouts.quarantined())
+    quarantined +=
+        sees(call, one.name_space, one.branch) && one.key.starts_with(call.principal->allow.key_prefix) ? 1 : 0;
+  for (const target::Freeze& freeze : rollouts.freezes())
+    freezes += freeze.scope == "*" || auth::sees_namespace(*call.principal, auth::Verb::kRead, freeze.scope) ? 1 : 0;
+  out.key("rollouts")
+      .begin_object()
+      .field("pending", phases[RolloutPhase::kPending])
+      .field("running", phases[RolloutPhase::kRunning])
+      .field("paused", phases[RolloutPhase::kPaused])
+      .field("incomplete", phases[RolloutPhase::kIncomplete])
+      .field("rolling_back", phases[RolloutPhase::kRollingBack])
+      .field("branches_stuck", stuck)
+      .end_object();
+  out.key("targets")
+      .begin_object()
+      .field("live", live)
+      .field("drifted", drifted)
+      .field("unreachable", unreachable)
+      .end_object();
+  out.field("freezes", freezes).field("quarantined", quarantined);
 }
 
 void add_rollout_routes(Router& router, target::RolloutService& rollouts) {

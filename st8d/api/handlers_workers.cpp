@@ -1,5 +1,8 @@
 #include "api/handlers_workers.h"
 
+#include <map>
+#include <optional>
+
 #include "api/access.h"
 #include "api/paging.h"
 #include "st8/target/policy.h"
@@ -41,32 +44,62 @@ Outcome<WorkerName> worker_of(Call& call) {
   return name;
 }
 
-Reply list(Call& call, WorkerHub& hub) {
+// Those that this process has met, and those that targets name and that never came.
+Reply list(Call& call, WorkerHub& hub, const target::RolloutService& rollouts) {
   Query query(call.request);
   const std::size_t limit = list_limit(query.number("limit", kListLimit));
   const std::string after = query.text("after");
   ST8_API_TRY(query.finish());
   ST8_API_TRY(allow(call, auth::Verb::kRead, kSystem));
+  struct Known {
+    std::optional<target::WorkerView> met;
+    std::vector<target::TargetView> targets;
+  };
+  std::map<std::string, Known> all;
+  for (target::WorkerView& view : hub.workers()) {
+    Known& known = all[view.name];
+    known.met = std::move(view);
+  }
+  ST8_API_ASSIGN(std::vector<target::TargetView> targets, rollouts.targets());
+  for (target::TargetView& view : targets) {
+    if (!view.worker.empty()) all[view.worker].targets.push_back(std::move(view));
+  }
   std::string body;
   JsonWriter out(body);
   out.begin_object().key("workers").begin_array();
   std::size_t written = 0;
   std::string last, next;
-  for (const target::WorkerView& view : hub.workers()) {
-    if (!after.empty() && view.name <= after) continue;
-    const auto key = key_of(view.name);
+  for (const auto& [name, known] : all) {
+    if (!after.empty() && name <= after) continue;
+    const auto key = key_of(name);
     if (!key || !allow(call, auth::Verb::kRead, kSystem, *key)) continue;
     if (written == limit) {
       next = last;
       break;
     }
-    out.begin_object()
-        .field("name", view.name)
-        .field("connected", view.connected)
-        .field("last_seen", format_rfc3339(view.last_seen))
-        .field("assignments", static_cast<std::uint64_t>(view.assignments))
-        .end_object();
-    last = view.name;
+    out.begin_object().field("name", name).field("connected", known.met && known.met->connected);
+    if (known.met) {
+      out.field("last_seen", format_rfc3339(known.met->last_seen));
+      if (!known.met->version.empty()) out.field("version", known.met->version);
+    }
+    out.field("assignments", known.met ? std::uint64_t{known.met->assignments} : 0);
+    out.key("targets").begin_array();
+    for (const target::TargetView& view : known.targets) {
+      const auto document =
+          state::DocumentKey::parse(std::string(target::kTargetPrefix) + view.target.name.str() + ".yaml");
+      if (!document || !allow(call, auth::Verb::kRead, kSystem, *document)) continue;
+      out.begin_object().field("name", view.target.name.str());
+      if (view.live &&
+          auth::sees_branch(*call.principal, auth::Verb::kRead, view.live->entry.name_space, view.live->entry.branch)) {
+        out.field("namespace", view.live->entry.name_space)
+            .field("branch", view.live->entry.branch)
+            .field("revision", view.live->entry.revision.value)
+            .field("state", view.live->state);
+      }
+      out.end_object();
+    }
+    out.end_array().end_object();
+    last = name;
     ++written;
   }
   out.end_array();
@@ -108,11 +141,12 @@ Reply content(Call& call, WorkerHub& hub) {
 
 }  // namespace
 
-void add_worker_routes(Router& router, WorkerHub& hub) {
+void add_worker_routes(Router& router, WorkerHub& hub, const target::RolloutService& rollouts) {
   const auto with = [&hub](auto handler) -> HandlerFunction {
     return [&hub, handler](Call& call) { return handler(call, hub); };
   };
-  router.add({"GET", "/v1/workers", Access::kRead, BodyKind::kNone, "workers", with(list)});
+  router.add({"GET", "/v1/workers", Access::kRead, BodyKind::kNone, "workers",
+              [&hub, &rollouts](Call& call) { return list(call, hub, rollouts); }});
   // Bodies are the hub's to read: what a newer worker says beside the known fields does no harm.
   router.add({"POST", "/v1/workers/{name}/poll", Access::kWrite, BodyKind::kRaw, "", with(poll)});
   router.add({"POST", "/v1/workers/{name}/report", Access::kWrite, BodyKind::kRaw, "", with(report)});

@@ -2,11 +2,12 @@
 #pragma once
 
 #include "api/router.h"
+#include "st8/target/service.h"
 #include "st8/target/worker_hub.h"
 
 namespace st8::api {
 
-// `hub` is borrowed and outlives the router's use.
-void add_worker_routes(Router& router, target::WorkerHub& hub);
+// Both are borrowed and outlive the router's use.
+void add_worker_routes(Router& router, target::WorkerHub& hub, const target::RolloutService& rollouts);
 
 }  // namespace st8::api

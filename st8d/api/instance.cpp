@@ -60,7 +60,11 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
     return raw->rollouts_->validate_documents(name_space, documents);
   };
   api.extensions.push_back([raw = instance.get()](Router& router) { add_rollout_routes(router, *raw->rollouts_); });
-  api.extensions.push_back([raw = instance.get()](Router& router) { add_worker_routes(router, *raw->workers_); });
+  api.extensions.push_back(
+      [raw = instance.get()](Router& router) { add_worker_routes(router, *raw->workers_, *raw->rollouts_); });
+  api.status_parts.push_back([raw = instance.get()](const Call& call, wire::JsonWriter& out) {
+    write_rollout_status(call, *raw->rollouts_, out);
+  });
   api.extensions.push_back(
       [keys = std::move(options.sealing_keys)](Router& router) { add_sealing_routes(router, keys); });
   instance->api_ = std::make_unique<Api>(*instance->store_, *instance->hub_, *instance->authenticator_,

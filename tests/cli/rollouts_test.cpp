@@ -8,6 +8,7 @@
 #include "cli/cli_fixture.h"
 #include "render/document.h"
 #include "render/rollout_view.h"
+#include "support/worker_process.h"
 
 namespace st8::test {
 namespace {
@@ -137,6 +138,42 @@ TEST_F(Rollouts, AFreezeHoldsUntilItIsLifted) {
   EXPECT_EQ(cli.run({"unfreeze"}).code, 5);
 }
 
+TEST_F(Rollouts, WhatIsUnderWayIsCountedAndTheTimeLeftIsTold) {
+  add_targets({"web-1", "web-2"});
+  EXPECT_THAT(cli.ok({"status"}), HasSubstr("rollouts: none under way\ntargets: 0 live\nnamespace: default\n"));
+  begin("strategy: {type: rolling, batchSize: 1, batchDelay: 1h}\n");
+  ASSERT_TRUE(waits_for("r-1", "a delay of 1h"));
+  cli.ok({"freeze", "-n", "elsewhere"});
+  EXPECT_THAT(cli.ok({"status"}), HasSubstr("rollouts: 1 running\ntargets: 1 live\nfreezes: 1\nnamespace: default\n"));
+  EXPECT_THAT(cli.ok({"rollout", "get"}), testing::ContainsRegex("gate: delay 1h, (59m[0-9]+s|1h00m) left\n"));
+  const auto waits = nlohmann::json::parse(cli.ok({"rollout", "get", "-o", "json"}))["waits"];
+  ASSERT_EQ(waits.size(), 1u);
+  EXPECT_EQ(waits[0]["for"], "gate");
+  EXPECT_EQ(waits[0]["wave"], 0);
+  cli.ok({"rollout", "pause"});
+  EXPECT_THAT(cli.ok({"status"}), HasSubstr("rollouts: 1 paused\n"));
+  cli.ok({"rollout", "abort"});
+  ASSERT_TRUE(reaches("r-1", "aborted"));
+  EXPECT_EQ(nlohmann::json::parse(cli.ok({"rollout", "get", "-o", "json"}))["waits"].size(), 0u);
+}
+
+TEST_F(Rollouts, WorkersAreListedWithWhatIsLiveThroughThem) {
+  EXPECT_EQ(cli.ok({"worker", "list"}), "");
+  cli.ok({"target", "add", "t1", "--kind", "worker", "--spec", "worker=w1", "--label", "role=web"});
+  cli.ok({"target", "add", "t2", "--kind", "worker", "--spec", "worker=w2"});
+  EXPECT_EQ(cli.ok({"worker"}),
+            "w1 away last_seen=never assignments=0 targets=t1\nw2 away last_seen=never assignments=0 targets=t2\n");
+  EXPECT_EQ(cli.ok({"worker", "list", "-o", "name", "--limit", "1"}), "w1\n");
+  std::filesystem::create_directories(cli.home() / "workers");
+  WorkerProcess worker(cli.url(), "w1", cli.home() / "workers");
+  worker.start();
+  begin("");
+  ASSERT_TRUE(reaches("r-1", "promoted")) << worker.log();
+  EXPECT_EQ(masked(cli.ok({"worker", "list"})), "w1 connected last_seen=<time> version=" ST8_TEST_VERSION
+                                                " assignments=0 targets=t1(default/main@1)\n"
+                                                "w2 away last_seen=never assignments=0 targets=t2\n");
+}
+
 TEST_F(Rollouts, AnApprovalIsForOnePlanAndNotByItsAuthor) {
   add_targets({"web-1"});
   begin("approval: {required: true}\n");
@@ -174,12 +211,12 @@ TEST_F(Rollouts, ACanaryWaitsForAPersonAndGoesOnOrBack) {
       "100}]}\n");
   ASSERT_TRUE(waits_for("r-1", "promote"));
   EXPECT_EQ(masked(cli.ok({"rollout", "get"})),
-            "rollout r-1  default/main revision 1  running\n"
+            "rollout r-1  default/main revision 1  running for <duration>\n"
             "  canary, 1 of 4 targets activated, 1 touched, 0 failed; plan <hash>\n"
             "  waits for promote\n"
             "  ▶ wave 1 of 4  canary 25%\n"
             "    ✔ web-1  activated\n"
-            "    ▶ gate: pause until promoted\n"
+            "    ▶ gate: pause until promoted; st8ctl rollout promote r-1\n"
             "  · wave 2 of 4  canary 50%\n"
             "    · web-2  pending\n"
             "    · gate: pause until promoted\n"
@@ -272,7 +309,7 @@ TEST_F(Rollouts, WhatIncompleteMeansAndHowItEnds) {
       masked(watched.out),
       HasSubstr("<time> target.failed target=web-2 detail=\"health: health check \\\"mark\\\" did not pass within "));
   const std::string tree = masked(cli.ok({"rollout", "get"}));
-  EXPECT_THAT(tree, StartsWith("rollout r-1  default/main revision 1  incomplete\n"));
+  EXPECT_THAT(tree, StartsWith("rollout r-1  default/main revision 1  incomplete for <duration>\n"));
   EXPECT_THAT(tree, HasSubstr("  ✔ wave 1 of 3  batch 1 of 2\n    ✔ web-1  activated\n"));
   EXPECT_THAT(tree, HasSubstr("    ↩ web-2  restored: health: health check \"mark\" did not pass within "));
   const std::string told = cli.ok({"rollout", "explain"});
@@ -311,13 +348,13 @@ TEST_F(Rollouts, BlueGreenPreviewsEverywhereThenSwitches) {
   begin("strategy: {type: blue-green, autoPromotion: false, scaleDownDelay: 10ms}\n");
   ASSERT_TRUE(waits_for("r-1", "promote"));
   EXPECT_EQ(masked(cli.ok({"rollout", "get"})),
-            "rollout r-1  default/main revision 1  running\n"
+            "rollout r-1  default/main revision 1  running for <duration>\n"
             "  blue-green, 0 of 2 targets activated, 0 touched, 0 failed; plan <hash>\n"
             "  waits for promote\n"
             "  ▶ wave 1 of 3  preview\n"
             "    ✔ web-1  validated\n"
             "    ✔ web-2  validated\n"
-            "    ▶ gate: pause until promoted\n"
+            "    ▶ gate: pause until promoted; st8ctl rollout promote r-1\n"
             "  · wave 2 of 3  switch\n"
             "    · web-1  validated\n"
             "    · web-2  validated\n"

@@ -189,7 +189,9 @@ class Server {
         return rollouts_->validate_documents(ns, documents);
       };
       options.extensions.push_back([this](Router& router) { add_rollout_routes(router, *rollouts_); });
-      options.extensions.push_back([this](Router& router) { add_worker_routes(router, *workers_); });
+      options.extensions.push_back([this](Router& router) { add_worker_routes(router, *workers_, *rollouts_); });
+      options.status_parts.push_back(
+          [this](const Call& call, wire::JsonWriter& out) { write_rollout_status(call, *rollouts_, out); });
       options.extensions.push_back([keys](Router& router) { add_sealing_routes(router, keys); });
     }
     api_ = std::make_unique<Api>(*store_, hub_, *authenticator_, metrics_, clock, std::move(options));

@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "codec/json.h"
+#include "drivers/registry.h"
+#include "drivers/worker/worker_driver.h"
 #include "service/coordinator.h"
 #include "service/document_guard.h"
 #include "service/store_source.h"
@@ -650,7 +652,11 @@ Result<std::vector<TargetView>> RolloutService::targets() const {
     TargetView view{target ? std::move(*target) : Target{name, "", {}, Criticality::kMedium, "", text},
                     std::nullopt,
                     {},
-                    std::move(problems)};
+                    std::move(problems),
+                    ""};
+    if (view.problems.empty() && view.target.kind == "worker") {
+      if (const auto spec = drivers::read_spec<worker::WorkerSpec>(view.target)) view.worker = spec->worker;
+    }
     if (const auto found = live.find(name); found != live.end()) view.live = found->second;
     if (const auto holder = holders.find(name); holder != holders.end()) view.held_by = holder->second;
     views.push_back(std::move(view));

@@ -138,7 +138,8 @@ class WorkerAgent::Impl {
       if (one) held.push_back(one->number);
     }
     for (const auto& one : queue_) held.push_back(one->number);
-    return codec::dump({{"protocol", worker::kProtocol}, {"session", session_}, {"held", held}});
+    return codec::dump(
+        {{"protocol", worker::kProtocol}, {"session", session_}, {"held", held}, {"version", options_.version}});
   }
 
   // A line of the stream. False: no more.

@@ -54,9 +54,11 @@ class WorkerHub::Impl {
                                    std::string(worker::kProtocol),
                                "use st8d of the same version on both sides");
                  }
-                 Admission read{name, json.at("session").get<std::string>(), {}};
+                 Admission read{name, json.at("session").get<std::string>(), {}, json.value("version", "")};
                  if (read.session.size() < 16 || read.session.size() > 64)
                    return fail(ErrorCode::kInvalidArgument, "the session must have 16 to 64 characters", "");
+                 if (read.version.size() > 64)
+                   return fail(ErrorCode::kInvalidArgument, "the version is longer than 64 characters", "");
                  if (const auto held = json.find("held"); held != json.end()) {
                    if (held->size() > worker::kHeldMax)
                      return fail(ErrorCode::kInvalidArgument, "too many assignments are held", "");
@@ -88,6 +90,7 @@ class WorkerHub::Impl {
     }
     if (entry.stream) entry.stream->close();
     entry.stream = std::move(stream);
+    entry.version = admission.version;
     entry.attached_at = clock_.monotonic();
     entry.last_seen = clock_.now();
     if (!send(entry, Json{{"type", "welcome"}})) return;
@@ -143,8 +146,8 @@ class WorkerHub::Impl {
     std::vector<WorkerView> all;
     for (const auto& [name, entry] : workers_) {
       if (entry.last_seen.micros == 0) continue;  // Called for, and never there.
-      all.push_back(
-          {name, entry.stream != nullptr && !entry.stream->closed(), entry.last_seen, entry.assignments.size()});
+      all.push_back({name, entry.stream != nullptr && !entry.stream->closed(), entry.last_seen,
+                     entry.assignments.size(), entry.version});
     }
     return all;
   }
@@ -225,6 +228,7 @@ class WorkerHub::Impl {
     std::chrono::nanoseconds attached_at{};
     std::chrono::nanoseconds left_at = std::chrono::nanoseconds::min() / 2;
     Timestamp last_seen;
+    std::string version;
     std::deque<std::shared_ptr<Assignment>> assignments;  // In the order in which they came.
     std::size_t waiting = 0;                              // Calls that look at this entry.
   };

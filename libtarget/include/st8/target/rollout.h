@@ -164,6 +164,29 @@ struct RolloutState {
   Status apply(const Plan& plan, const RolloutEvent& event);
 };
 
+// A wait that ends by itself, at an instant that is known.
+struct RolloutWait {
+  enum class Kind : std::uint8_t {
+    kSchedule = 0,  // The rollout may begin.
+    kWindow = 1,    // A window opens.
+    kPlan = 2,      // The plan has expired and is made anew.
+    kGate = 3,      // A delay, bake or analysis is over; `wave` and `gate` say which.
+    kProgress = 4,  // Without progress until then, the rollout has failed.
+    kHealth = 5,    // Without a pass until then, the check at `target` has failed.
+    kRetry = 6,     // The operation, or restore, at `target` is tried again.
+    kAppend = 7,    // The revision that goes back is tried again.
+  };
+  Kind kind = Kind::kGate;
+  Timestamp until;
+  std::uint32_t target = RolloutEvent::kNone;
+  std::uint32_t wave = RolloutEvent::kNone;
+  std::uint32_t gate = RolloutEvent::kNone;
+  friend bool operator==(const RolloutWait&, const RolloutWait&) = default;
+};
+std::string_view wait_kind_name(RolloutWait::Kind kind);
+// What it waits for at `now`, so far as that ends by itself: not a person, a freeze, another rollout. Pure. Cost: O(targets).
+std::vector<RolloutWait> waits_of(const Plan& plan, const RolloutState& state, Timestamp now);
+
 // The tables. Pure.
 bool phase_may_follow(RolloutPhase from, RolloutPhase to);
 bool stage_may_follow(TargetStage from, TargetStage to);

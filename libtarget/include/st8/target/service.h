@@ -118,6 +118,7 @@ struct TargetView {
   std::optional<LiveEntry> live;
   RolloutId held_by;                      // 0: free.
   std::vector<DocumentProblem> problems;  // Of its document: then it takes no content.
+  std::string worker;                     // Who reaches it; empty: it is of another kind.
 };
 
 // What a driver said when it was asked whether its target can be reached and would take content.

@@ -36,6 +36,7 @@ struct WorkerAgentOptions {
   std::chrono::milliseconds retry_max{5'000};   // Between attempts to reach st8d.
   std::function<void(const std::string&)> log;  // One line for people; never content. May be null.
   bool allow_steps = false;                     // Does a policy's steps: programs, files anywhere, requests, packages.
+  std::string version = {};                     // Told to st8d; at most 64 characters.
 };
 
 class WorkerAgent {

@@ -49,6 +49,7 @@ struct WorkerView {
   bool connected = false;
   Timestamp last_seen;
   std::size_t assignments = 0;  // Not yet reported.
+  std::string version;          // As it says; empty: it does not.
 };
 
 struct WorkerHubOptions {
@@ -76,6 +77,7 @@ class WorkerHub {
     WorkerName worker;
     std::string session;
     std::vector<std::uint64_t> held;  // Assignments that this process has and will report.
+    std::string version;
   };
   // Errors: kInvalidArgument (the body), kPreconditionFailed (a newer process has this name: this one must end), kUnavailable
   // (stopping), kRateLimited (too many names).
