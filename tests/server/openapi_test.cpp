@@ -422,7 +422,7 @@ tokens:
     return branches.size() == 1 && branches[0].contains("problem");
   }));
   get("/v1/live?namespace=other");
-  const Json polling = {{"protocol", "st8-worker/1"}, {"session", "0123456789abcdef"}};
+  const Json polling = {{"protocol", "st8-worker/1"}, {"session", "0123456789abcdef"}, {"version", "1.0"}};
   std::vector<std::shared_ptr<TestChannel>> workers;
   for (const std::string name : {"w1", "w2"}) {
     send("POST", "/v1/workers/" + name + "/poll", polling);
