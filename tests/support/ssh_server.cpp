@@ -74,8 +74,10 @@ std::vector<pid_t> below(pid_t parent) {
 
 }  // namespace
 
-SshServer::SshServer(std::string path, std::string command)
-    : path_(path.empty() ? "/usr/bin:/bin" : std::move(path)), command_(std::move(command)) {
+SshServer::SshServer(std::string path, std::string command, std::string settings)
+    : path_(path.empty() ? "/usr/bin:/bin" : std::move(path)),
+      command_(std::move(command)),
+      settings_(std::move(settings)) {
   // Without it sshd, run by root, does not start.
   if (::geteuid() == 0) ::mkdir("/run/sshd", 0755);
   make_key((directory_.path() / "host_key").string());
@@ -105,7 +107,8 @@ void SshServer::start() {
       << "PermitRootLogin yes\nLogLevel VERBOSE\nMaxStartups 100\nPrintMotd no\n"
       // Nothing that a login shell of this user reads at home has a part in a test.
       << "SetEnv HOME=" << base << " PATH=" << path_ << "\n"
-      << (command_.empty() ? "" : "ForceCommand " + command_) << "\n";
+      << (command_.empty() ? "" : "ForceCommand " + command_) << "\n"
+      << settings_;
   server_ = Program({kServer, "-D", "-e", "-f", base + "/sshd_config"}, {}, base + "/log", base + "/log");
   if (!eventually([&] { return !server_.running() || answers(port_); }) || !server_.running())
     throw std::runtime_error("sshd does not start: " + log());

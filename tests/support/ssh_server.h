@@ -14,8 +14,8 @@ namespace st8::test {
 class SshServer {
  public:
   // `path`: what its sessions look for programs in; `command`: what they run instead of what they are asked for; empty: as usual.
-  // Throws when there is no sshd, or it does not start.
-  explicit SshServer(std::string path = "", std::string command = "");
+  // `settings`: more lines of its configuration. Throws when there is no sshd, or it does not start.
+  explicit SshServer(std::string path = "", std::string command = "", std::string settings = "");
   ~SshServer();
   SshServer(const SshServer&) = delete;
   SshServer& operator=(const SshServer&) = delete;
@@ -36,6 +36,7 @@ class SshServer {
   TempDirectory directory_;
   const std::string path_;
   const std::string command_;
+  const std::string settings_;
   std::uint16_t port_ = 0;
   Program server_;
 };

@@ -12,6 +12,7 @@
 #include "drivers/ssh/remote_script.h"
 #include "st8/state/clock.h"
 #include "support/eventually.h"
+#include "support/manual_clock.h"
 #include "support/ssh_server.h"
 #include "support/temp_directory.h"
 
@@ -222,6 +223,28 @@ TEST_F(SshDriver, ACallThatWasGivenUpAndComesLateDoesNothing) {
   EXPECT_TRUE(test::eventually([&] { return !fs::exists("/proc/" + std::to_string(std::stol(text_of(there)))); }));
   EXPECT_EQ(live(), (FileMap{{"a", {"1", 0644}}}));
   EXPECT_FALSE(fs::exists(root() / ".st8/restore/r-2"));
+}
+
+TEST_F(SshDriver, ACallThatWasOvertakenIsRefusedAtTheLock) {
+  const Content one = content_of(1, {{"a", {"1", 0644}}}), two = content_of(2, {{"a", {"2", 0644}}});
+  const auto target = driver();
+  test::ManualClock clock(1'000'000'000, 0);
+  const auto call_at = [&](const std::string& point) {
+    CallContext call = call_of(1, point);
+    call.clock = &clock;
+    call.deadline = clock.monotonic() + std::chrono::seconds(30);
+    return call;
+  };
+  const CallContext early = call_at("r-1");
+  for (const Content* content : {&one, &two}) ASSERT_TRUE(target->stage(early, *content));
+  ASSERT_TRUE(target->activate(early, two.label()));
+  clock.advance(std::chrono::seconds(1));
+  ASSERT_TRUE(target->activate(call_at("r-1"), one.label()));
+  clock.advance(-std::chrono::seconds(1));
+  const auto late = target->activate(early, two.label());
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, ErrorCode::kPreconditionFailed) << late.error().message;
+  EXPECT_EQ(live(), (FileMap{{"a", {"1", 0644}}}));
 }
 
 TEST_F(SshDriver, WhatHangsThereEndsAtTheDeadlineAndIsKilledThereToo) {

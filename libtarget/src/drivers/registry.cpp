@@ -17,15 +17,15 @@ class BuiltinDrivers final : public DriverFactory {
  public:
   Result<std::unique_ptr<TargetDriver>> make(const Target& target) const override {
     if (target.kind == "file") {
-      ST8_ASSIGN(file::FileSpec spec, read_spec<file::FileSpec>(target));
+      ST8_ASSIGN(file::FileSpec spec, file_specs_.read(target));
       return file::make_file_driver(std::move(spec));
     }
     if (target.kind == "exec") {
-      ST8_ASSIGN(exec::ExecSpec spec, read_spec<exec::ExecSpec>(target));
+      ST8_ASSIGN(exec::ExecSpec spec, exec_specs_.read(target));
       return exec::make_exec_driver(target, std::move(spec));
     }
     if (target.kind == "ssh") {
-      ST8_ASSIGN(ssh::SshSpec spec, read_spec<ssh::SshSpec>(target));
+      ST8_ASSIGN(ssh::SshSpec spec, ssh_specs_.read(target));
       return ssh::make_ssh_driver(std::move(spec), sessions_);
     }
     if (target.kind == "worker")
@@ -35,6 +35,9 @@ class BuiltinDrivers final : public DriverFactory {
   }
 
  private:
+  mutable SpecCache<file::FileSpec> file_specs_;
+  mutable SpecCache<exec::ExecSpec> exec_specs_;
+  mutable SpecCache<ssh::SshSpec> ssh_specs_;
   // Of all ssh targets of the process. It ends with it, and so do they: their input ends then, whatever ended it.
   const std::shared_ptr<ssh::SessionPool> sessions_ = std::make_shared<ssh::SessionPool>();
 };

@@ -6,7 +6,8 @@ namespace {
 // Everything below the root is named relative to it, after a `cd`: names of ours alone, none of which can begin with '-'.
 //
 // A program started costs about a millisecond of the target's processor, a subshell a tenth of it, a builtin nothing. So the common
-// way of a version is: flock, mkdir, mv, sync; find, sha256sum; find, sha256sum; flock, readlink, sync, ln, mv, sync; find, sha256sum.
+// way of a version is: flock, mkdir, mv, sync; find, sha256sum; find, sha256sum; flock, readlink, sync, ln, mv, sync; find, sha256sum;
+// flock, rm.
 constexpr std::string_view kFunctions = R"sh(
 LC_ALL=C
 export LC_ALL
@@ -188,14 +189,30 @@ activate() {
   die ok
 }
 
+# The version that `current` leads to: its name in $name, empty when it leads to none of ours. Costs no program. Leaves the shell in it.
+enter_live() {
+  name=''
+  [ -L current ] && [ -d current/ ] || return 1
+  base=$PWD
+  cd -P current || return 1
+  case $PWD in "$base"/revisions/*) name=${PWD#"$base"/revisions/} ;; esac
+  name=${name#"${mending#revisions/}"}
+  ! sane "$name" || return 0
+  name=''
+  cd "$base" || failed "open $root"
+  return 1
+}
+
 observe() {
-  read_link
-  [ -n "$link" ] || die absent
-  name=${link#revisions/}
-  case $link in "$mending"*) name=${link#"$mending"} ;; revisions/*) ;; *) name= ;; esac
-  sane "$name" || die foreign "$link"
-  if [ -L revisions ] || [ -L "$link" ] || [ ! -d "$link" ]; then die missing "$name"; fi
-  scan "$link" || failed "read $link"
+  if ! enter_live; then
+    read_link
+    [ -n "$link" ] || die absent
+    name=${link#revisions/}
+    case $link in "$mending"*) name=${link#"$mending"} ;; revisions/*) ;; *) name= ;; esac
+    sane "$name" || die foreign "$link"
+    die missing "$name"
+  fi
+  scan . || failed "read what is live"
   die ok "$name"
 }
 
@@ -228,8 +245,9 @@ restore() {
 discard() {
   lock
   needed=' '
+  # What goes goes at once, in the words of this function.
+  set --
   if [ -d .st8/restore ] && [ ! -L .st8/restore ]; then
-    set --
     for kept in .st8/restore/* .st8/restore/.[!.]*; do
       [ -e "$kept" ] || [ -L "$kept" ] || continue
       if [ -n "$point" ] && [ "$kept" = ".st8/restore/$point" ]; then
@@ -239,38 +257,43 @@ discard() {
         set -- "$@" "$kept"
       fi
     done
-    [ $# -eq 0 ] || rm -rf -- "$@" || failed "remove restore points"
   fi
-  read_link
-  needed="$needed${link##*/} "
-  if [ ! -d revisions ] || [ -L revisions ]; then die ok; fi
-  set --
-  for left in revisions/.st8.*; do
-    [ -e "$left" ] || [ -L "$left" ] || continue
-    # What a later holder lays at this moment stays.
-    laid_by=${left#revisions/.st8.building.}
-    laid_by=${laid_by%%-*}
-    case $laid_by in '' | *[!0-9]*) ;; *) [ "$laid_by" -lt "$token" ] || continue ;; esac
-    set -- "$@" "$left"
-  done
-  [ $# -eq 0 ] || rm -rf "$@" || failed "remove what was left behind"
-  # A name that is none of ours is nobody's version.
-  set --
-  for name in revisions/[0-9]*; do
-    name=${name#revisions/}
-    case $name in *[!A-Za-z0-9._-]*) continue ;; esac
-    case $needed in *" $name "*) continue ;; esac
-    set -- "$@" "$name"
-  done
-  [ $# -gt "$keep" ] || die ok
-  spare=0
-  # Newest first.
-  for name in $(printf '%s\n' "$@" | sort -t- -k1,1nr); do
-    spare=$((spare + 1))
-    [ "$spare" -gt "$keep" ] || continue
-    rm -rf "revisions/$name" || failed "remove revisions/$name"
-  done
+  if enter_live; then cd "$base" || failed "open $root"; fi
+  needed="$needed$name "
+  if [ -d revisions ] && [ ! -L revisions ]; then
+    for left in revisions/.st8.*; do
+      [ -e "$left" ] || [ -L "$left" ] || continue
+      # What is being mended is needed until it is; what a later holder lays at this moment stays.
+      case $left in "$mending$name") continue ;; esac
+      laid_by=${left#revisions/.st8.building.}
+      laid_by=${laid_by%%-*}
+      case $laid_by in '' | *[!0-9]*) ;; *) [ "$laid_by" -lt "$token" ] || continue ;; esac
+      set -- "$@" "$left"
+    done
+    count=0
+    for version in revisions/[0-9]*; do spare "$version" && count=$((count + 1)); done
+    while [ "$count" -gt "$keep" ]; do
+      oldest=''
+      for version in revisions/[0-9]*; do
+        spare "$version" || continue
+        number=${version#revisions/}
+        number=${number%%-*}
+        case $number in *[!0-9]*) number=0 ;; esac
+        if [ -z "$oldest" ] || [ "$number" -lt "$least" ]; then oldest=$version least=$number; fi
+      done
+      set -- "$@" "$oldest"
+      needed="$needed${oldest#revisions/} "
+      count=$((count - 1))
+    done
+  fi
+  [ $# -eq 0 ] || rm -rf "$@" || failed "remove what is no longer needed"
   die ok
+}
+# A version that nobody needs. A name that is none of ours is nobody's version.
+spare() {
+  case ${1#revisions/} in *[!A-Za-z0-9._-]*) return 1 ;; esac
+  case $needed in *" ${1#revisions/} "*) return 1 ;; esac
+  return 0
 }
 
 check() {

@@ -67,7 +67,7 @@ void put_format(std::string& out, std::string_view bytes) {
 // The shell that writes a content below "$built", in pieces of bounded length. Each is whole by itself, and they are run in
 // their order, without a fork but for directories and for modes that a umask cannot give.
 std::vector<std::string> laying_of(const Content& content) {
-  std::vector<std::string> pieces(1, "mkdir \"$built\" || return 1\n");
+  std::vector<std::string> pieces(1);
   const auto add = [&](std::string text) {
     if (pieces.back().size() + text.size() > kPieceBytesMax && !pieces.back().empty()) pieces.emplace_back();
     pieces.back() += text;
@@ -79,8 +79,8 @@ std::vector<std::string> laying_of(const Content& content) {
     for (std::size_t at = 0; (at = path.find('/', at)) != std::string_view::npos; ++at)
       directories.insert(path.substr(0, at));
   }
-  const auto many = [&](const std::string& command, const auto& paths) {
-    std::string words;
+  const auto many = [&](const std::string& command, std::string first, const auto& paths) {
+    std::string words = std::move(first);
     const auto flush = [&] {
       if (!words.empty()) add(command + words + " || return 1\n");
       words.clear();
@@ -91,7 +91,7 @@ std::vector<std::string> laying_of(const Content& content) {
     }
     flush();
   };
-  many("mkdir", directories);  // A set is in order: what is above comes first.
+  many("mkdir", " \"$built\"", directories);  // A set is in order: what is above comes first.
   std::map<std::uint32_t, std::vector<std::string_view>> modes;
   std::uint32_t umask = 022;
   for (const ContentFile& file : content.files) {
@@ -118,7 +118,7 @@ std::vector<std::string> laying_of(const Content& content) {
       if (pieces.size() != before && umask != 022) pieces.back().insert(0, "umask " + octal(umask) + "\n");
     } while (!rest.empty());
   }
-  for (const auto& [mode, paths] : modes) many("chmod " + octal(mode), paths);
+  for (const auto& [mode, paths] : modes) many("chmod " + octal(mode), "", paths);
   pieces.back() += "umask 022\n";
   return pieces;
 }
