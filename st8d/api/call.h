@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/helpers.h"
 #include "api/router.h"
 #include "auth/authenticator.h"
 #include "auth/policy.h"
@@ -43,6 +44,7 @@ struct Context {
   std::function<Status(const state::NamespaceName&, const std::vector<state::Document>&)> validate;
   std::vector<std::function<void(const Call&, wire::JsonWriter&)>> status_parts;  // ApiOptions::status_parts.
   std::chrono::nanoseconds started{0};                                            // Of the clock's monotonic time.
+  std::shared_ptr<const Helpers> helpers = std::make_shared<const Helpers>();
 };
 
 struct Call {

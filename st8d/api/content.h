@@ -44,8 +44,14 @@ class ContentReader {
   bool left_out_ = false;
 };
 
-Result<wire::WriteResultBody> write_result_body(ContentReader& reader, const state::CommitResult& result,
-                                                ChangesMode mode);
+// How many of the changes, from the first on, an answer has room for with their contents.
+std::size_t changes_that_fit(const std::vector<state::Change>& changes);
+
+// The first `count` changes for the wire's `rendered_changes`, the first `with_contents` of them with their contents, read and
+// rendered on several threads where they are many. `reader` is as it is for one that begins.
+Result<std::vector<std::string>> render_changes(const Helpers& helpers, const ContentReader& reader,
+                                                const std::vector<state::Change>& changes, std::size_t count,
+                                                std::size_t with_contents);
 
 // A log entry without its changes.
 wire::LogEntryBody log_entry_body(const state::Revision& revision);

@@ -13,6 +13,8 @@ namespace {
 // A page of changes: cut by count, and by bytes of contents.
 struct Page {
   std::vector<wire::ChangeBody> changes;
+  std::vector<std::string> rendered;  // Or these, so many.
+  std::size_t count = 0;
   std::string next;
 };
 
@@ -20,9 +22,10 @@ Reply answer(Call& call, std::uint64_t from, std::uint64_t to, Page page) {
   wire::DiffResultBody body;
   body.from_revision = from;
   body.to_revision = to;
+  call.changed_documents = page.changes.size() + page.count;
   body.changes = std::move(page.changes);
+  body.rendered_changes = std::move(page.rendered);
   body.next_cursor = std::move(page.next);
-  call.changed_documents = body.changes.size();
   http::Response response = json_response(wire::to_json(body));
   set_revision(response, state::RevisionNumber{from});
   return response;
@@ -98,16 +101,12 @@ Reply between(Call& call, const Where& where, const state::View& from, const sta
     const std::size_t limit =
         body.limit == 0 ? kChangesMax : static_cast<std::size_t>(std::min<std::uint64_t>(body.limit, kChangesMax));
     ST8_API_ASSIGN(const state::ChangePage found, from.diff(to, state::DiffQuery{*visible, body.after, limit}));
-    ContentReader reader(call.store(), where.name_space);
-    for (const state::Change& change : found.changes) {
-      if (mode == ChangesMode::kFull && reader.full()) {
-        page.next = page.changes.back().key;
-        break;
-      }
-      ST8_API_ASSIGN(wire::ChangeBody one, reader.change(change, mode));
-      page.changes.push_back(std::move(one));
-    }
-    if (page.next.empty() && found.more && !page.changes.empty()) page.next = page.changes.back().key;
+    page.count = mode == ChangesMode::kFull ? changes_that_fit(found.changes) : found.changes.size();
+    ST8_API_ASSIGN(page.rendered,
+                   render_changes(*call.context.helpers, ContentReader(call.store(), where.name_space), found.changes,
+                                  page.count, mode == ChangesMode::kFull ? page.count : 0));
+    if (page.count > 0 && (page.count < found.changes.size() || found.more))
+      page.next = found.changes[page.count - 1].key.str();
   }
   return answer(call, from.revision().value, to.revision().value, std::move(page));
 }

@@ -215,10 +215,24 @@ void write_operation(JsonWriter& out, const OperationBody& operation) {
       .end_object();
 }
 
+namespace {
+
+void write_changes(JsonWriter& out, const std::vector<ChangeBody>& changes, const std::vector<std::string>& rendered) {
+  if (rendered.empty()) {
+    write_list(out, "changes", changes, write_change);
+    return;
+  }
+  out.key("changes").begin_array();
+  for (const std::string& run : rendered) out.raw(run);
+  out.end_array();
+}
+
+}  // namespace
+
 std::string to_json(const WriteResultBody& body) {
   return object([&](JsonWriter& out) {
     out.field("revision", body.revision).field("parent", body.parent).field("hash", body.hash);
-    write_list(out, "changes", body.changes, write_change);
+    write_changes(out, body.changes, body.rendered_changes);
     out.field("change_count", body.change_count);
     if (body.changes_truncated) out.field("changes_truncated", true);
     out.field("noop", body.noop);
@@ -261,7 +275,7 @@ std::string to_json(const StateBody& body) {
 std::string to_json(const DiffResultBody& body) {
   return object([&](JsonWriter& out) {
     out.field("from_revision", body.from_revision).field("to_revision", body.to_revision);
-    write_list(out, "changes", body.changes, write_change);
+    write_changes(out, body.changes, body.rendered_changes);
     cursor(out, body.next_cursor);
   });
 }

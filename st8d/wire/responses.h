@@ -29,6 +29,7 @@ struct WriteResultBody {
   std::uint64_t parent = 0;
   std::string hash;
   std::vector<ChangeBody> changes;
+  std::vector<std::string> rendered_changes;  // In place of `changes`: runs of them, each as write_change() makes them.
   std::uint64_t change_count = 0;
   bool changes_truncated = false;  // The answer holds only the first of them, or not all contents.
   bool noop = false;
@@ -55,6 +56,7 @@ struct DiffResultBody {
   std::uint64_t from_revision = 0;
   std::uint64_t to_revision = 0;
   std::vector<ChangeBody> changes;
+  std::vector<std::string> rendered_changes;  // As in WriteResultBody.
   std::string next_cursor;
 };
 
