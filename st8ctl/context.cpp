@@ -45,6 +45,16 @@ Result<Client*> Context::client() {
   return client_.get();
 }
 
+Result<std::unique_ptr<Client>> Context::stream_client() {
+  if (settings_.local) return fail(ErrorCode::kUnavailable, "with --local there are no streams");
+  HttpOptions options;
+  options.url = settings_.server;
+  options.tls = {settings_.ca_cert, settings_.client_cert, settings_.client_key};
+  options.timeout_ms = settings_.timeout_ms;
+  ST8_ASSIGN(auto transport, make_http_transport(std::move(options)));
+  return std::make_unique<Client>(std::move(transport), settings_.token);
+}
+
 Result<std::string> Context::selector(const std::optional<std::string>& positional) const {
   std::string selector;
   std::string from;

@@ -37,6 +37,8 @@ class Context {
 
   // Made with the first use.
   Result<Client*> client();
+  // One more, for what waits on a stream while client() goes on asking. Errors: kUnavailable with --local, which has no streams.
+  Result<std::unique_ptr<Client>> stream_client();
   Client* client_if_made() { return client_.get(); }
 
   wire::Scope scope() const { return {settings_.name_space, settings_.branch}; }

@@ -134,7 +134,18 @@ class HttpTransport : public Transport {
           deadline = Clock::now() + std::chrono::milliseconds(transfer.silence_ms_max);
         continue;
       }
-      ST8_ASSIGN(const bool ready, connection_->wait(true, !sent, deadline));
+      const bool idles = transfer.on_idle && transfer.idle_ms > 0 && parser.has_head();
+      Deadline until = deadline;
+      if (idles) {
+        const auto tick = Clock::now() + std::chrono::milliseconds(transfer.idle_ms);
+        until = deadline ? std::min(*deadline, tick) : tick;
+      }
+      ST8_ASSIGN(const bool ready, connection_->wait(true, !sent, until));
+      if (!ready && idles && (!deadline || Clock::now() < *deadline)) {
+        if (transfer.on_idle()) continue;
+        connection_.reset();
+        break;
+      }
       if (!ready) {
         if (transfer.silence_ms_max > 0 && parser.has_head()) return lost(request, "nothing came for too long", true);
         return late(request, sent);

@@ -38,6 +38,9 @@ struct TransferOptions {
   std::function<void(std::uint64_t received, std::uint64_t total)> on_received;  // `total` 0: not said.
   // A stream has no deadline as a whole; it is lost when nothing came for this long. 0: an ordinary request.
   std::int64_t silence_ms_max = 0;
+  // Of a stream: called when nothing came for `idle_ms`, again and again; false ends the transfer, without an error. May be null.
+  std::function<bool()> on_idle;
+  std::int64_t idle_ms = 0;
 };
 
 class Transport {

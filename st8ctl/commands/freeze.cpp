@@ -63,8 +63,7 @@ Result<wire::JsonValue> quarantined(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
   Query query;
   if (!context.arguments().on("all")) query.emplace_back("namespace", context.settings().name_space);
-  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/quarantine", std::move(query))));
-  return parse_answer(response.body);
+  return client->pages(get("/v1/quarantine", std::move(query)), "quarantine", 0);
 }
 
 Result<int> list_quarantine(Context& context) {

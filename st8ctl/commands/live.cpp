@@ -28,8 +28,7 @@ Result<wire::JsonValue> live_answer(Context& context) {
   Query query = context.arguments().on("all") ? Query() : context.scope_query();
   query.emplace_back("target", context.arguments().text_or("target", ""));
   query.emplace_back("time", context.arguments().text_or("at", ""));
-  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/live", std::move(query))));
-  return parse_answer(response.body);
+  return client->pages(get("/v1/live", std::move(query)), "live", 0);
 }
 
 void print_live_lines(Context& context, const wire::JsonValue& answer) {
@@ -65,9 +64,9 @@ Result<int> live(Context& context) {
 // What was last observed of the targets in scope.
 Result<wire::JsonValue> observed(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
-  ST8_ASSIGN(const HttpResponse response,
-             client->call(get("/v1/drift", context.arguments().on("all") ? Query() : context.scope_query())));
-  ST8_ASSIGN(wire::JsonValue answer, parse_answer(response.body));
+  ST8_ASSIGN(
+      wire::JsonValue answer,
+      client->pages(get("/v1/drift", context.arguments().on("all") ? Query() : context.scope_query()), "drift", 0));
   const std::string target = context.arguments().text_or("target", "");
   for (wire::JsonMember& member : answer.members) {
     if (member.name == "drift" && !target.empty())
@@ -221,8 +220,7 @@ Result<int> reconcile(Context& context) {
 
 Status print_live(Context& context) {
   ST8_ASSIGN(Client* const client, context.client());
-  ST8_ASSIGN(const HttpResponse response, client->call(get("/v1/live", context.scope_query())));
-  ST8_ASSIGN(const wire::JsonValue answer, parse_answer(response.body));
+  ST8_ASSIGN(const wire::JsonValue answer, client->pages(get("/v1/live", context.scope_query()), "live", 0));
   print_live_lines(context, answer);
   return {};
 }

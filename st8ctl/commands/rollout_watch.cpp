@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -18,8 +19,11 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-// Between looks at the server: at least the first, and so many times what an answer takes, so that watching costs a busy server little.
+// The server tells on a stream when there is something to look at. Where there is no stream: between looks at least the first of
+// these, and so many times what an answer takes, so that watching costs a busy server little.
 constexpr int kLookMs = 250;
+constexpr int kTickMs = 50;                     // Of a stream on which nothing comes.
+constexpr std::int64_t kSilenceMsMax = 45'000;  // Longer than the keep-alives that the server sends every 15 seconds.
 constexpr int kLookTimes = 10;
 constexpr int kLookMsMax = 5'000;
 // How long the server may be away before the watch gives up: a restart of st8d is shorter.
@@ -153,10 +157,65 @@ class Watch {
     return {in_time ? exit_code_of_phase(field(detail_, "phase")) : kExitNotOver, std::move(detail_)};
   }
 
+  using Step = std::function<Result<std::optional<Watched>>()>;
+
+  // Calls `step` whenever the rollout got further, and every kLookMs for the time that is left, until it is done.
+  Result<Watched> follow(const Step& step) {
+    while (true) {
+      ST8_ASSIGN(std::optional<Watched> done, step());
+      if (done) return std::move(*done);
+      if (streams_) {
+        ST8_ASSIGN(done, stream(step));
+        if (done) return std::move(*done);
+      }
+      // Without a stream, or until the next one: as often as the server bears.
+      ::poll(nullptr, 0, look_ms_);
+    }
+  }
+
+  // Until the stream ends. nullopt: it did, and the rollout goes on.
+  Result<std::optional<Watched>> stream(const Step& step) {
+    auto client = context_.stream_client();
+    if (!client) {
+      streams_ = false;
+      return std::optional<Watched>();
+    }
+    Result<std::optional<Watched>> outcome = std::optional<Watched>();
+    bool rung = false;
+    auto stepped = Steady::now();
+    const auto tick = [&] {
+      const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - stepped).count();
+      // News at once, but no more often than the server bears: on a stream a fifth of the time between looks without one.
+      if (since < kLookMs && (!rung || since < look_ms_ / 5)) return true;
+      look_due_ = std::exchange(rung, false) || away_since_.has_value();
+      outcome = step();
+      look_due_ = true;
+      stepped = Steady::now();
+      return outcome && !*outcome;
+    };
+    TransferOptions options;
+    options.silence_ms_max = kSilenceMsMax;
+    options.idle_ms = kTickMs;
+    options.sink = [&](std::string_view bytes) {
+      rung = rung || bytes.find("event: ") != std::string_view::npos;
+      return tick();
+    };
+    options.on_idle = tick;
+    // What was looked at may have got further before the stream began: all of it is told again, and so it rings at once.
+    const auto ended = (*client)->call(get("/v1/rollouts/" + percent_encoded(id_, false) + "/events"), options);
+    if (!outcome || *outcome) return outcome;
+    // An older server has no such stream; one that is away is looked for in any case.
+    if (!ended && ended.error().code != ErrorCode::kUnavailable) streams_ = false;
+    return std::optional<Watched>();
+  }
+
   Result<Watched> on_screen() {
     Screen screen;
-    while (true) {
-      ST8_ASSIGN(const bool fresh, look());
+    bool fresh = false;
+    return follow([&]() -> Result<std::optional<Watched>> {
+      if (look_due_) {
+        ST8_ASSIGN(fresh, look());
+      }
       const winsize size = Screen::size();
       Lines lines;
       if (detail_.find("id") != nullptr)
@@ -166,20 +225,24 @@ class Watch {
       else
         lines.push_back(context_.out().painted("2", "Ctrl-C leaves; the rollout goes on"));
       screen.draw(lines, size.ws_col);
-      if (fresh && over()) return ended(true);
-      if (late()) return ended(false);
-      ::poll(nullptr, 0, look_ms_);
-    }
+      if (fresh && over()) return std::optional(ended(true));
+      if (late()) return std::optional(ended(false));
+      return std::optional<Watched>();
+    });
   }
 
-  // In lines a wait shows as nothing at all: what it waits for is said, once, when it was seen twice. What ends in a moment is no news.
+  // In lines a wait shows as nothing at all: what it waits for is said, once, when it has lasted. What ends in a moment is no news.
   void tell_waiting() {
     const std::string phase = field(detail_, "phase");
     std::string waiting = field(detail_, "waiting_for");
     if (phase != "pending" && phase != "paused" && waiting != "promote") waiting.clear();
     if (over()) return;
-    const bool stays = std::exchange(seen_waiting_, waiting) == waiting;
-    if (!stays || waiting == told_waiting_) return;
+    if (waiting != seen_waiting_) {
+      seen_waiting_ = waiting;
+      waiting_since_ = Steady::now();
+      return;
+    }
+    if (waiting == told_waiting_ || Steady::now() - waiting_since_ < std::chrono::milliseconds(kLookMs)) return;
     told_waiting_ = waiting;
     if (!waiting.empty())
       context_.notice("rollout " + id_ + " is " + phase + " and waits for " + waiting + "; `st8ctl rollout explain " +
@@ -188,8 +251,11 @@ class Watch {
 
   Result<Watched> in_lines() {
     std::uint64_t told = 0;
-    while (true) {
-      ST8_ASSIGN(const bool fresh, look());
+    bool fresh = false;
+    return follow([&]() -> Result<std::optional<Watched>> {
+      if (look_due_) {
+        ST8_ASSIGN(fresh, look());
+      }
       if (fresh && context_.format() == OutputFormat::kText) {
         for (const wire::JsonValue& event : items_field(detail_, "events")) {
           const std::uint64_t sequence = number_field(event, "sequence");
@@ -200,11 +266,10 @@ class Watch {
         context_.out().flush();
         tell_waiting();
       }
-      if (fresh && over()) return ended(true);
-      if (late()) return ended(false);
-      if (context_.out().broken()) return ended(false);
-      ::poll(nullptr, 0, look_ms_);
-    }
+      if (fresh && over()) return std::optional(ended(true));
+      if (late() || context_.out().broken()) return std::optional(ended(false));
+      return std::optional<Watched>();
+    });
   }
 
   Context& context_;
@@ -214,7 +279,10 @@ class Watch {
   std::string tag_;  // Of `detail_`.
   std::string seen_waiting_;
   std::string told_waiting_;
+  Steady::time_point waiting_since_{};
   int look_ms_ = kLookMs;
+  bool streams_ = true;   // The server has a stream for it, as far as is known.
+  bool look_due_ = true;  // The next step looks at the server; else it only shows.
   std::optional<Steady::time_point> end_;
   std::optional<Steady::time_point> away_since_;
 };

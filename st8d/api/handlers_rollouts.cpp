@@ -1,13 +1,16 @@
 #include "api/handlers_rollouts.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <variant>
 
 #include "api/access.h"
 #include "api/content.h"
 #include "api/paging.h"
+#include "api/rollout_hub.h"
 #include "wire/json.h"
+#include "wire/text.h"
 
 namespace st8::api {
 namespace {
@@ -52,6 +55,24 @@ Outcome<target::RolloutDetail> rollout_of(const Call& call, const RolloutService
   if (!sees(call, plan.name_space.str(), plan.branch.str())) return hidden();
   ST8_API_TRY(allow(call, verb, where_of(plan)));
   return std::move(*detail);
+}
+
+// Writes at most `limit` of the items that may be seen behind the cursor `after`; they are in the order of their cursors. The cursor
+// to go on behind; empty at the end.
+template <class Item, class Cursor, class Visible, class Write>
+std::string write_page(const std::vector<Item>& items, const std::string& after, std::size_t limit,
+                       const Cursor& cursor, const Visible& visible, const Write& write) {
+  std::size_t written = 0;
+  std::string last;
+  for (const Item& item : items) {
+    std::string at = cursor(item);
+    if ((!after.empty() && at <= after) || !visible(item)) continue;
+    if (written == limit) return last;
+    write(item);
+    last = std::move(at);
+    ++written;
+  }
+  return "";
 }
 
 // ---- Writing ---------------------------------------------------------------------------------------------------------
@@ -204,6 +225,8 @@ Reply live(Call& call, const RolloutService& rollouts) {
   wanted.branch = query.text("branch");
   wanted.target = query.text("target");
   const std::string time = query.text("time");
+  const std::size_t limit = list_limit(query.number("limit", kListLimit));
+  const std::string after = query.text("after");
   ST8_API_TRY(query.finish());
   if (!wanted.name_space.empty()) {
     ST8_API_ASSIGN(const Where where, api::where_of(wanted.name_space, wanted.branch));
@@ -227,11 +250,14 @@ Reply live(Call& call, const RolloutService& rollouts) {
   }
   return object([&](JsonWriter& out) {
     out.key("live").begin_array();
-    for (const target::LiveEntry& entry : live.targets) {
-      if (sees(call, entry.entry.name_space, entry.entry.branch)) write_live(out, entry, now);
-    }
+    const std::string next = write_page(
+        live.targets, after, limit, [&](const target::LiveEntry& entry) { return entry.entry.target.str(); },
+        [&](const target::LiveEntry& entry) { return sees(call, entry.entry.name_space, entry.entry.branch); },
+        [&](const target::LiveEntry& entry) { write_live(out, entry, now); });
     out.end_array();
-    if (wanted.at || !wanted.target.empty()) return;
+    if (!next.empty()) out.field("next_cursor", next);
+    // They stand on the first page.
+    if (wanted.at || !wanted.target.empty() || !after.empty()) return;
     out.key("branches").begin_array();
     for (const RolloutService::BranchEntry& branch : live.branches) {
       if (sees(call, branch.name_space, branch.branch)) write_branch(out, branch, sees_documents(call));
@@ -245,6 +271,8 @@ Reply drift(Call& call, const RolloutService& rollouts) {
   target::LiveQuery wanted;
   wanted.name_space = query.text("namespace");
   wanted.branch = query.text("branch");
+  const std::size_t limit = list_limit(query.number("limit", kListLimit));
+  const std::string after = query.text("after");
   ST8_API_TRY(query.finish());
   if (!wanted.name_space.empty()) {
     ST8_API_ASSIGN(const Where where, api::where_of(wanted.name_space, wanted.branch));
@@ -258,9 +286,8 @@ Reply drift(Call& call, const RolloutService& rollouts) {
   const Timestamp now = call.context.clock.now();
   return object([&](JsonWriter& out) {
     out.key("drift").begin_array();
-    for (const target::LiveEntry& entry : live) {
+    const auto write = [&](const target::LiveEntry& entry) {
       const auto health = found.find(entry.entry.target);
-      if (health == found.end() || !sees(call, entry.entry.name_space, entry.entry.branch)) continue;
       out.begin_object()
           .field("target", entry.entry.target.str())
           .field("namespace", entry.entry.name_space)
@@ -271,8 +298,15 @@ Reply drift(Call& call, const RolloutService& rollouts) {
           .field("repairs", std::uint64_t{health->second.repairs});
       if (!health->second.detail.empty() && sees_documents(call)) out.field("detail", health->second.detail);
       out.end_object();
-    }
+    };
+    const std::string next = write_page(
+        live, after, limit, [](const target::LiveEntry& entry) { return entry.entry.target.str(); },
+        [&](const target::LiveEntry& entry) {
+          return found.contains(entry.entry.target) && sees(call, entry.entry.name_space, entry.entry.branch);
+        },
+        write);
     out.end_array();
+    if (!next.empty()) out.field("next_cursor", next);
   });
 }
 
@@ -384,6 +418,47 @@ Reply get_rollout(Call& call, const RolloutService& rollouts) {
   ST8_API_TRY(query.finish());
   ST8_API_ASSIGN(const target::RolloutDetail detail, rollout_of(call, rollouts, auth::Verb::kRead));
   return detail_reply(call, detail);
+}
+
+// A rollout's events as they happen, from the one behind `after` (or Last-Event-ID) on.
+Reply follow(Call& call, const RolloutService& rollouts, RolloutHub& hub) {
+  Query query(call.request);
+  std::uint64_t after = query.number("after").value_or(0);
+  ST8_API_TRY(query.finish());
+  ST8_API_ASSIGN(const target::RolloutId id, target::RolloutId::parse(call.parameter("id")));
+  const auto standing = rollouts.summary(id);
+  // As rollout_of(): whoever may not see its branch is answered as if it were not there.
+  if (!standing || !sees(call, standing->summary.name_space, standing->summary.branch)) {
+    if (!standing && standing.error().code != ErrorCode::kNotFound)
+      return tl::unexpected<wire::Problem>(wire::Problem(standing.error()));
+    return problem(ErrorCode::kNotFound, "there is no rollout " + id.str(), "`st8ctl rollout list` shows them");
+  }
+  ST8_API_TRY(allow(call, auth::Verb::kRead, where_of(*standing->plan)));
+  // What the client has seen last is newer than the address it began with.
+  if (const std::string_view seen = call.request.header("last-event-id"); !seen.empty()) {
+    const auto parsed = std::from_chars(seen.data(), seen.data() + seen.size(), after);
+    if (parsed.ec != std::errc() || parsed.ptr != seen.data() + seen.size()) {
+      return problem(ErrorCode::kInvalidArgument,
+                     "the Last-Event-ID must be an event's sequence, not \"" + wire::printable(seen, 60) + "\"");
+    }
+  }
+  if (after != 0) {
+    ST8_API_ASSIGN(const auto known, rollouts.events(id, after - 1, 1));
+    if (known.empty() || known.front().sequence != after) {
+      return problem(ErrorCode::kGone, "rollout " + id.str() + " has no event " + std::to_string(after) + " here",
+                     "Read the rollout again, and follow it from its last event.");
+    }
+  }
+  if (call.context.draining && call.context.draining())
+    return problem(ErrorCode::kUnavailable, "the server is stopping and takes no new streams", "Try again.");
+  http::Response response;
+  response.set_header("Content-Type", "text/event-stream");
+  response.set_header("Cache-Control", "no-store");
+  response.set_header("X-Accel-Buffering", "no");
+  if (call.request.method == "HEAD") return response;
+  response.on_stream = [&hub, request = RolloutHub::Request{id, after, sees_documents(call), call.principal}](
+                           std::shared_ptr<http::Channel> channel) { hub.subscribe(request, std::move(channel)); };
+  return response;
 }
 
 Reply plan(Call& call, const RolloutService& rollouts) {
@@ -520,6 +595,8 @@ Reply list_quarantine(Call& call, const RolloutService& rollouts) {
   Query query(call.request);
   const std::string ns = query.text("namespace");
   query.text("branch");
+  const std::size_t limit = list_limit(query.number("limit", kListLimit));
+  const std::string after = query.text("after");
   ST8_API_TRY(query.finish());
   if (!ns.empty()) {
     ST8_API_ASSIGN(const state::NamespaceName name, namespace_of(ns));
@@ -527,9 +604,17 @@ Reply list_quarantine(Call& call, const RolloutService& rollouts) {
   }
   return object([&](JsonWriter& out) {
     out.key("quarantine").begin_array();
-    for (const target::Quarantine& one : rollouts.quarantined()) {
-      if (!ns.empty() && one.name_space != ns) continue;
-      if (!sees(call, one.name_space, one.branch) || !one.key.starts_with(call.principal->allow.key_prefix)) continue;
+    // Names and keys hold no control character, so that none of them can be taken for what stands between them.
+    const auto cursor = [](const target::Quarantine& one) {
+      return one.name_space + '\t' + one.key + '\t' + (one.after ? one.after->hex() : std::string("-"));
+    };
+    std::vector<target::Quarantine> all = rollouts.quarantined();
+    std::sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return cursor(a) < cursor(b); });
+    const auto visible = [&](const target::Quarantine& one) {
+      return (ns.empty() || one.name_space == ns) && sees(call, one.name_space, one.branch) &&
+             one.key.starts_with(call.principal->allow.key_prefix);
+    };
+    const std::string next = write_page(all, after, limit, cursor, visible, [&](const target::Quarantine& one) {
       out.begin_object()
           .field("namespace", one.name_space)
           .field("branch", one.branch)
@@ -541,8 +626,9 @@ Reply list_quarantine(Call& call, const RolloutService& rollouts) {
       out.key("targets").begin_array();
       for (const target::TargetName& name : one.targets) out.string(name.str());
       out.end_array().end_object();
-    }
+    });
     out.end_array();
+    if (!next.empty()) out.field("next_cursor", next);
   });
 }
 
@@ -706,6 +792,24 @@ void write_plan(JsonWriter& out, const target::Plan& plan, bool documents) {
   out.end_array().end_object();
 }
 
+std::string rollout_event_json(const target::Plan& plan, const target::RolloutEvent& event, bool documents) {
+  std::string json;
+  JsonWriter out(json);
+  write_event(out, plan, event, documents);
+  return json;
+}
+
+std::string rollout_summary_json(const target::RolloutSummary& summary, bool documents) {
+  target::RolloutSummary told = summary;
+  if (!documents) told.reason.clear();
+  std::string json;
+  JsonWriter out(json);
+  out.begin_object();
+  write_summary(out, told);
+  out.end_object();
+  return json;
+}
+
 void write_rollout_status(const Call& call, const RolloutService& rollouts, JsonWriter& out) {
   using target::RolloutPhase;
   std::map<RolloutPhase, std::uint64_t> phases;
@@ -753,7 +857,7 @@ void write_rollout_status(const Call& call, const RolloutService& rollouts, Json
   out.field("freezes", freezes).field("quarantined", quarantined);
 }
 
-void add_rollout_routes(Router& router, target::RolloutService& rollouts) {
+void add_rollout_routes(Router& router, target::RolloutService& rollouts, RolloutHub& hub) {
   const auto with = [&rollouts](auto handler) -> HandlerFunction {
     return [&rollouts, handler](Call& call) { return handler(call, rollouts); };
   };
@@ -763,6 +867,8 @@ void add_rollout_routes(Router& router, target::RolloutService& rollouts) {
   router.add({"POST", "/v1/target-checks", Access::kWrite, BodyKind::kJson, "target-checks", with(check_targets)});
   router.add({"GET", "/v1/rollouts", Access::kRead, BodyKind::kNone, "rollouts", with(list_rollouts)});
   router.add({"GET", "/v1/rollouts/{id}", Access::kRead, BodyKind::kNone, "rollouts", with(get_rollout)});
+  router.add({"GET", "/v1/rollouts/{id}/events", Access::kRead, BodyKind::kNone, "rollout-events",
+              [&rollouts, &hub](Call& call) { return follow(call, rollouts, hub); }});
   router.add({"POST", "/v1/rollouts/{id}/{verb}", Access::kWrite, BodyKind::kJson, "rollout", with(act)});
   router.add({"GET", "/v1/plan", Access::kRead, BodyKind::kNone, "plan", with(plan)});
   add_policy_routes(router, rollouts);

@@ -8,8 +8,10 @@
 
 namespace st8::api {
 
-// `rollouts` is borrowed and outlives the router's use.
-void add_rollout_routes(Router& router, target::RolloutService& rollouts);
+class RolloutHub;
+
+// Both are borrowed and outlive the router's use.
+void add_rollout_routes(Router& router, target::RolloutService& rollouts, RolloutHub& hub);
 // /v1/policy/lint and /v1/policy/simulate; add_rollout_routes() adds them too.
 void add_policy_routes(Router& router, const target::RolloutService& rollouts);
 

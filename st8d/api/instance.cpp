@@ -48,6 +48,8 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
   if (options.rollouts) rollouts.drivers = instance->drivers_.get();
   rollouts.passive = !options.rollouts;
   rollouts.sealing_keys = options.sealing_keys;
+  instance->rollout_hub_ = std::make_unique<RolloutHub>(*instance->authenticator_);
+  rollouts.changed = [hub = instance->rollout_hub_.get()] { hub->changed(); };
   instance->rollouts_ = std::make_unique<target::RolloutService>(*instance->store_, clock, rollouts);
   instance->store_->set_guard(instance->rollouts_.get());
   instance->store_->add_listener(instance->rollouts_.get());
@@ -59,7 +61,8 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
                                         const std::vector<state::Document>& documents) {
     return raw->rollouts_->validate_documents(name_space, documents);
   };
-  api.extensions.push_back([raw = instance.get()](Router& router) { add_rollout_routes(router, *raw->rollouts_); });
+  api.extensions.push_back(
+      [raw = instance.get()](Router& router) { add_rollout_routes(router, *raw->rollouts_, *raw->rollout_hub_); });
   api.extensions.push_back(
       [raw = instance.get()](Router& router) { add_worker_routes(router, *raw->workers_, *raw->rollouts_); });
   api.status_parts.push_back([raw = instance.get()](const Call& call, wire::JsonWriter& out) {
@@ -69,12 +72,14 @@ Result<std::unique_ptr<Instance>> Instance::open(InstanceOptions options, const 
       [keys = std::move(options.sealing_keys)](Router& router) { add_sealing_routes(router, keys); });
   instance->api_ = std::make_unique<Api>(*instance->store_, *instance->hub_, *instance->authenticator_,
                                          instance->metrics_, clock, std::move(api));
+  instance->rollout_hub_->start(*instance->rollouts_);
   ST8_TRY(instance->rollouts_->start());
   return instance;
 }
 
 Instance::~Instance() {
   begin_drain();
+  if (rollout_hub_ != nullptr) rollout_hub_->stop();
   if (rollouts_ != nullptr) rollouts_->stop();
   if (workers_ != nullptr) workers_->stop();
   // Streams first, while the store that they read from is there.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "api/api.h"
+#include "api/rollout_hub.h"
 #include "api/watch_hub.h"
 #include "auth/authenticator.h"
 #include "http/metrics.h"
@@ -57,6 +58,7 @@ class Instance {
   std::unique_ptr<WatchHub> hub_;
   std::unique_ptr<target::WorkerHub> workers_;
   std::unique_ptr<target::DriverFactory> drivers_;
+  std::unique_ptr<RolloutHub> rollout_hub_;           // Stopped before the service, unmade after it.
   std::unique_ptr<target::RolloutService> rollouts_;  // The store's listener: unmade after it, stopped before.
   std::unique_ptr<state::Store> store_;
   std::unique_ptr<Api> api_;

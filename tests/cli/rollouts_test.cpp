@@ -1,6 +1,8 @@
 // Going live as a person drives it: a real st8d, real directories, and st8ctl's exact lines and exit codes.
+#include <atomic>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <httplib.h>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <thread>
@@ -28,7 +30,7 @@ std::string masked(std::string text) {
 
 class Rollouts : public testing::Test {
  protected:
-  explicit Rollouts(std::vector<std::string> daemon_flags = {}) : cli(Mode::kServer, std::move(daemon_flags)) {}
+  Rollouts() : cli(Mode::kServer) {}
 
   std::filesystem::path root(const std::string& target) const { return cli.home() / "roots" / target; }
   void add_targets(const std::vector<std::string>& names) {
@@ -366,36 +368,58 @@ TEST_F(Rollouts, BlueGreenPreviewsEverywhereThenSwitches) {
   EXPECT_EQ(read_file(root("web-2") / "current/app/a"), "good\n");
 }
 
-class LoggedRollouts : public Rollouts {
- protected:
-  LoggedRollouts() : Rollouts({"--log-format", "json"}) {}
-};
-
 // Whoever watches is not thrown out by a restart of st8d, and the rollout goes on where it was.
-TEST_F(LoggedRollouts, AWatchOutlivesARestartOfTheServer) {
+TEST_F(Rollouts, AWatchOutlivesARestartOfTheServer) {
   add_targets({"web-1"});
   begin("strategy: {type: canary, steps: [{setWeight: 100}, {pause: {}}]}\n");
   ASSERT_TRUE(waits_for("r-1", "promote"));
-  // Only the watch asks with what it has already, and is answered that nothing is new.
-  const auto told_nothing_new = [&] {
-    std::size_t count = 0;
-    const std::string log = cli.daemon().log();
-    for (std::size_t at = log.find("\"status\":304"); at != std::string::npos; at = log.find("\"status\":304", at + 1))
-      ++count;
-    return count;
-  };
-  RunResult watched;
-  std::thread watcher([&] { watched = cli.run({"rollout", "watch", "1"}); });
-  EXPECT_TRUE(eventually([&] { return told_nothing_new() >= 2; }));  // So it has seen the wait twice, and said so.
+  const std::string out = (cli.work() / "watch.out").string(), err = (cli.work() / "watch.err").string();
+  Program watcher({ST8_BIN_DIR "/st8ctl", "--server", cli.url(), "rollout", "watch", "1"},
+                  with_environment({{"HOME", cli.home().string()}}), out, err);
+  const std::string told =
+      "rollout r-1 is running and waits for promote; `st8ctl rollout explain r-1` says what can be done\n";
+  EXPECT_TRUE(eventually([&] { return read_file(err).find(told) != std::string::npos; })) << read_file(err);
   cli.restart();
   EXPECT_TRUE(waits_for("r-1", "promote"));
   cli.ok({"rollout", "promote"});
-  watcher.join();
-  EXPECT_EQ(watched.code, 0) << watched.out << watched.err;
-  EXPECT_THAT(
-      watched.err,
-      HasSubstr("rollout r-1 is running and waits for promote; `st8ctl rollout explain r-1` says what can be done\n"));
-  EXPECT_THAT(watched.out, HasSubstr(" promote.asked actor=anonymous\n"));
+  EXPECT_TRUE(eventually([&] { return !watcher.running(); })) << read_file(out) << read_file(err);
+  EXPECT_EQ(watcher.end(SIGKILL), 0) << read_file(out) << read_file(err);
+  EXPECT_THAT(read_file(out), HasSubstr(" promote.asked actor=anonymous\n"));
+  EXPECT_THAT(read_file(out), HasSubstr(" ended outcome=promoted\n"));
+}
+
+// A server that knows no stream of a rollout is asked again and again instead.
+TEST_F(Rollouts, AWatchGoesWithoutAStream) {
+  add_targets({"web-1"});
+  begin("strategy: {type: canary, steps: [{setWeight: 100}, {pause: {}}]}\n");
+  ASSERT_TRUE(waits_for("r-1", "promote"));
+  httplib::Server front;
+  std::atomic<int> asked = 0, refused = 0;
+  front.Get(R"(/v1/rollouts/r-1/events)", [&](const httplib::Request&, httplib::Response& answer) {
+    ++refused;
+    answer.status = 404;
+    answer.set_content(R"({"code":"not_found","detail":"there is nothing at this path","status":404})",
+                       "application/problem+json");
+  });
+  front.Get(R"(/v1/rollouts/r-1)", [&](const httplib::Request&, httplib::Response& answer) {
+    ++asked;
+    httplib::Client client(cli.url());
+    if (const auto got = client.Get("/v1/rollouts/r-1")) answer.set_content(got->body, "application/json");
+  });
+  const int port = front.bind_to_any_port("127.0.0.1");
+  std::thread thread([&] { front.listen_after_bind(); });
+  const std::string out = (cli.work() / "watch.out").string(), err = (cli.work() / "watch.err").string();
+  Program watcher(
+      {ST8_BIN_DIR "/st8ctl", "--server", "http://127.0.0.1:" + std::to_string(port), "rollout", "watch", "1"},
+      with_environment({{"HOME", cli.home().string()}}), out, err);
+  EXPECT_TRUE(eventually([&] { return asked.load() >= 3; }));
+  cli.ok({"rollout", "promote"});
+  EXPECT_TRUE(eventually([&] { return !watcher.running(); })) << read_file(out) << read_file(err);
+  EXPECT_EQ(watcher.end(SIGKILL), 0) << read_file(err);
+  EXPECT_EQ(refused.load(), 1);
+  EXPECT_THAT(read_file(out), HasSubstr(" ended outcome=promoted\n"));
+  front.stop();
+  thread.join();
 }
 
 TEST_F(Rollouts, WhatIsWrongIsRefusedAndChangesNothing) {

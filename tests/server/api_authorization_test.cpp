@@ -143,6 +143,7 @@ const std::vector<Probe>& probes() {
       {"POST", "/v1/target-checks", "/v1/target-checks", R"({"targets":["x"]})", "write", false, true, true},
       {"GET", "/v1/rollouts", "/v1/rollouts" + kQuery, "", "read", true, false},
       {"GET", "/v1/rollouts/{id}", "/v1/rollouts/r-1", "", "read", false, false, false, true},
+      {"GET", "/v1/rollouts/{id}/events", "/v1/rollouts/r-1/events", "", "read", false, false, false, true},
       {"POST", "/v1/rollouts/{id}/{verb}", "/v1/rollouts/r-1/pause", "{}", "write", false, false, false, true},
       {"GET", "/v1/plan", "/v1/plan" + kQuery, "", "read", true, false},
       {"GET", "/v1/freezes", "/v1/freezes", "", "token", false, false},

@@ -17,6 +17,7 @@
 #include "api/handlers_rollouts.h"
 #include "api/handlers_sealing.h"
 #include "api/handlers_workers.h"
+#include "api/rollout_hub.h"
 #include "api/watch_hub.h"
 #include "auth/authenticator.h"
 #include "http/exchange.h"
@@ -182,13 +183,15 @@ class Server {
       target::ServiceOptions service;
       service.sealing_keys = keys;
       service.drivers = drivers_.get();
+      rollout_hub_ = std::make_unique<RolloutHub>(*authenticator_);
+      service.changed = [this] { rollout_hub_->changed(); };
       rollouts_ = std::make_unique<target::RolloutService>(*store_, clock, service);
       store_->set_guard(rollouts_.get());
       store_->add_listener(rollouts_.get());
       options.validate = [this](const state::NamespaceName& ns, const std::vector<state::Document>& documents) {
         return rollouts_->validate_documents(ns, documents);
       };
-      options.extensions.push_back([this](Router& router) { add_rollout_routes(router, *rollouts_); });
+      options.extensions.push_back([this](Router& router) { add_rollout_routes(router, *rollouts_, *rollout_hub_); });
       options.extensions.push_back([this](Router& router) { add_worker_routes(router, *workers_, *rollouts_); });
       options.status_parts.push_back(
           [this](const Call& call, wire::JsonWriter& out) { write_rollout_status(call, *rollouts_, out); });
@@ -196,10 +199,12 @@ class Server {
     }
     api_ = std::make_unique<Api>(*store_, hub_, *authenticator_, metrics_, clock, std::move(options));
     if (rollouts_ != nullptr) {
+      rollout_hub_->start(*rollouts_);
       if (const Status started = rollouts_->start(); !started) throw std::runtime_error(started.error().message);
     }
   }
   ~Server() {
+    if (rollout_hub_ != nullptr) rollout_hub_->stop();
     if (rollouts_ != nullptr) rollouts_->stop();
     if (workers_ != nullptr) workers_->stop();
     api_.reset();
@@ -290,8 +295,9 @@ class Server {
   std::unique_ptr<state::Store> store_;
   std::unique_ptr<target::WorkerHub> workers_;
   std::unique_ptr<target::DriverFactory> drivers_;
-  std::unique_ptr<target::RolloutService> rollouts_;
   std::unique_ptr<auth::Authenticator> authenticator_;
+  std::unique_ptr<RolloutHub> rollout_hub_;
+  std::unique_ptr<target::RolloutService> rollouts_;
   std::unique_ptr<Api> api_;
   std::string token_;
 };

@@ -362,6 +362,8 @@ tokens:
   get("/v1/rollouts?limit=1");
   const Answer waiting = get("/v1/rollouts/r-1");
   get("/v1/rollouts/r-99", 404);
+  get("/v1/rollouts/r-1/events");
+  get("/v1/rollouts/r-1/events?after=99", 410);
   send("POST", "/v1/rollouts/r-1/approve", {{"plan", std::string(64, '0')}}, 412);
   const auto approve = [&](const std::string& id) {
     const Json plan = server.get("/v1/rollouts/" + id).json["plan_hash"];
@@ -466,6 +468,9 @@ tokens:
       "RolloutEvent.retry_at",
       "Gate.kind",
       "Gate.duration",  // Of pauses, bakes and retries, which take their time.
+      "LivePage.next_cursor",
+      "DriftPage.next_cursor",
+      "QuarantinePage.next_cursor",  // Of lists that are longer than here: tests/server/rollout_routes_test.cpp.
   };
   for (const char* of_fsck : {"namespace", "object", "problem", "affects"})
     excused.insert(std::string("FsckProblem.") + of_fsck);  // Only of damage.

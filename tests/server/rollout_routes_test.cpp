@@ -3,6 +3,7 @@
 #include <fstream>
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "api/instance.h"
 #include "server/api_fixture.h"
@@ -60,6 +61,21 @@ class RolloutRoutes : public ::testing::Test {
     request.remote_address = "127.0.0.1:1";
     const http::Response response = instance_->handler().handle(request);
     return {response.status, response.body, Json::parse(response.body, nullptr, false)};
+  }
+  // The stream that a GET opens.
+  std::shared_ptr<test::TestChannel> follow(const std::string& token, const std::string& target,
+                                            const std::string& last_event_id = "") {
+    http::Request request;
+    request.method = "GET";
+    test::set_target(request, target);
+    request.headers.emplace_back("authorization", "Bearer " + token + "-token-with-enough-bytes");
+    if (!last_event_id.empty()) request.headers.emplace_back("last-event-id", last_event_id);
+    request.remote_address = "127.0.0.1:1";
+    const http::Response response = instance_->handler().handle(request);
+    auto channel = std::make_shared<test::TestChannel>();
+    EXPECT_EQ(response.status, 200) << response.body;
+    if (response.on_stream) response.on_stream(channel);
+    return channel;
   }
   Reply get(const std::string& token, const std::string& target) { return send(token, "GET", target); }
   Reply post(const std::string& token, const std::string& target, const Json& body = Json::object()) {
@@ -214,6 +230,98 @@ TEST_F(RolloutRoutes, ACopyKeepsTheDocumentsThatItIsToldToKeep) {
         {{{"key", ".st8/rollout.yaml"}, {"content", "branches: [main]\ntargets: {labels: {a: b}}\nbaek: 5m\n"}}}}});
   EXPECT_EQ(bad.status, 422) << bad.body;
   EXPECT_THAT(bad.body, HasSubstr(".st8/rollout.yaml:3: baek"));
+}
+
+std::vector<std::uint64_t> ids(const std::string& text) {
+  std::vector<std::uint64_t> found;
+  static const std::regex kId("(?:^|\n)id: ([0-9]+)\nevent: event\ndata: ");
+  for (std::sregex_iterator it(text.begin(), text.end(), kId), end; it != end; ++it)
+    found.push_back(std::stoull((*it)[1]));
+  return found;
+}
+auto says(const std::string& needle) {
+  return [needle](const std::string& text) { return text.find(needle) != std::string::npos; };
+}
+
+TEST_F(RolloutRoutes, AStreamTellsEveryEventOnceAndEndsWithTheRollout) {
+  const auto early = follow("look", "/v1/rollouts/r-1/events");
+  const auto part = follow("part", "/v1/rollouts/r-1/events");
+  ASSERT_TRUE(early->wait(says("\"waiting_for\":\"an approval\""))) << early->text();
+  EXPECT_THAT(early->text(), testing::StartsWith("id: 1\nevent: event\ndata: {\"sequence\":1,"));
+  approve();
+  ASSERT_TRUE(early->wait_closed()) << early->text();
+  const Json rollout = get("root", "/v1/rollouts/r-1").json;
+  const std::size_t count = rollout["events"].size();
+  std::vector<std::uint64_t> all;
+  for (std::size_t i = 1; i <= count; ++i) all.push_back(i);
+  EXPECT_EQ(ids(early->text()), all);
+  // The state stands behind the events that led to it, and the last one before the end.
+  const std::string text = early->text();
+  const std::size_t last = text.rfind("event: state\ndata: ");
+  ASSERT_NE(last, std::string::npos);
+  EXPECT_LT(text.rfind("\nid: "), last);
+  EXPECT_NE(text.find("\"phase\":\"promoted\"", last), std::string::npos);
+  EXPECT_THAT(
+      text,
+      HasSubstr("event: end\ndata: {\"reason\":\"the rollout is over\",\"after\":" + std::to_string(count) + "}\n\n"));
+  ASSERT_TRUE(part->wait_closed());
+  EXPECT_EQ(ids(part->text()), all);
+  EXPECT_EQ(part->text().find("secret-name"), std::string::npos);
+  EXPECT_EQ(part->text().find("\"detail\""), std::string::npos);
+
+  // Whoever was away goes on behind what it has seen; the header is newer than the address.
+  const auto resumed = follow("look", "/v1/rollouts/r-1/events?after=1", "3");
+  ASSERT_TRUE(resumed->wait_closed());
+  EXPECT_EQ(ids(resumed->text()).front(), 4u);
+  EXPECT_EQ(ids(resumed->text()).size(), count - 3);
+  const auto whole = follow("look", "/v1/rollouts/r-1/events?after=" + std::to_string(count));
+  ASSERT_TRUE(whole->wait_closed());
+  EXPECT_TRUE(ids(whole->text()).empty());
+}
+
+TEST_F(RolloutRoutes, AStreamIsForThoseWhoSeeTheBranchAndSaysWhatIsGone) {
+  EXPECT_EQ(get("", "/v1/rollouts/r-1/events").status, 401);
+  EXPECT_EQ(get("bank", "/v1/rollouts/r-1/events").status, 404);
+  EXPECT_EQ(get("root", "/v1/rollouts/r-99/events").status, 404);
+  EXPECT_EQ(get("root", "/v1/rollouts/x/events").status, 400);
+  EXPECT_EQ(get("root", "/v1/rollouts/r-1/events?after=x").status, 400);
+  const Reply gone = get("root", "/v1/rollouts/r-1/events?after=9999");
+  EXPECT_EQ(gone.status, 410) << gone.body;
+  EXPECT_THAT(gone.body, HasSubstr("has no event 9999 here"));
+  EXPECT_EQ(send("root", "HEAD", "/v1/rollouts/r-1/events").status, 200);
+}
+
+TEST_F(RolloutRoutes, ListsOfWhatIsLiveAndQuarantinedPage) {
+  put("st8/system",
+      {{"targets/web-2.yaml", "kind: file\nspec: {root: " + (directory_.path() / "web-2").string() + "}\n"}});
+  const std::string health =
+      "health: [{name: bad, command: {argv: [/bin/false]}, interval: 10ms, deadline: 50ms, failures: 1}]\n";
+  const std::string policy = "branches: [main]\ntargets: {names: [web-1, web-2]}\n";
+  put("shop", {{".st8/rollout.yaml", policy}});
+  ASSERT_TRUE(st8::test::eventually([&] { return get("root", "/v1/live?namespace=shop").json["live"].size() == 2; }));
+  const Json first = get("shop", "/v1/live?namespace=shop&limit=1").json;
+  ASSERT_EQ(first["live"].size(), 1u);
+  EXPECT_EQ(first["live"][0]["target"], "web-1");
+  EXPECT_EQ(first["next_cursor"], "web-1");
+  EXPECT_EQ(first["branches"].size(), 1u);
+  const Json second = get("shop", "/v1/live?namespace=shop&limit=1&after=web-1").json;
+  EXPECT_EQ(second["live"][0]["target"], "web-2");
+  EXPECT_FALSE(second.contains("next_cursor"));
+  EXPECT_FALSE(second.contains("branches"));
+  EXPECT_EQ(get("shop", "/v1/drift?namespace=shop&limit=1&after=zz").json["drift"].size(), 0u);
+
+  ASSERT_TRUE(st8::test::eventually(
+      [&] { return get("root", "/v1/rollouts?namespace=shop&open=true").json["rollouts"].empty(); }));
+  put("shop", {{".st8/rollout.yaml", policy + health}, {"pub/a", "bad"}, {"private/secret-name", "bad"}});
+  ASSERT_TRUE(st8::test::eventually([&] { return get("root", "/v1/quarantine").json["quarantine"].size() == 2; }));
+  const Json one = get("root", "/v1/quarantine?limit=1").json;
+  ASSERT_EQ(one["quarantine"].size(), 1u);
+  EXPECT_EQ(one["quarantine"][0]["key"], "private/secret-name");
+  const std::string cursor = std::regex_replace(one["next_cursor"].get<std::string>(), std::regex("\t"), "%09");
+  const Json two = get("root", "/v1/quarantine?limit=1&after=" + cursor).json;
+  ASSERT_EQ(two["quarantine"].size(), 1u);
+  EXPECT_EQ(two["quarantine"][0]["key"], "pub/a");
+  EXPECT_FALSE(two.contains("next_cursor"));
 }
 
 }  // namespace

@@ -393,6 +393,7 @@ class RolloutService::Impl {
       for (const auto& [id, result] : results) coordinator_.take(id, result, clock_.now());
       for (const auto& task : tasks) task();
       wake_at = coordinator_.step(clock_.now());
+      if (options_.changed) options_.changed();
       lock.lock();
       settled_ = moved_.empty() && results_.empty() && tasks_.empty() && coordinator_.open_rollouts() == 0;
       if (settled_) settled_changed_.notify_all();
@@ -567,6 +568,32 @@ Result<RolloutDetail> RolloutService::get(RolloutId id) const {
   for (const RolloutEvent& event : detail.events) ST8_TRY(state.apply(*detail.view.plan, event));
   detail.view.state = std::move(state);
   return detail;
+}
+
+Result<std::vector<RolloutEvent>> RolloutService::events(RolloutId id, std::uint64_t after, std::size_t limit) const {
+  ST8_ASSIGN(const auto page, impl_->store_.records().scan(records::event_prefix(id),
+                                                           after == 0 ? "" : records::event(id, after), limit));
+  std::vector<RolloutEvent> events;
+  events.reserve(page.size());
+  for (const state::Record& record : page) {
+    ST8_ASSIGN(RolloutEvent event, decode_event(record.value));
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
+Result<RolloutService::Standing> RolloutService::summary(RolloutId id) const {
+  const auto published = impl_->coordinator_.published();
+  if (const auto open = published->open.find(id); open != published->open.end())
+    return Standing{open->second->summary, open->second->plan};
+  const auto& records = impl_->store_.records();
+  ST8_ASSIGN(const auto index, records.get(records::index(id)));
+  ST8_ASSIGN(const auto bytes, records.get(records::plan(id)));
+  if (!index || !bytes)
+    return fail(ErrorCode::kNotFound, "there is no rollout " + id.str(), "`st8ctl rollout list` shows them");
+  ST8_ASSIGN(RolloutSummary summary, decode_summary(*index));
+  ST8_ASSIGN(Plan plan, decode_plan(*bytes));
+  return Standing{std::move(summary), std::make_shared<const Plan>(std::move(plan))};
 }
 
 namespace {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -146,6 +147,8 @@ struct ServiceOptions {
   std::shared_ptr<const Keyring> sealing_keys;  // Null: sealed values go nowhere, and plans that need one say so.
   bool passive = false;  // Reads what is recorded, guards and validates; takes nothing live, does no verbs.
   bool observe = true;   // The loop that looks for drift.
+  // Called when some rollout may have got further, from the thread that decides: it must return soon. May be null.
+  std::function<void()> changed;
 };
 
 class RolloutService final : public state::OperationListener, public state::CommitGuard {
@@ -176,6 +179,14 @@ class RolloutService final : public state::OperationListener, public state::Comm
 
   Result<RolloutPage> list(const RolloutQuery& query) const;
   Result<RolloutDetail> get(RolloutId id) const;
+  // Its events behind one, in their order, at most `limit`. Empty: there are none yet, or there is no such rollout.
+  Result<std::vector<RolloutEvent>> events(RolloutId id, std::uint64_t after, std::size_t limit) const;
+  // Where it stands, and its plan, without its events. Errors: kNotFound.
+  struct Standing {
+    RolloutSummary summary;
+    std::shared_ptr<const Plan> plan;
+  };
+  Result<Standing> summary(RolloutId id) const;
   Result<std::vector<LiveEntry>> live(const LiveQuery& query) const;
   Result<std::vector<TargetView>> targets() const;
   Result<TargetView> target(const TargetName& name) const;
