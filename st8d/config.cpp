@@ -8,6 +8,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "http/listener.h"
+#include "st8/state/duration.h"
 #include "wire/text.h"
 
 namespace st8::daemon {
@@ -214,27 +215,11 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
     return fail(ErrorCode::kInvalidArgument,
                 "is a duration such as 30s, 1m30s or 500ms (0: none), not \"" + std::string(text) + "\"");
   };
-  if (text == "0") return std::chrono::milliseconds(0);
-  if (text.empty()) return bad();
-  std::uint64_t total = 0;
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    std::uint64_t amount = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), amount);
-    if (error != std::errc() || amount > 1'000'000'000) return bad();
-    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
-    std::uint64_t unit = 0;
-    for (const auto& [name, ms] :
-         {std::pair<std::string_view, std::uint64_t>{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}}) {
-      const std::size_t letters = std::min(rest.find_first_of("0123456789"), rest.size());
-      if (rest.substr(0, letters) == name) unit = ms;
-    }
-    if (unit == 0) return bad();
-    rest.remove_prefix(std::min(rest.find_first_of("0123456789"), rest.size()));
-    total += amount * unit;
-  }
-  if (total > 31'536'000'000ull) return fail(ErrorCode::kInvalidArgument, "is at most a year");
-  return std::chrono::milliseconds(total);
+  const auto parsed = st8::parse_duration(text, {});
+  if (!parsed && parsed.error().code == ErrorCode::kTooLarge)
+    return fail(ErrorCode::kInvalidArgument, "is at most 366 days");
+  if (!parsed) return bad();
+  return *parsed;
 }
 
 Result<std::size_t> parse_size(std::string_view text) {

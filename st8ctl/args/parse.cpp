@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "args/suggest.h"
+#include "st8/state/duration.h"
 
 namespace st8::ctl {
 namespace {
@@ -316,35 +317,8 @@ std::optional<std::uint64_t> parse_number(std::string_view text) {
 }
 
 std::optional<std::int64_t> parse_duration_ms(std::string_view text) {
-  if (text == "0") return 0;
-  if (text.empty()) return std::nullopt;
-  double total_ms = 0;
-  while (!text.empty()) {
-    double amount = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), amount, std::chars_format::fixed);
-    if (error != std::errc() || text[0] == '-') return std::nullopt;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    std::size_t letters = 0;
-    while (letters < text.size() && ((text[letters] >= 'a' && text[letters] <= 'z'))) ++letters;
-    const std::string_view unit = text.substr(0, letters);
-    if (unit == "ms")
-      total_ms += amount;
-    else if (unit == "s")
-      total_ms += amount * 1e3;
-    else if (unit == "m")
-      total_ms += amount * 60e3;
-    else if (unit == "h")
-      total_ms += amount * 3600e3;
-    else if (unit == "us")
-      total_ms += amount / 1e3;
-    else
-      return std::nullopt;
-    text.remove_prefix(letters);
-  }
-  // A century bounds what can be meant, and keeps the sum within 64 bits.
-  if (!(total_ms <= 3.2e12)) return std::nullopt;
-  const auto whole = static_cast<std::int64_t>(total_ms);
-  return whole == 0 && total_ms > 0 ? 1 : whole;
+  const auto parsed = parse_duration(text, {true, false});
+  return parsed ? std::optional(parsed->count()) : std::nullopt;
 }
 
 }  // namespace st8::ctl

@@ -182,14 +182,7 @@ Result<Imported> import_argo(std::string_view text, const ImportOptions& options
   return read_source(text, [&](const Part& root) -> Result<Imported> {
     Imported out;
     out.policy = new_policy(options);
-    ST8_ASSIGN(const Part version, root.require("apiVersion"));
-    ST8_ASSIGN(const std::string api, version.text());
-    if (!api.starts_with("argoproj.io/")) return version.refuse("is not argoproj.io/v1alpha1");
-    version.left("it says what the document is");
-    ST8_ASSIGN(const Part kind, root.require("kind"));
-    ST8_ASSIGN(const std::string what, kind.text());
-    if (what != "Rollout") return kind.refuse("is not Rollout");
-    kind.left("it says what the document is");
+    ST8_TRY(read_opening(root, "argoproj.io", "v1alpha1", "Rollout"));
     std::string app = "app";
     if (const auto metadata = root.take("metadata"); metadata && !metadata->is_null()) {
       ST8_TRY(metadata->expect_map());

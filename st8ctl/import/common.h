@@ -9,6 +9,24 @@
 
 namespace st8::ctl {
 
+// What a document of Kubernetes' kind begins with: `apiVersion`, which begins with `group` + "/", and `kind`. `hint` may say what to do with
+// another kind.
+inline Status read_opening(const Part& root, std::string_view group, std::string_view version, std::string_view kind,
+                           std::string_view other_kind = {}, std::string_view hint = {}) {
+  ST8_ASSIGN(const Part api, root.require("apiVersion"));
+  ST8_ASSIGN(const std::string api_text, api.text());
+  if (!api_text.starts_with(std::string(group) + "/"))
+    return api.refuse("is not " + std::string(group) + "/" + std::string(version));
+  api.left("it says what the document is");
+  ST8_ASSIGN(const Part kind_part, root.require("kind"));
+  ST8_ASSIGN(const std::string kind_text, kind_part.text());
+  if (kind_text != kind)
+    return kind_part.refuse("is not " + std::string(kind),
+                            !other_kind.empty() && kind_text == other_kind ? std::string(hint) : std::string());
+  kind_part.left("it says what the document is");
+  return {};
+}
+
 // A policy that names the branch and nothing else yet.
 inline wire::JsonValue new_policy(const ImportOptions& options) {
   wire::JsonValue policy = json_object();

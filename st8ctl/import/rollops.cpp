@@ -428,16 +428,8 @@ Result<Imported> import_rollops(std::string_view text, const ImportOptions& opti
   return read_source(text, [&](const Part& root) -> Result<Imported> {
     Imported out;
     out.policy = new_policy(options);
-    ST8_ASSIGN(const Part version, root.require("apiVersion"));
-    ST8_ASSIGN(const std::string api, version.text());
-    if (!api.starts_with("rollops.klarlabs.de/")) return version.refuse("is not rollops.klarlabs.de/v1");
-    version.left("it says what the document is");
-    ST8_ASSIGN(const Part kind, root.require("kind"));
-    ST8_ASSIGN(const std::string what, kind.text());
-    if (what != "RolloutConfig")
-      return kind.refuse("is not RolloutConfig",
-                         what == "RolloutSet" ? "expand the set first, and import each config" : "");
-    kind.left("it says what the document is");
+    ST8_TRY(read_opening(root, "rollops.klarlabs.de", "v1", "RolloutConfig", "RolloutSet",
+                         "expand the set first, and import each config"));
     JsonValue labels = json_object();
     if (const auto metadata = root.take("metadata"); metadata && !metadata->is_null()) {
       ST8_TRY(metadata->expect_map());

@@ -4,14 +4,13 @@
 #include <charconv>
 #include <cmath>
 
+#include "st8/state/duration.h"
 #include "st8/state/text.h"
 #include "st8/state/yaml.h"
 
 namespace st8::ctl {
 namespace {
 
-constexpr std::int64_t kDayMillis = 86'400'000;
-constexpr std::int64_t kDurationMillisMax = 366 * kDayMillis;
 // A document of a person's has a few hundred fields; aliases of aliases could make any number.
 constexpr std::size_t kRowsMax = 10'000;
 
@@ -141,42 +140,10 @@ Result<bool> Part::boolean() const {
 
 Result<std::int64_t> Part::duration(bool seconds) const {
   ST8_ASSIGN(const std::string whole, this->text());
-  std::string_view text = whole;
-  if (text.empty()) return refuse("is no duration");
-  double total = 0;
-  while (!text.empty()) {
-    double number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-    if (error != std::errc() || !std::isfinite(number) || number < 0 || text.front() == '-')
-      return refuse(shown(whole) + " is no duration", "durations look like 30s, 5m, 1h30m");
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    double unit = 0;
-    std::size_t used = 1;
-    if (text.empty() && (seconds || number == 0)) {
-      unit = 1000;
-      used = 0;
-    } else if (text.starts_with("ms")) {
-      unit = 1;
-      used = 2;
-    } else if (text.starts_with("us") || text.starts_with("ns")) {
-      unit = text.front() == 'u' ? 1e-3 : 1e-6;
-      used = 2;
-    } else if (text.starts_with("s")) {
-      unit = 1000;
-    } else if (text.starts_with("m")) {
-      unit = 60'000;
-    } else if (text.starts_with("h")) {
-      unit = 3'600'000;
-    } else if (text.starts_with("d")) {
-      unit = static_cast<double>(kDayMillis);
-    } else {
-      return refuse(shown(whole) + " is no duration", "durations look like 30s, 5m, 1h30m");
-    }
-    text.remove_prefix(used);
-    total += number * unit;
-    if (total > static_cast<double>(kDurationMillisMax)) return refuse(shown(whole) + " is longer than 366 days");
-  }
-  return static_cast<std::int64_t>(std::ceil(total));
+  if (whole.empty()) return refuse("is no duration");
+  const auto parsed = parse_duration(whole, {true, seconds});
+  if (!parsed) return refuse(parsed.error().message, parsed.error().hint);
+  return parsed->count();
 }
 
 Result<std::vector<std::string>> Part::texts() const {
@@ -287,19 +254,7 @@ void put(wire::JsonValue& object, std::string_view name, wire::JsonValue value) 
 }
 
 std::string duration_text(std::int64_t milliseconds) {
-  if (milliseconds <= 0) return "0s";
-  std::string text;
-  for (const auto& [unit, name] : {std::pair{kDayMillis, "d"},
-                                   {std::int64_t{3'600'000}, "h"},
-                                   {std::int64_t{60'000}, "m"},
-                                   {std::int64_t{1000}, "s"},
-                                   {std::int64_t{1}, "ms"}}) {
-    if (milliseconds >= unit) {
-      text += std::to_string(milliseconds / unit) + name;
-      milliseconds %= unit;
-    }
-  }
-  return text;
+  return milliseconds <= 0 ? "0s" : format_duration(std::chrono::milliseconds(milliseconds));
 }
 
 std::string target_name(std::string_view text) {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "st8/state/duration.h"
 #include "st8/state/yaml.h"
 
 namespace st8::target {
@@ -37,55 +38,11 @@ std::string nearest(std::string_view text, std::span<const std::string_view> can
 }
 
 std::optional<Millis> parse_duration(std::string_view text) {
-  if (text == "0") return Millis{0};
-  if (text.empty()) return std::nullopt;
-  constexpr std::int64_t kMost = std::int64_t{366} * 24 * 3600 * 1000;
-  std::int64_t total = 0;
-  while (!text.empty()) {
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || number < 0 || text.front() == '-') return std::nullopt;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    std::int64_t unit = 0;
-    std::size_t used = 1;
-    if (text.starts_with("ms")) {
-      unit = 1;
-      used = 2;
-    } else if (text.starts_with("s")) {
-      unit = 1000;
-    } else if (text.starts_with("m")) {
-      unit = 60'000;
-    } else if (text.starts_with("h")) {
-      unit = 3'600'000;
-    } else if (text.starts_with("d")) {
-      unit = 86'400'000;
-    } else {
-      return std::nullopt;
-    }
-    text.remove_prefix(used);
-    if (number > kMost / unit) return std::nullopt;
-    total += number * unit;
-    if (total > kMost) return std::nullopt;
-  }
-  return Millis{total};
+  const auto parsed = st8::parse_duration(text, {});
+  return parsed ? std::optional<Millis>(*parsed) : std::nullopt;
 }
 
-std::string format_duration(Millis duration) {
-  std::int64_t rest = duration.count();
-  if (rest <= 0) return "0";
-  std::string text;
-  for (const auto& [unit, name] : {std::pair{std::int64_t{86'400'000}, "d"},
-                                   {std::int64_t{3'600'000}, "h"},
-                                   {std::int64_t{60'000}, "m"},
-                                   {std::int64_t{1000}, "s"},
-                                   {std::int64_t{1}, "ms"}}) {
-    if (rest >= unit) {
-      text += std::to_string(rest / unit) + name;
-      rest %= unit;
-    }
-  }
-  return text;
-}
+std::string format_duration(Millis duration) { return st8::format_duration(duration); }
 
 std::string DocumentProblem::str() const {
   std::string text = file;
