@@ -221,6 +221,35 @@ TEST_F(Workers, StepsAreDoneThereAndOnceOnly) {
   EXPECT_EQ(values(), (Values{{"good 1", 3}}));
 }
 
+// A command that only the worker's machine answers well: each has a directory of its own to run it in.
+TEST_F(Workers, ChecksAreAskedFromTheTargetsOwnMachine) {
+  const std::string asked = (live() / "asked").string();
+  ASSERT_NO_FATAL_FAILURE(
+      open_shop("strategy: {type: sequential}\nhealth:\n  - name: here\n    from: target\n    command: {argv: "
+                "[/bin/sh, -c, 'echo "
+                "$ST8_TARGET $(cat /proc/$PPID/cmdline | tr \"\\\\0\" \" \") >>" +
+                asked + "']}\n    interval: 10ms\n    successes: 1\n    deadline: 20s\n"));
+  for (const char* name : {"1", "2", "3"}) {
+    // The program's parent is the worker that reaches the target, not st8d.
+    EXPECT_THAT(read_file(asked),
+                testing::ContainsRegex(std::string("t") + name + " [^\n]* worker [^\n]*--name w" + name))
+        << read_file(asked);
+  }
+  // Without the flag it refuses, and the check fails with the way out.
+  EXPECT_EQ(workers_[0].end(SIGTERM), 0);
+  WorkerProcess without(cli_.url(), "w1", live(), {"--token-file", (cli_.work() / "w1.token").string()});
+  without.start();
+  ok({"apply", "-v",
+      ".st8/rollout.yaml=" +
+          policy("health: [{name: here, from: target, tcp: {host: 127.0.0.1, port: " +
+                 std::to_string(cli_.daemon().port()) + "}, interval: 50ms, successes: 1, deadline: 500ms}]\n"),
+      "-v", "app/value=good 2"});
+  const Json back = ended("r-2");
+  EXPECT_EQ(back["phase"], "rolled-back");
+  EXPECT_THAT(back["reason"].get<std::string>(), HasSubstr("this worker asks no health checks"));
+  EXPECT_EQ(values(), (Values{{"good 1", 3}}));
+}
+
 TEST_F(Workers, TwoRolloutsDoNotHoldOneTarget) {
   ASSERT_NO_FATAL_FAILURE(open_shop());
   ok({"apply", "-v", ".st8/rollout.yaml=branches: [main]\ntargets: {names: [t2]}\n", "-v", "app/value=stolen"},

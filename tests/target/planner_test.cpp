@@ -62,6 +62,25 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 
+TEST(Planner, ACheckFromTheTargetNeedsSomebodyThere) {
+  const std::string policy = kAll + "health: [{name: here, from: target, tcp: {host: 127.0.0.1, port: 80}}]\n";
+  auto input = input_for(policy, 2);
+  EXPECT_TRUE(input.policy.health[0].from_target);
+  for (const char* kind : {"worker", "file"}) {
+    input.targets[1].target.kind = kind;
+    EXPECT_TRUE(make_plan(input)) << kind;
+  }
+  input.targets[1].target.kind = "ssh";
+  const auto refused = make_plan(input);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnprocessable);
+  EXPECT_THAT(refused.error().message,
+              HasSubstr("health check \"here\" is asked from its target, and target t00001 is of kind ssh"));
+  // Where the policy does not choose it, it is in nobody's way.
+  input.targets[1].target.labels.clear();
+  EXPECT_TRUE(make_plan(input));
+}
+
 TEST(Planner, LaysDocumentsWhereThePolicySays) {
   auto input = input_for(kAll +
                              "documents:\n  - {match: \"app/*.json\", to: conf/}\n  - {match: \"app/**\", to: deep/}\n "

@@ -281,6 +281,10 @@ void read_health(Context& context, const Value& value, std::vector<HealthCheck>&
           (*index == 0 ? check.before : *index == 1 ? check.after : check.bake) = true;
       }
     }
+    if (const auto from = map.take("from")) {
+      constexpr std::array<std::string_view, 2> kFrom = {"st8d", "target"};
+      if (const auto index = from->word(kFrom)) check.from_target = *index == 1;
+    }
     map.finish();
     for (const HealthCheck& other : out) {
       if (other.name == check.name) item.problem("the name \"" + check.name + "\" is taken by another check");

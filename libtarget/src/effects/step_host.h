@@ -1,4 +1,5 @@
-// A target on whose own machine steps are done: a driver that is one as well is asked for them, instead of st8d's machine.
+// A target on whose own machine steps are done, and health checks asked that want it: a driver that is one as well is asked for
+// them, instead of st8d's machine.
 #pragma once
 
 #include "effects/steps.h"
@@ -14,6 +15,8 @@ class StepHost {
   // step that may be done again.
   virtual StepOutcome step(const CallContext& call, StepAction action, const StepSpec& step,
                            const StepContext& context) = 0;
+  // As effects::probe.
+  virtual Status probe(const CallContext& call, const HealthCheck& check, const Target& target) = 0;
 };
 
 }  // namespace st8::target::effects

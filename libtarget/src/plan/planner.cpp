@@ -422,6 +422,15 @@ Result<Plan> make_plan(const PlannerInput& input) {
                       facts.live_branch + ", and a target serves one branch",
                   "give it a document and a root of its own, or take it out of the other policy and release it");
     }
+    const auto there = std::find_if(input.policy.health.begin(), input.policy.health.end(),
+                                    [](const HealthCheck& check) { return check.from_target; });
+    // A file target is a directory of st8d's own machine; behind the other kinds nobody takes a check.
+    if (there != input.policy.health.end() && facts.target.kind != "worker" && facts.target.kind != "file") {
+      return fail(ErrorCode::kUnprocessable,
+                  "health check " + quoted(there->name) + " is asked from its target, and target " +
+                      facts.target.name.str() + " is of kind " + facts.target.kind + ", where nobody can ask",
+                  "leave `from` away, or let `st8d worker` reach the target");
+    }
     ST8_ASSIGN(const std::uint32_t content, content_of(facts.target));
     const bool live = facts.live && facts.live->present;
     if (live && !facts.drifted && facts.live->content == plan.contents[content].hash) {

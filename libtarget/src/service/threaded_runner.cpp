@@ -153,6 +153,14 @@ EffectResult ThreadedRunner::run(const EffectOrder& order) {
   };
   if (order.effect.kind == Effect::Kind::kProbe) {
     const HealthCheck& check = plan.policy.health[order.effect.check];
+    if (check.from_target) {
+      auto driver = drivers_.make(target.target);
+      if (!driver) return failed(driver.error());
+      if (auto* host = dynamic_cast<effects::StepHost*>(driver->get())) {
+        result.status = host->probe(call_for(order, check.timeout), check, target.target);
+        return result;
+      }
+    }
     result.status = effects::probe(call_for(order, check.timeout), check, target.target);
     return result;
   }

@@ -36,7 +36,7 @@ constexpr std::chrono::milliseconds kRetryLeast{100};
 constexpr std::chrono::seconds kGoBackTime{60};  // Of one attempt.
 constexpr std::size_t kQueueMax = 512;
 
-enum class Hands : std::uint8_t { kTarget = 0, kSteps = 1 };
+enum class Hands : std::uint8_t { kTarget = 0, kSteps = 1, kProbes = 2 };
 
 // An assignment as it came.
 struct Assignment {
@@ -69,14 +69,16 @@ class WorkerAgent::Impl {
         session_(std::move(session)) {}
 
   Status run() {
-    // A step may take long: what is read and switched does not wait for it.
+    // A step may take long: what is read and switched does not wait for it, and no health check for either.
     std::thread worker([this] { work(Hands::kTarget); });
     std::thread stepper([this] { work(Hands::kSteps); });
+    std::thread prober([this] { work(Hands::kProbes); });
     std::thread keeper([this] { keep_deadlines(); });
     Status ended = poll_until_stopped();
     stop();
     worker.join();
     stepper.join();
+    prober.join();
     keeper.join();
     return ended;
   }
@@ -176,7 +178,9 @@ class WorkerAgent::Impl {
           assignment->deadline =
               clock_.monotonic() + std::chrono::milliseconds(std::min<std::int64_t>(
                                        order.at("deadline_ms").get<std::int64_t>(), 24 * 3600 * 1000));
-          if (order.at("operation").get<std::string>() == "step") assignment->hands = Hands::kSteps;
+          const std::string operation = order.at("operation").get<std::string>();
+          if (operation == "step") assignment->hands = Hands::kSteps;
+          if (operation == "probe") assignment->hands = Hands::kProbes;
           assignment->order = std::move(order);
           return assignment;
         });
@@ -240,6 +244,7 @@ class WorkerAgent::Impl {
   Result<Json> perform(const Assignment& assignment, const Json& order) {
     const std::string operation = order.at("operation").get<std::string>();
     if (operation == "step") return do_step(assignment, order.at("step"));
+    if (operation == "probe") return do_probe(assignment, order.at("probe"));
     const std::string directory = order.at("directory").get<std::string>();
     if (!directory.empty()) ST8_TRY(check_relative_path(directory));
     file::FileSpec spec{
@@ -321,6 +326,24 @@ class WorkerAgent::Impl {
     ST8_FAILPOINT("worker.after_step");
     Json report = {{"output", outcome.output}};
     if (!outcome.status) report["failed"] = worker::error_to_json(outcome.status.error());
+    return report;
+  }
+
+  // What it finds stands in the report; an error is one of the worker's own.
+  Result<Json> do_probe(const Assignment& assignment, const Json& order) const {
+    ST8_ASSIGN(const worker::ProbeMessage message, worker::probe_from_json(order));
+    Json report = Json::object();
+    Status found;
+    if (options_.allow_steps) {
+      CallContext call;
+      call.clock = &clock_;
+      call.deadline = assignment.deadline;
+      call.cancelled = assignment.cancelled;
+      found = effects::probe(call, message.check, message.target);
+    } else {
+      found = fail(ErrorCode::kUnprocessable, "this worker asks no health checks", "start it with --allow-steps");
+    }
+    if (!found) report["failed"] = worker::error_to_json(found.error());
     return report;
   }
 
@@ -496,7 +519,7 @@ class WorkerAgent::Impl {
   mutable std::mutex mutex_;   // Guards what follows.
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Assignment>> queue_;
-  std::array<std::shared_ptr<Assignment>, 2> current_;  // By hands.
+  std::array<std::shared_ptr<Assignment>, 3> current_;  // By hands.
   bool stopping_ = false;
 };
 

@@ -1,4 +1,4 @@
-// A step as it goes to a worker.
+// A step, or a probe of a health check, as it goes to a worker.
 #pragma once
 
 #include "effects/step_host.h"
@@ -17,5 +17,13 @@ struct StepMessage {
 Json step_to_json(effects::StepAction action, const StepSpec& step, const effects::StepContext& context);
 // Throws what the JSON library throws; for look_into(). Errors: kInvalidArgument.
 Result<StepMessage> step_from_json(const Json& json);
+
+struct ProbeMessage {
+  HealthCheck check;  // What is asked and what is good; not how often.
+  Target target;
+};
+Json probe_to_json(const HealthCheck& check, const Target& target);
+// As step_from_json().
+Result<ProbeMessage> probe_from_json(const Json& json);
 
 }  // namespace st8::target::worker

@@ -70,6 +70,7 @@ struct HealthCheck {
   bool before = false;          // Before the activation.
   bool after = true;            // After the activation.
   bool bake = true;             // Through the bake.
+  bool from_target = false;     // Asked from the target's own machine, instead of st8d's.
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 

@@ -101,6 +101,14 @@ class WorkerDriver final : public TargetDriver, public effects::StepHost {
     return outcome;
   }
 
+  Status probe(const CallContext& call, const HealthCheck& check, const Target& target) override {
+    const auto report = run(call, "probe", {{"probe", probe_to_json(check, target)}}, nullptr);
+    if (!report) return fail(report.error());
+    const auto failed = report->find("failed");
+    if (failed == report->end() || !failed->is_object()) return {};
+    return look_into<void>("the report", [&]() -> Status { return fail(error_from_json(*failed)); });
+  }
+
  private:
   Error misspoken() const {
     return {ErrorCode::kUnavailable, "worker " + name_.str() + " does not keep to " + std::string(kProtocol),
