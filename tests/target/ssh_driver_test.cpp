@@ -52,11 +52,11 @@ class SshSubject final : public Subject {
   std::unique_ptr<TargetDriver> driver() override {
     return driver_of(server_.spec() + ", root: " + root().string() + ", keep: 2" + more_);
   }
-  FileMap live() override { return files_below(root() / "current"); }
+  FileMap live() override { return files_below(live_root()); }
   bool tamper() override {
     const FileMap files = live();
     if (files.empty()) return false;
-    std::ofstream(root() / "current" / files.begin()->first, std::ios::app) << "x";
+    std::ofstream(live_root() / files.begin()->first, std::ios::app) << "x";
     return true;
   }
   std::function<void()> cut_off() override {
@@ -67,21 +67,22 @@ class SshSubject final : public Subject {
  private:
   // As hard a name as a document may give.
   fs::path root() const { return directory_.path() / "it's \"$(touch mark)\" `root`"; }
+  fs::path live_root() const { return more_.find("mode: files") == std::string::npos ? root() / "current" : root(); }
   const std::string more_;
   test::TempDirectory directory_;
   SshServer server_;
 };
 
-INSTANTIATE_TEST_SUITE_P(SshDrivers, DriverConformance,
-                         ::testing::Values(Named{"ssh", [] { return std::make_unique<SshSubject>(""); }},
-                                           Named{
-                                               "ssh_not_shared_noisy_login",
-                                               [] {
-                                                 return std::make_unique<SshSubject>(
-                                                     ", share: 0",
-                                                     "echo welcome; echo warning >&2; eval \"$SSH_ORIGINAL_COMMAND\"");
-                                               }}),
-                         [](const auto& instance) { return instance.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    SshDrivers, DriverConformance,
+    ::testing::Values(Named{"ssh", [] { return std::make_unique<SshSubject>(""); }},
+                      Named{"ssh_files", [] { return std::make_unique<SshSubject>(", mode: files"); }},
+                      Named{"ssh_not_shared_noisy_login",
+                            [] {
+                              return std::make_unique<SshSubject>(
+                                  ", share: 0", "echo welcome; echo warning >&2; eval \"$SSH_ORIGINAL_COMMAND\"");
+                            }}),
+    [](const auto& instance) { return instance.param.name; });
 
 // A machine whose tools are wrapped: what a file named after a tool holds is run before it.
 class SshDriver : public ::testing::Test {
@@ -108,13 +109,17 @@ class SshDriver : public ::testing::Test {
     fs::rename(tools() + "/new", tools() + "/before");
   }
   void plain_tools() const { fs::remove(tools() + "/before"); }
+  // What comes next runs `shell` instead of its tool of this number, from 1.
+  void cut_at(int tool, const std::string& shell) const {
+    std::ofstream(tools() + "/count") << tool;
+    before_each_tool("left=$(($(cat " + tools() + "/count) - 1)); echo $left >" + tools() +
+                     "/count; if [ $left -eq 0 ]; then " + shell + "; fi");
+  }
   // Does `action` again and again, cut short at its first, second, ... tool, until it ends well. The number of times.
   int until_it_ends(const std::string& shell, const std::function<Status()>& action,
                     const std::function<void(int)>& look) const {
     for (int at = 1; at < 200; ++at) {
-      std::ofstream(tools() + "/count") << at;
-      before_each_tool("left=$(($(cat " + tools() + "/count) - 1)); echo $left >" + tools() +
-                       "/count; if [ $left -eq 0 ]; then " + shell + "; fi");
+      cut_at(at, shell);
       const auto done = action();
       plain_tools();
       look(at);
@@ -165,6 +170,112 @@ TEST_F(SshDriver, ReadersSeeOneVersionOrTheOtherWhereverTheOtherSideEnds) {
               1);
     EXPECT_EQ(target->observe(call_of(3, ""))->content, first.hash);
   }
+}
+
+TEST_F(SshDriver, EachFileInItsPlaceIsTheOldOneOrTheNewWhereverTheOtherSideEnds) {
+  const FileMap others = {{"mine", {"of the machine", 0600}}};
+  FileMap one = {{"a", {"1", 0644}}, {"d/b", {"one", 0600}}, {"same", {"s", 0644}}};
+  FileMap two = {{"a", {"2", 0644}}, {"d/e/c", {"two", 0755}}, {"same", {"s", 0644}}};
+  const Content first = content_of(1, one), second = content_of(2, two);
+  const auto target = driver(", mode: files");
+  const auto all = [&] { return files_below(root()); };
+  one.insert(others.begin(), others.end());
+  two.insert(others.begin(), others.end());
+  for (const std::string shell : {"kill -9 0", "exit 1"}) {
+    fs::remove_all(root());
+    fs::create_directory(root());
+    std::ofstream(root() / "mine") << "of the machine";
+    ::chmod((root() / "mine").c_str(), 0600);
+    ASSERT_TRUE(target->stage(call_of(1, "r-1"), first));
+    ASSERT_TRUE(target->activate(call_of(1, "r-1"), first.label()));
+    ASSERT_EQ(all(), one);
+    struct stat before, after;
+    ASSERT_EQ(::stat((root() / "same").c_str(), &before), 0);
+    const auto each_is_whole = [&](int at) {
+      for (const auto& [path, file] : all()) {
+        if (path.find(".st8.") != std::string::npos) continue;  // On its way to a name.
+        const auto in_one = one.find(path), in_two = two.find(path);
+        EXPECT_TRUE((in_one != one.end() && in_one->second == file) || (in_two != two.end() && in_two->second == file))
+            << shell << " at tool " << at << ": " << path;
+      }
+    };
+    ASSERT_TRUE(target->stage(call_of(2, "r-2"), second));
+    int at = 1;
+    for (;; ++at) {
+      cut_at(at, shell);
+      const Status done = target->activate(call_of(2, "r-2"), second.label());
+      plain_tools();
+      each_is_whole(at);
+      const bool reached = std::stoi(text_of(tools() + "/count")) <= 0;
+      // A link that cannot be made is a copy instead; any other end of a tool is one of the call.
+      if (done && !reached) break;
+      if (!done) {
+        ASSERT_EQ(done.error().code, ErrorCode::kUnavailable) << done.error().message;
+      }
+      ASSERT_LT(at, 100);
+      // Wherever it was cut short, the way back leads to what was there.
+      ASSERT_TRUE(target->restore(call_of(2, "r-2")));
+      EXPECT_EQ(all(), one) << shell << " at tool " << at;
+      fs::remove_all(root() / ".st8/restore/r-2");
+    }
+    EXPECT_GT(at, 20);
+    EXPECT_EQ(all(), two) << shell;
+    EXPECT_EQ(target->observe(call_of(2, ""))->content, second.hash);
+    // What did not change was not touched.
+    ASSERT_EQ(::stat((root() / "same").c_str(), &after), 0);
+    if (shell != "exit 1") {
+      EXPECT_EQ(before.st_ino, after.st_ino);
+    }
+    EXPECT_GT(until_it_ends(
+                  shell, [&] { return target->restore(call_of(2, "r-2")); }, each_is_whole),
+              3);
+    EXPECT_EQ(all(), one) << shell;
+    EXPECT_FALSE(fs::exists(root() / "d/e"));
+    EXPECT_EQ(target->observe(call_of(2, ""))->content, first.hash);
+    ASSERT_TRUE(target->discard(call_of(3, "r-3")));
+    ASSERT_TRUE(target->activate(call_of(3, "r-3"), first.label()));
+  }
+}
+
+TEST_F(SshDriver, AFileInItsPlaceKeepsItsOwnerAndNoLinkIsFollowed) {
+  const Content content = content_of(1, {{"d/a", {"1", 0644}}, {"b", {"1", 0644}}});
+  const auto target = driver(", mode: files");
+  const fs::path elsewhere = directory_.path() / "elsewhere";
+  fs::create_directory(elsewhere);
+  fs::create_directory(root());
+  fs::create_directory_symlink(elsewhere, root() / "d");
+  ASSERT_TRUE(target->stage(call_of(1, "r-1"), content));
+  const auto refused = target->activate(call_of(1, "r-1"), content.label());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnprocessable) << refused.error().message;
+  EXPECT_TRUE(fs::is_empty(elsewhere));
+  EXPECT_FALSE(fs::exists(root() / "b"));
+  fs::remove(root() / "d");
+  std::ofstream(root() / "b") << "before";
+  constexpr uid_t kSomebody = 12345;
+  const bool may = ::chown((root() / "b").c_str(), kSomebody, kSomebody) == 0;  // As root alone.
+  ASSERT_TRUE(target->activate(call_of(1, "r-1"), content.label()));
+  struct stat info;
+  ASSERT_EQ(::stat((root() / "b").c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, may ? kSomebody : ::geteuid());
+  EXPECT_EQ(text_of(root() / "b"), "1");
+  // A link where a directory was is told, and mended by nobody.
+  fs::rename(root() / "d", elsewhere / "d");
+  fs::create_directory_symlink(elsewhere / "d", root() / "d");
+  const auto seen = target->observe(call_of(1, ""));
+  ASSERT_TRUE(seen) << seen.error().message;
+  EXPECT_NE(seen->content, content.hash);
+  EXPECT_FALSE(target->restore(call_of(1, "r-1")));
+  fs::remove(root() / "d");
+  fs::rename(elsewhere / "d", root() / "d");
+  ASSERT_TRUE(target->restore(call_of(1, "r-1")));
+  EXPECT_EQ(text_of(root() / "b"), "before");
+  ASSERT_EQ(::stat((root() / "b").c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, may ? kSomebody : ::geteuid());
+  EXPECT_FALSE(fs::exists(root() / "d"));
+  const Content own = content_of(2, {{".st8/lock", {"x", 0644}}});
+  ASSERT_TRUE(target->stage(call_of(2, "r-2"), own));
+  EXPECT_FALSE(target->activate(call_of(2, "r-2"), own.label()));
 }
 
 TEST_F(SshDriver, AnAlteredLiveVersionIsMendedAndNeverAway) {
@@ -318,6 +429,27 @@ TEST_F(SshDriver, NamesAreTakenAsTheyAre) {
   EXPECT_EQ(target->observe(call_of(1, ""))->content, content.hash);
 }
 
+TEST_F(SshDriver, NamesInTheirPlacesAreTakenAsTheyAre) {
+  FileMap files;
+  for (const std::string& name :
+       {std::string("-rf"), std::string("a b"), std::string("new\nline"), std::string("q'uo\"te$(x)`y`\\/-d"),
+        std::string("\xc3\xa4"), std::string(200, 'l') + "/" + std::string(150, 'm'), std::string("*/%s\\n")}) {
+    files[name] = {"bytes of " + name, 0644};
+  }
+  const Content content = content_of(7, files);
+  const auto target = driver(", mode: files");
+  ASSERT_TRUE(target->stage(call_of(1, "r-1"), content));
+  const auto activated = target->activate(call_of(1, "r-1"), content.label());
+  ASSERT_TRUE(activated) << activated.error().message;
+  EXPECT_EQ(files_below(root()), files);
+  EXPECT_EQ(target->observe(call_of(1, ""))->content, content.hash);
+  ASSERT_TRUE(target->restore(call_of(1, "r-1")));
+  EXPECT_TRUE(files_below(root()).empty());
+  const Content bad = content_of(8, {{"\xff", {"x", 0644}}});
+  ASSERT_TRUE(target->stage(call_of(2, "r-2"), bad));
+  EXPECT_FALSE(target->activate(call_of(2, "r-2"), bad.label()));
+}
+
 TEST_F(SshDriver, OneConnectionServesManyCallsAndADeadOneIsMadeAnew) {
   const auto logins = [&] {
     const std::string log = server_.log();
@@ -391,9 +523,10 @@ TEST(SshDriverAlone, NothingOfOursStandsOnTheCommandLineOrComesBackInAnError) {
 TEST(SshDriverAlone, TheRemoteScriptIsWellFormed) {
   test::TempDirectory directory;
   const std::string path = (directory.path() / "script").string();
-  std::ofstream(path)
-      << "mark='' op='' root='' label='' point='' token='' serial='' keep='' wait='' digest='' fill='' built=''\n"
-      << ssh::remote_functions() << ssh::call_text(1, {{"op", "stage"}}, "mkdir \"$built\"\n", "sync \"$@\"\n");
+  std::ofstream(path) << "mark='' op='' layout='' versions='' root='' label='' point='' token='' serial='' keep='' "
+                         "wait='' digest='' fill='' built=''\n"
+                      << ssh::remote_functions()
+                      << ssh::call_text(1, {{"op", "stage"}}, "mkdir \"$built\"\n", "sync \"$@\"\n");
   EXPECT_EQ(test::run_process({"/bin/sh", "-n", path}).code, 0);
   const auto linted =
       test::run_process({"/usr/bin/shellcheck", "-s", "sh", "-e", "SC2015,SC2030,SC2031,SC2034,SC2209,SC2317", path});
@@ -406,6 +539,8 @@ TEST(SshDriverAlone, ACallThatDoesNotArriveWholeDoesNothing) {
   const std::string functions = "mark=m\n" + std::string(ssh::remote_functions());
   const std::string call = ssh::call_text(1,
                                           {{"op", "stage"},
+                                           {"layout", "directory"},
+                                           {"versions", "revisions"},
                                            {"root", root},
                                            {"label", "1-x"},
                                            {"token", "1"},
@@ -438,6 +573,7 @@ TEST(SshDriverAlone, ItsSpecIsReadStrictly) {
                                           {"{host: h, root: /}", "root of the machine"},
                                           {"{host: h, root: /a/../b}", "plain path"},
                                           {"{host: h, root: /x, port: 70000}", "port"},
+                                          {"{host: h, root: /x, mode: both}", "mode"},
                                           {"{host: h, root: /x, identityFile: key}", "absolute"},
                                           {"{host: h, root: /x, knownHosts: \"/a %h\"}", "letters"},
                                           {"{host: h, root: /x, hostKeys: \"no\"}", "strict"},

@@ -87,6 +87,10 @@ void SshSpec::read(strict_yaml::Context& context, const strict_yaml::Value& valu
     else if (!check_relative_path(std::string_view(root).substr(1)))
       given->problem("must be a plain path, without \"..\", \"//\" or a '/' at its end");
   }
+  if (const auto mode = map.take("mode")) {
+    constexpr std::array<std::string_view, 2> kWords = {"directory", "files"};
+    if (const auto index = mode->word(kWords)) files = *index == 1;
+  }
   map.integer("keep", keep, 0, 1000);
   read_path(map, "identityFile", identity_file);
   read_path(map, "agent", agent);

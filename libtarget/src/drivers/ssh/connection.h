@@ -15,6 +15,7 @@ struct SshSpec {
   std::string user;        // Empty: as the client's configuration says.
   std::uint16_t port = 0;  // 0: as the client's configuration says.
   std::string root;        // At the other end; absolute.
+  bool files = false;      // Each document in its own place, instead of a directory for each version and a link.
   std::uint32_t keep = 5;
   std::string identity_file;  // Empty: the client's own, and its agent.
   std::string agent;          // The agent's socket; empty: none but the configuration's.

@@ -101,7 +101,7 @@ digest_of() { scan "$1" | sort -z | sha256sum | head -c 64; }
 # was cut short there is finished by the next call.
 mending=revisions/.st8.mending.
 heal() {
-  [ ! -L revisions ] || return 0
+  [ "$layout" = directory ] && [ ! -L revisions ] || return 0
   set -- "$mending"*
   [ -d "$1" ] && [ -L current ] || return 0
   healing=$(readlink -n current) || return 0
@@ -117,13 +117,13 @@ heal() {
 # $fill: now, the content comes with this call; laid, it came before, into $built; no, it is asked whether the content is wanted.
 stage() {
   lock
-  plain_directory revisions
-  to=revisions/$label
+  plain_directory "$versions"
+  to=$versions/$label
   if [ -L "$to" ] || { [ -e "$to" ] && [ ! -d "$to" ]; }; then die refused "$root/$to is no directory: move it away"; fi
   if [ -d "$to" ] && [ "$(digest_of "$to")" = "$digest" ]; then
     # The call that made it may have ended before it was on the disk.
     # shellcheck disable=SC2086
-    sync_below "$to" && sync $ours revisions || failed "sync $to"
+    sync_below "$to" && sync $ours "$versions" || failed "sync $to"
     die ok
   fi
   case $fill in
@@ -136,7 +136,8 @@ stage() {
         die unavailable "the content did not arrive whole" ;;
   esac
   if [ -d "$to" ]; then
-    read_link
+    link=''
+    [ "$layout" = files ] || read_link
     sync_below "$built" || failed "sync $to"
     if [ "$link" = "$to" ]; then
       rm -rf "$mending$label" && cp -al "$built" "$mending$label" && find "$mending$label" -type d -exec sync {} + &&
@@ -151,22 +152,23 @@ stage() {
   # One sync for all, after the rename: nobody takes for whole what a crash before it left, since a version that is there is read
   # before it is kept, and before it is activated.
   # shellcheck disable=SC2086
-  mv -T "$built" "$to" && settle $ours revisions || failed "write $to"
+  mv -T "$built" "$to" && settle $ours "$versions" || failed "write $to"
   die ok
 }
 
 # A part of a large content, beside everything: no lock is needed, since no other call has a directory of this name.
 lay_part() {
-  plain_directory revisions
+  [ "$layout" = directory ] || plain_directory .st8
+  plain_directory "$versions"
   lay || failed "write $built"
   die ok
 }
 
-is_staged() { [ ! -L revisions ] && [ ! -L "revisions/$label" ] && [ -d "revisions/$label" ]; }
+is_staged() { [ ! -L .st8 ] && [ ! -L "$versions" ] && [ ! -L "$versions/$label" ] && [ -d "$versions/$label" ]; }
 
 validate() {
   is_staged || die not_found "version $label is not staged at $root"
-  scan "revisions/$label" || failed "read revisions/$label"
+  scan "$versions/$label" || failed "read $versions/$label"
   die ok
 }
 
@@ -251,38 +253,48 @@ discard() {
     for kept in .st8/restore/* .st8/restore/.[!.]*; do
       [ -e "$kept" ] || [ -L "$kept" ] || continue
       if [ -n "$point" ] && [ "$kept" = ".st8/restore/$point" ]; then
-        kept_link "$kept" || failed "read $kept"
-        needed="$needed${before##*/} "
+        if [ "$layout" = directory ]; then
+          kept_link "$kept" || failed "read $kept"
+          needed="$needed${before##*/} "
+        fi
       else
         set -- "$@" "$kept"
       fi
     done
   fi
-  if enter_live; then cd "$base" || failed "open $root"; fi
+  if [ "$layout" = files ]; then
+    # The label stands before the paths.
+    name=''
+    [ ! -f .st8/live.json ] || name=$(head -c 300 .st8/live.json) || failed "read .st8/live.json"
+    name=${name#*\"label\":\"}
+    name=${name%%\"*}
+  elif enter_live; then
+    cd "$base" || failed "open $root"
+  fi
   needed="$needed$name "
-  if [ -d revisions ] && [ ! -L revisions ]; then
-    for left in revisions/.st8.*; do
+  if [ -d "$versions" ] && [ ! -L "$versions" ]; then
+    for left in "$versions"/.st8.*; do
       [ -e "$left" ] || [ -L "$left" ] || continue
       # What is being mended is needed until it is; what a later holder lays at this moment stays.
       case $left in "$mending$name") continue ;; esac
-      laid_by=${left#revisions/.st8.building.}
+      laid_by=${left#"$versions"/.st8.building.}
       laid_by=${laid_by%%-*}
       case $laid_by in '' | *[!0-9]*) ;; *) [ "$laid_by" -lt "$token" ] || continue ;; esac
       set -- "$@" "$left"
     done
     count=0
-    for version in revisions/[0-9]*; do spare "$version" && count=$((count + 1)); done
+    for version in "$versions"/[0-9]*; do spare "$version" && count=$((count + 1)); done
     while [ "$count" -gt "$keep" ]; do
       oldest=''
-      for version in revisions/[0-9]*; do
+      for version in "$versions"/[0-9]*; do
         spare "$version" || continue
-        number=${version#revisions/}
+        number=${version#"$versions"/}
         number=${number%%-*}
         case $number in *[!0-9]*) number=0 ;; esac
         if [ -z "$oldest" ] || [ "$number" -lt "$least" ]; then oldest=$version least=$number; fi
       done
       set -- "$@" "$oldest"
-      needed="$needed${oldest#revisions/} "
+      needed="$needed${oldest#"$versions"/} "
       count=$((count - 1))
     done
   fi
@@ -291,13 +303,95 @@ discard() {
 }
 # A version that nobody needs. A name that is none of ours is nobody's version.
 spare() {
-  case ${1#revisions/} in *[!A-Za-z0-9._-]*) return 1 ;; esac
-  case $needed in *" ${1#revisions/} "*) return 1 ;; esac
+  case ${1#"$versions"/} in *[!A-Za-z0-9._-]*) return 1 ;; esac
+  case $needed in *" ${1#"$versions"/} "*) return 1 ;; esac
   return 0
 }
 
+# --- Files in their own places: what is to be done is told by the caller, as the body of lay(), from what it was told. ---
+
+manifest=.st8/live.json
+tell_manifest() {
+  plain_file .st8
+  plain_file "$manifest"
+  if [ -f "$manifest" ]; then
+    printf m
+    cat "$manifest" || failed "read $manifest"
+  else
+    printf -- -
+  fi
+  printf '\0'
+}
+# What is live, and what lies in the version $label, where there is one asked for.
+look() {
+  tell_manifest
+  if [ -n "$label" ]; then
+    is_staged || die not_found "version $label is not staged at $root"
+    scan "$versions/$label" || failed "read $versions/$label"
+  fi
+  die ok
+}
+# What is live, and the restore point.
+look_point() {
+  lock
+  tell_manifest
+  kept=.st8/restore/$point
+  if [ -L .st8/restore ] || [ -L "$kept" ] || [ ! -f "$kept/index.json" ]; then die ok; fi
+  printf i
+  cat "$kept/index.json" || failed "read $kept"
+  printf '\0'
+  for one in "$kept"/*; do printf '%s\0' "${one#"$kept"/}"; done
+  die ok
+}
+list() {
+  lay || failed "read what is live"
+  die ok
+}
+# $digest: of the manifest that the caller was told; nobody may have come between.
+put_files() {
+  lock
+  plain_file "$manifest"
+  now=-
+  [ ! -f "$manifest" ] || now=$(sha256sum <"$manifest") || failed "read $manifest"
+  [ "${now%% *}" = "$digest" ] || die unavailable "another call changed what is live"
+  # shellcheck disable=SC2086
+  sync $ours || failed "write .st8/fence"
+  kept=.st8/restore/$point
+  lay || failed "put files in their places"
+  die ok
+}
+# A file as it is, under a number. A link, since nothing writes into it once another file has taken its name.
+keep_file() {
+  if [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; then die refused "$root/${1#./} is no regular file: move it away"; fi
+  [ -f "$1" ] || return 0
+  ln -T "$1" ".st8/restore/.building/$2" 2>/dev/null || cp -p "$1" ".st8/restore/.building/$2"
+}
+clear_way() { if [ -e "$1" ] || [ -L "$1" ]; then rm -f "$1"; fi; }
+# $3 as what shall be $1 later, beside it; with the owner of what is there.
+bring() {
+  clear_way "$2" && cp -p "$3" "$2" || return 1
+  # shellcheck disable=SC3067
+  if [ -f "$1" ] && { [ ! -O "$1" ] || [ ! -G "$1" ]; }; then
+    chown --reference="$1" "$2" && chmod --reference="$3" "$2"
+  fi
+}
+put_back() {
+  # shellcheck disable=SC3013
+  if [ ! -L "$1" ] && [ "$1" -ef "$3" ]; then return 0; fi
+  clear_way "$2" || return 1
+  ln -T "$3" "$2" 2>/dev/null || cp -p "$3" "$2" || return 1
+  mv -T "$2" "$1"
+}
+in_place() { mv -T "$2" "$1"; }
+real_directory() {
+  [ ! -L "$1" ] || die refused "$root/${1#./} is a symbolic link: st8 follows none"
+}
+new_directory() { [ -d "$1" ] || mkdir "$1"; }
+old_directory() { rmdir "$1" 2>/dev/null || :; }
+switch_manifest() { sync .st8/live.new && mv -T .st8/live.new "$manifest" && sync .st8; }
+
 check() {
-  for tool in cat chmod cp find flock head ln mkdir mv readlink rm sha256sum sort sync timeout wc; do
+  for tool in cat chmod chown cp find flock head ln mkdir mv readlink rm rmdir sha256sum sort sync timeout wc; do
     command -v "$tool" >/dev/null || die refused "there is no $tool on the target"
   done
   find / -maxdepth 0 -printf '' || die refused "find on the target is not that of GNU findutils"
@@ -317,12 +411,12 @@ main() {
     # A printf that is a program would show a document on its command line.
     hello) [ "$(command -v printf)" = printf ] || die refused "printf is no builtin of the target's /bin/sh"; die ok ;;
     check) check ;;
-    observe | validate)
+    observe | validate | look | list)
       # They change nothing, the root's absence neither.
       if [ ! -e "$root" ] && [ ! -L "$root" ] && [ -d "${root%/*}/" ]; then die absent; fi
       cd -P "$root" || failed "open $root"
       "$op" ;;
-    stage | lay_part | activate | restore | discard) enter && "$op" ;;
+    stage | lay_part | activate | restore | discard | look_point | put_files) enter && "$op" ;;
   esac
 }
 )sh";
@@ -340,6 +434,25 @@ std::string quoted(std::string_view text) {
       word += c;
   }
   return word + "'";
+}
+
+void put_format(std::string& out, std::string_view bytes) {
+  out += '\'';
+  bool first = true;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '%') {
+      out += "%%";
+    } else if (c == '\n' || c == '\t' ||
+               (byte >= 0x20 && byte < 0x7f && c != '\'' && c != '\\' && !(first && c == '-'))) {
+      out += c;
+    } else {
+      out += '\\';
+      for (int shift = 6; shift >= 0; shift -= 3) out += static_cast<char>('0' + ((byte >> shift) & 7));
+    }
+    first = false;
+  }
+  out += '\'';
 }
 
 std::string call_text(std::uint64_t number, const std::vector<std::pair<std::string_view, std::string>>& values,

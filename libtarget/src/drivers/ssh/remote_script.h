@@ -21,7 +21,11 @@ std::string_view remote_functions();
 // As a word of POSIX sh, whatever the bytes (but NUL).
 std::string quoted(std::string_view text);
 
-// The text that does one call: `values` are assignments (op, root, label, point, token, serial, keep, wait, digest, built, fill),
+// Bytes as a format of printf, quoted for sh: what is not plain text is in octal, and so is a '-' at the beginning. So NUL
+// bytes come through, and nothing of it is read as anything else.
+void put_format(std::string& out, std::string_view bytes);
+
+// The text that does one call: `values` are assignments (op, layout, versions, root, label, point, token, serial, keep, wait, digest, built, fill),
 // `pieces` the body of the function `lay`, `settle` that of the function which makes what was staged durable. A text that does not
 // arrive whole does nothing: a compound command is not begun before its end was read.
 //

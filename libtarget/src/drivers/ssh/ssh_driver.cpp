@@ -9,6 +9,7 @@
 
 #include "drivers/names.h"
 #include "drivers/redaction.h"
+#include "drivers/ssh/files_layout.h"
 #include "drivers/ssh/remote_script.h"
 #include "drivers/ssh/session_pool.h"
 
@@ -41,27 +42,6 @@ Hash scan_digest(const Content& content) {
   std::string all;
   for (const std::string& record : records) all += record + '\0';
   return Hash::of(all);
-}
-
-// Bytes as a format of printf, quoted for sh: what is not plain text is in octal, and so is a '-' at the beginning. So NUL
-// bytes come through, and nothing of it is read as anything else.
-void put_format(std::string& out, std::string_view bytes) {
-  out += '\'';
-  bool first = true;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '%') {
-      out += "%%";
-    } else if (c == '\n' || c == '\t' ||
-               (byte >= 0x20 && byte < 0x7f && c != '\'' && c != '\\' && !(first && c == '-'))) {
-      out += c;
-    } else {
-      out += '\\';
-      for (int shift = 6; shift >= 0; shift -= 3) out += static_cast<char>('0' + ((byte >> shift) & 7));
-    }
-    first = false;
-  }
-  out += '\'';
 }
 
 // The shell that writes a content below "$built", in pieces of bounded length. Each is whole by itself, and they are run in
@@ -143,7 +123,11 @@ class SshDriver final : public TargetDriver {
  public:
   SshDriver(SshSpec spec, std::shared_ptr<SessionPool> pool) : spec_(std::move(spec)), pool_(std::move(pool)) {}
 
-  Capabilities capabilities() const override { return {}; }
+  Capabilities capabilities() const override {
+    Capabilities can;
+    can.atomic_switch = !spec_.files;
+    return can;
+  }
 
   Status check(const CallContext& call) override { return act(call, "check", {}); }
 
@@ -156,7 +140,7 @@ class SshDriver final : public TargetDriver {
     const Values values = {{"label", label}, {"digest", scan_digest(content).hex()}};
     if (small) {
       Values now = values;
-      now.insert({{"fill", "now"}, {"built", "revisions/.st8.building"}});
+      now.insert({{"fill", "now"}, {"built", versions() + "/.st8.building"}});
       return act(call, "stage", std::move(now), std::move(pieces.front()), settling_of(content), &content);
     }
     // What is there already is not sent again.
@@ -164,7 +148,7 @@ class SshDriver final : public TargetDriver {
     asked["fill"] = "no";
     ST8_ASSIGN(const Answer answer, run(call, "stage", std::move(asked), "", "", &content));
     if (answer.word != "wanted") return {};
-    const std::string built = "revisions/.st8.building." + std::to_string(call.fencing_token) + "-" +
+    const std::string built = versions() + "/.st8.building." + std::to_string(call.fencing_token) + "-" +
                               std::to_string(call.clock->monotonic().count());
     for (std::string& piece : pieces) {
       ST8_TRY(act(call, "lay_part", {{"built", built}}, std::move(piece), "", &content));
@@ -177,19 +161,19 @@ class SshDriver final : public TargetDriver {
   Result<Hash> validate(const CallContext& call, const std::string& label) override {
     ST8_TRY(drivers::check_name(label, "the version"));
     ST8_ASSIGN(const Answer answer, run(call, "validate", {{"label", label}}));
-    if (answer.word == "absent")
-      return fail(ErrorCode::kNotFound, "version " + label + " is not staged at " + spec_.root + " of " + spec_.host,
-                  "");
+    if (answer.word == "absent") return fail(not_staged(label));
     return files_hash(answer.body);
   }
 
   Status activate(const CallContext& call, const std::string& label) override {
     ST8_TRY(drivers::check_name(label, "the version"));
     ST8_TRY(drivers::check_name(call.restore_point, "the restore point"));
+    if (spec_.files) return activate_files(call, label);
     return act(call, "activate", {{"label", label}});
   }
 
   Result<Observation> observe(const CallContext& call) override {
+    if (spec_.files) return observe_files(call);
     ST8_ASSIGN(const Answer answer, run(call, "observe", {}));
     if (answer.word == "absent") return Observation{};
     if (answer.word == "foreign") return Observation{true, Hash::of("foreign link: " + answer.message), "foreign"};
@@ -201,6 +185,7 @@ class SshDriver final : public TargetDriver {
 
   Status restore(const CallContext& call) override {
     ST8_TRY(drivers::check_name(call.restore_point, "the restore point"));
+    if (spec_.files) return restore_files(call);
     return act(call, "restore", {});
   }
 
@@ -212,6 +197,47 @@ class SshDriver final : public TargetDriver {
  private:
   using Values = std::map<std::string_view, std::string>;
 
+  std::string versions() const { return spec_.files ? ".st8/versions" : "revisions"; }
+
+  // Two or three round trips: what is live and what shall be is told, and then changed, unless somebody came between.
+  Status activate_files(const CallContext& call, const std::string& label) const {
+    ST8_ASSIGN(const Answer told, run(call, "look", {{"label", label}}));
+    if (told.word == "absent") return fail(not_staged(label));
+    std::string_view rest = told.body;
+    ST8_ASSIGN(const Manifest before, Manifest::take(rest));
+    ST8_ASSIGN(const std::vector<FileEntry> wanted, files_of(rest));
+    std::set<std::string> touched(before.paths.begin(), before.paths.end());
+    for (const FileEntry& file : wanted) touched.insert(file.path);
+    ST8_ASSIGN(const Answer listed, run(call, "list", {}, listing_of({touched.begin(), touched.end()})));
+    ST8_ASSIGN(const std::vector<FileEntry> found, files_of(listed.body));
+    ST8_ASSIGN(std::string text, switching_of(before, label, wanted, found));
+    return act(call, "put_files", {{"label", label}, {"digest", before.digest()}}, std::move(text));
+  }
+
+  Result<Observation> observe_files(const CallContext& call) const {
+    ST8_ASSIGN(const Answer told, run(call, "look", {{"label", ""}}));
+    if (told.word == "absent") return Observation{};
+    std::string_view rest = told.body;
+    ST8_ASSIGN(const Manifest live, Manifest::take(rest));
+    if (!live.present) return Observation{};
+    ST8_ASSIGN(const Answer listed, run(call, "list", {}, listing_of(live.paths)));
+    ST8_ASSIGN(const Hash hash, files_hash(listed.body));
+    return Observation{true, hash, live.label};
+  }
+
+  Status restore_files(const CallContext& call) const {
+    ST8_ASSIGN(const Answer told, run(call, "look_point", {}));
+    std::string_view rest = told.body;
+    ST8_ASSIGN(const Manifest now, Manifest::take(rest));
+    ST8_ASSIGN(const RestorePoint point, RestorePoint::take(rest));
+    if (!point.present) return {};
+    return act(call, "put_files", {{"digest", now.digest()}}, restoring_of(now, point));
+  }
+
+  Error not_staged(const std::string& label) const {
+    return {ErrorCode::kNotFound, "version " + label + " is not staged at " + spec_.root + " of " + spec_.host, ""};
+  }
+
   Status act(const CallContext& call, std::string_view operation, Values values, std::string lay = {},
              std::string settle = {}, const Content* content = nullptr) const {
     const auto answer = run(call, operation, std::move(values), std::move(lay), std::move(settle), content);
@@ -221,6 +247,8 @@ class SshDriver final : public TargetDriver {
   Result<Answer> run(const CallContext& call, std::string_view operation, Values values, std::string lay = {},
                      std::string settle = {}, const Content* content = nullptr) const {
     values["op"] = operation;
+    values["layout"] = spec_.files ? "files" : "directory";
+    values["versions"] = versions();
     values["root"] = spec_.root;
     values["point"] = call.restore_point;
     values["token"] = std::to_string(call.fencing_token);
@@ -258,6 +286,12 @@ class SshDriver final : public TargetDriver {
 
   // The hash of the files that a scan tells, as it would be of a plan's.
   Result<Hash> files_hash(std::string_view scan) const {
+    ST8_ASSIGN(const std::vector<FileEntry> files, files_of(scan));
+    return content_hash(files);
+  }
+
+  // In path order.
+  Result<std::vector<FileEntry>> files_of(std::string_view scan) const {
     const auto misread = [&] {
       return fail(ErrorCode::kUnavailable, spec_.host + ": what it reads back is no list of files", "");
     };
@@ -272,7 +306,8 @@ class SshDriver final : public TargetDriver {
       if (record.size() > 4 && record[1] == ' ') {
         const std::size_t space = record.find(' ', 2);
         if (space == std::string_view::npos) return misread();
-        FileEntry entry{std::string(record.substr(space + 1)), 0, Hash::of("not a regular file")};
+        const std::string_view path = record.substr(space + 1);
+        FileEntry entry{std::string(path.substr(path.starts_with("./") ? 2 : 0)), 0, Hash::of("not a regular file")};
         if (record[0] == 'f') {
           const auto [rest, error] = std::from_chars(record.data() + 2, record.data() + space, entry.mode, 8);
           if (error != std::errc{} || rest != record.data() + space) return misread();
@@ -290,7 +325,7 @@ class SshDriver final : public TargetDriver {
     }
     std::vector<FileEntry> entries;
     for (auto& [path, entry] : files) entries.push_back(std::move(entry));
-    return content_hash(entries);
+    return entries;
   }
 
   const SshSpec spec_;
