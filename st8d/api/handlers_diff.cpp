@@ -100,7 +100,11 @@ Reply between(Call& call, const Where& where, const state::View& from, const sta
   if (visible) {
     const std::size_t limit =
         body.limit == 0 ? kChangesMax : static_cast<std::size_t>(std::min<std::uint64_t>(body.limit, kChangesMax));
-    ST8_API_ASSIGN(const state::ChangePage found, from.diff(to, state::DiffQuery{*visible, body.after, limit}));
+    const auto in_parts = [&](std::size_t parts, const std::function<void(std::size_t)>& work) {
+      call.context.helpers->run(parts, work);
+    };
+    ST8_API_ASSIGN(const state::ChangePage found,
+                   from.diff(to, state::DiffQuery{*visible, body.after, limit, in_parts}));
     page.count = mode == ChangesMode::kFull ? changes_that_fit(found.changes) : found.changes.size();
     ST8_API_ASSIGN(page.rendered,
                    render_changes(*call.context.helpers, ContentReader(call.store(), where.name_space), found.changes,

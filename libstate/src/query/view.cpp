@@ -1,5 +1,7 @@
 #include "st8/state/view.h"
 
+#include <algorithm>
+
 #include "query/view_impl.h"
 #include "tree/tree.h"
 
@@ -7,6 +9,10 @@ namespace st8::state {
 namespace {
 
 constexpr std::size_t kPageMax = 100'000;
+// Of a diff that may be walked in parts: so many changes are looked for before it is, and so many are kept of each part.
+constexpr std::size_t kChangesAlone = 64;
+constexpr std::size_t kPartsMax = 12;
+constexpr std::size_t kPartChangesMax = 4096;
 
 Status check_limit(std::size_t limit) {
   if (limit >= 1 && limit <= kPageMax) return {};
@@ -79,15 +85,51 @@ Result<ChangePage> View::diff(const View& to, const DiffQuery& query) const {
                 "Compare states of one namespace.");
   }
   const ViewImpl& nodes_of = root().empty() ? *to.impl_ : *impl_;
+  const auto walk = [&](std::string_view after, std::string_view until, std::size_t limit, ChangePage& page) {
+    return tree::diff(
+        nodes_of.nodes, root(), to.root(), query.prefix, after,
+        [&](Change&& change) {
+          if (page.changes.size() == limit) {
+            page.more = true;
+            return false;
+          }
+          page.changes.push_back(std::move(change));
+          return true;
+        },
+        until);
+  };
   ChangePage page;
-  ST8_TRY(tree::diff(nodes_of.nodes, root(), to.root(), query.prefix, query.after, [&](Change&& change) {
-    if (page.changes.size() == query.limit) {
-      page.more = true;
-      return false;
+  ST8_TRY(walk(query.after, {}, query.in_parts ? std::min(query.limit, kChangesAlone) : query.limit, page));
+  if (!page.more || page.changes.size() == query.limit) return page;
+
+  const std::string last = page.changes.back().key.str();
+  ST8_ASSIGN(std::vector<std::string> ends,
+             tree::cuts(nodes_of.nodes, (root().empty() ? to : *this).root(), query.prefix, last, kPartsMax - 1));
+  ends.emplace_back();  // The last part has no end.
+  struct Part {
+    ChangePage page;
+    Status walked;
+  };
+  std::vector<Part> parts(ends.size());
+  query.in_parts(parts.size(), [&](std::size_t i) {
+    const std::size_t limit = std::min(query.limit - kChangesAlone, kPartChangesMax);
+    parts[i].walked = walk(i == 0 ? last : ends[i - 1], ends[i], limit, parts[i].page);
+  });
+  page.more = false;
+  for (Part& part : parts) {
+    ST8_TRY(std::move(part.walked));
+    for (Change& change : part.page.changes) {
+      if (page.changes.size() == query.limit) {
+        page.more = true;
+        return page;
+      }
+      page.changes.push_back(std::move(change));
     }
-    page.changes.push_back(std::move(change));
-    return true;
-  }));
+    if (!part.page.more) continue;
+    // So many differ that parts would hold too much: the rest as one.
+    ST8_TRY(walk(page.changes.back().key.view(), {}, query.limit, page));
+    break;
+  }
   return page;
 }
 

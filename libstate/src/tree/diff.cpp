@@ -1,6 +1,7 @@
 // Walks two trees side by side, each at the highest entry that begins where the other stands, so that equal subtrees
 // meet and are skipped whole, also when the trees differ in height. Two nodes of the same keys, which is what an update of
 // values leaves, are not walked: the next entry that differs is found by comparing their columns of hashes.
+#include <algorithm>
 #include <vector>
 
 #include "tree/cursor.h"
@@ -83,7 +84,7 @@ class Side {
 }  // namespace
 
 Status diff(const NodeSource& source, const TreeRoot& before, const TreeRoot& after, std::string_view prefix,
-            std::string_view after_key, const std::function<bool(Change&&)>& visit) {
+            std::string_view after_key, const std::function<bool(Change&&)>& visit, std::string_view until) {
   if (before.hash == after.hash) return {};
   const std::string_view from = std::max(prefix, after_key);
   Side a(source, before, from), b(source, after, from);
@@ -101,7 +102,8 @@ Status diff(const NodeSource& source, const TreeRoot& before, const TreeRoot& af
 
   while (!a.at_end() || !b.at_end()) {
     const int order = a.at_end() ? 1 : b.at_end() ? -1 : a.key().compare(b.key());
-    if (past_prefix(order <= 0 ? a.key() : b.key())) return {};
+    const std::string_view least = order <= 0 ? a.key() : b.key();
+    if (past_prefix(least) || (!until.empty() && least > until)) return {};
     if (order == 0) {
       if (a.same_entry(b)) {
         Side::skip_alike(a, b, true);
@@ -129,6 +131,36 @@ Status diff(const NodeSource& source, const TreeRoot& before, const TreeRoot& af
     side.skip();
   }
   return {};
+}
+
+Result<std::vector<std::string>> cuts(const NodeSource& source, const TreeRoot& root, std::string_view prefix,
+                                      std::string_view after_key, std::size_t count_max) {
+  std::vector<std::string> keys;
+  if (root.empty() || root.level == 0) return keys;
+  const std::string_view from = std::max(prefix, after_key);
+  std::vector<std::shared_ptr<const Node>> nodes(1);
+  ST8_ASSIGN(nodes.front(), load_root(source, root));
+  while (true) {
+    keys.clear();
+    const bool descend = nodes.front()->level() > 1;
+    std::vector<std::shared_ptr<const Node>> below;
+    for (const auto& node : nodes) {
+      for (std::size_t i = 0; i < node->count(); ++i) {
+        if (i + 1 < node->count() && node->compare_key(i + 1, from) <= 0) continue;
+        std::string key = node->key(i);
+        if (key > prefix && !key.starts_with(prefix)) break;
+        if (key > from) keys.push_back(std::move(key));
+        if (!descend || keys.size() >= count_max) continue;
+        ST8_ASSIGN(below.emplace_back(), load_child(source, *node, i));
+      }
+    }
+    if (!descend || keys.size() >= count_max || below.empty()) break;
+    nodes = std::move(below);
+  }
+  if (keys.size() <= count_max) return keys;
+  std::vector<std::string> even;
+  for (std::size_t i = 1; i <= count_max; ++i) even.push_back(std::move(keys[i * keys.size() / (count_max + 1)]));
+  return even;
 }
 
 }  // namespace st8::state::tree

@@ -69,9 +69,14 @@ Status scan(const NodeSource& source, const TreeRoot& root, std::string_view pre
             const std::function<bool(std::string_view key, const DocumentRef& ref)>& visit);
 
 // Every difference from `before` to `after` with key > `after_key` and the prefix, in key order, until `visit` returns
-// false. Subtrees with equal names are skipped unread: cost O(changes · log n).
+// false or a key is behind `until` (empty: none is). Subtrees with equal names are skipped unread: cost O(changes · log n).
 Status diff(const NodeSource& source, const TreeRoot& before, const TreeRoot& after, std::string_view prefix,
-            std::string_view after_key, const std::function<bool(Change&&)>& visit);
+            std::string_view after_key, const std::function<bool(Change&&)>& visit, std::string_view until = {});
+
+// At most `count_max` keys behind `after_key` and with the prefix, in order, that cut what lies there into runs of about the
+// same number of documents: first keys of nodes. None when there is little. Cost: some `count_max` nodes.
+Result<std::vector<std::string>> cuts(const NodeSource& source, const TreeRoot& root, std::string_view prefix,
+                                      std::string_view after_key, std::size_t count_max);
 
 // Visits every node reachable from the root once (children after parents). `enter` returns false to skip a subtree
 // (already seen). Leaves' entries are given to `blob`. `base` is given the bodies that entered nodes are stored as

@@ -34,6 +34,9 @@ struct DiffQuery {
   std::string prefix;
   std::string after;
   std::size_t limit = 100'000;
+  // Calls its second argument with each number below its first, on several threads if it can, and returns when all are done. Given
+  // this, a diff of many changes is walked in parts.
+  std::function<void(std::size_t parts, const std::function<void(std::size_t part)>& work)> in_parts = {};
 };
 struct ChangePage {
   std::vector<Change> changes;  // In key order.
