@@ -176,6 +176,37 @@ TEST_F(Rollouts, WorkersAreListedWithWhatIsLiveThroughThem) {
                                                 "w2 away last_seen=never assignments=0 targets=t2\n");
 }
 
+// The machine burnt down, its target was removed, and then the night's revision turned out bad.
+TEST_F(Rollouts, ARollbackGoesPastATargetThatWasRemovedAndSaysSo) {
+  add_targets({"web-1", "web-2"});
+  const std::string both = "branches: [main]\ntargets: {names: [web-1, web-2]}\n",
+                    one = "branches: [main]\ntargets: {names: [web-1]}\n";
+  cli.ok({"apply", "-v", ".st8/rollout.yaml=" + both, "-v", "app/a=good", "--wait"});
+  cli.ok({"apply", "-v", ".st8/rollout.yaml=" + one, "-v", "app/a=bad", "--wait"});
+  cli.ok({"target", "remove", "web-2"});
+  const RunResult restored = cli.run({"restore", "--revision", "1"});
+  EXPECT_EQ(restored.code, 9);
+  EXPECT_EQ(restored.err,
+            "error: this restore would bring a document that is not good: .st8/rollout.yaml:2: targets.names[1]: there "
+            "is no target \"web-2\" in st8/system\n"
+            "hint: apply targets/web-2.yaml to st8/system first; to leave what the head has in its place, add --keep "
+            ".st8/rollout.yaml\n");
+  EXPECT_EQ(cli.run({"restore", "--revision", "1", "--dry-run"}).code, 9);
+  EXPECT_THAT(cli.ok({"restore", "--revision", "1", "--keep", ".st8/rollout.yaml", "--dry-run"}),
+              StartsWith("Would restore into revision 3.\nUPDATE app/a\n"));
+  EXPECT_THAT(cli.ok({"rollback", "1", "--wait"}),
+              HasSubstr("web-1 namespace=default branch=main revision=3 state=promoted"));
+  EXPECT_EQ(read_file(root("web-1") / "current/app/a"), "good");
+  EXPECT_THAT(
+      cli.ok({"rollout", "explain"}),
+      HasSubstr("Its plan: the policy names target web-2, which has been removed: a rollback goes to the others "
+                "without it.\n"));
+  // What comes next is taken, and goes nowhere until policy and targets agree again.
+  const RunResult next = cli.run({"apply", "-v", "app/a=better", "--wait"});
+  EXPECT_EQ(next.code, 9);
+  EXPECT_THAT(next.err, HasSubstr("there is no target \"web-2\""));
+}
+
 TEST_F(Rollouts, AnApprovalIsForOnePlanAndNotByItsAuthor) {
   add_targets({"web-1"});
   begin("approval: {required: true}\n");

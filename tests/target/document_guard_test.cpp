@@ -106,9 +106,9 @@ TEST_F(DocumentGuardTest, NoWayOfChangingABranchBringsAPolicyThatCannotBeRead) {
   guard();
   remember_head();
   const std::string message = ".st8/rollout.yaml:3: baek";
-  expect_refused(merge("branch:side", state::Cause::kMerge), message, "mend it where it comes from");
+  expect_refused(merge("branch:side", state::Cause::kMerge), message, "end it where it comes from");
   expect_refused(merge("branch:side", state::Cause::kMerge, "shop", true), message, "did you mean `bake`?");
-  expect_refused(merge("3", state::Cause::kCherryPick), message, "mend it where it comes from");
+  expect_refused(merge("3", state::Cause::kCherryPick), message, "end it where it comes from");
   expect_refused(merge("2", state::Cause::kRevert), message, "st8ctl rollback");
   expect_refused(copy("1", state::Cause::kRollback), message, "--keep .st8/rollout.yaml");
   expect_refused(copy("branch:side", state::Cause::kRestore, "side"), message, "--keep .st8/rollout.yaml");
@@ -139,7 +139,7 @@ TEST_F(DocumentGuardTest, NoWayOfChangingTheSystemBringsATargetThatCannotBeRead)
   remember_head("st8/system");
   expect_refused(copy("1", state::Cause::kRollback, "main", {}, "st8/system"), "targets/web-1.yaml:1: kind",
                  "--keep targets/web-1.yaml", "st8/system");
-  expect_refused(merge("branch:side", state::Cause::kMerge, "st8/system"), "targets/", "mend it where it comes from",
+  expect_refused(merge("branch:side", state::Cause::kMerge, "st8/system"), "targets/", "end it where it comes from",
                  "st8/system");
   expect_refused(copy("branch:side", state::Cause::kRestore, "side", {"targets/web-2.yaml"}, "st8/system"),
                  "targets/Web 3.yaml", "--keep targets/Web 3.yaml", "st8/system");

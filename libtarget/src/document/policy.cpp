@@ -647,7 +647,11 @@ std::optional<Policy> read_policy(Context& context, std::string_view text) {
 void check_policy_targets(const Policy& policy, std::string_view text, std::span<const TargetName> known,
                           std::vector<DocumentProblem>& problems) {
   std::vector<std::string_view> names;
-  for (const TargetName& name : known) names.push_back(name.str());
+  // What is named already was hardly meant a second time.
+  for (const TargetName& name : known) {
+    if (std::find(policy.targets.names.begin(), policy.targets.names.end(), name) == policy.targets.names.end())
+      names.push_back(name.str());
+  }
   for (std::size_t i = 0; i < policy.targets.names.size(); ++i) {
     const TargetName& name = policy.targets.names[i];
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;

@@ -162,7 +162,13 @@ Status DocumentGuard::check(const state::ProposedCommit& commit) const {
   }
   error.message = "this " + std::string(state::cause_name(commit.cause)) +
                   " would bring a document that is not good: " + error.message;
-  error.hint = error.hint.empty() ? way : error.hint + "; " + way;
+  if (error.hint.ends_with('?')) {
+    way.front() = static_cast<char>(way.front() - 'a' + 'A');
+    way.insert(0, error.hint + " ");
+  } else if (!error.hint.empty()) {
+    way.insert(0, error.hint + "; ");
+  }
+  error.hint = std::move(way);
   return fail(std::move(error));
 }
 
