@@ -80,6 +80,13 @@ void finish_read(const http::Request& request, http::Response& response) {
   }
 }
 
+// With what every response has: who asked, for the log, and the request's id.
+http::Response signed_response(http::Response response, const http::Request& request, std::string principal) {
+  response.principal = std::move(principal);
+  if (!has_header(response, "X-Request-Id") && !request.id.empty()) response.set_header("X-Request-Id", request.id);
+  return response;
+}
+
 }  // namespace
 
 Api::Api(state::Store& store, WatchHub& hub, const auth::Authenticator& authenticator, http::Metrics& metrics,
@@ -120,81 +127,145 @@ Api::~Api() { context_.hub.stop(); }
 
 std::string_view Api::route_of(const http::Request& request) const { return router_.pattern_of(request.path); }
 
-http::Response Api::handle(const http::Request& request) {
-  http::Response response;
-  std::string principal;
+http::Response Api::guarded(const http::Request& request, const std::function<http::Response()>& make) {
   try {
-    Router::Match match = router_.find(request.method, request.path);
-    Call call{request, context_, nullptr, std::move(match.parameters)};
-    if (match.route == nullptr) {
-      wire::Problem problem;
-      if (match.allow.empty()) {
-        problem = wire::Problem(Error{ErrorCode::kNotFound, "there is nothing at " + wire::printable(request.path),
-                                      "The routes are in docs/api/openapi.yaml."});
-      } else {
-        problem = wire::Problem(Error{
-            ErrorCode::kMethodNotAllowed,
-            "the method " + wire::printable(request.method, 20) + " does not go with " + wire::printable(request.path),
-            "The header Allow names those that do."});
-        problem.allow = std::move(match.allow);
-      }
-      response = problem_response(std::move(problem), request);
-    } else {
-      response = answer(call, *match.route);
-      if (call.principal != nullptr) principal = call.principal->name;
-    }
+    return make();
   } catch (const std::exception& failure) {
-    response = problem_response(
+    return problem_response(
         wire::Problem(Error{ErrorCode::kInternal, std::string("a fault in the server: ") + failure.what(),
                             "Report it with the request id."}),
         request);
   }
-  response.principal = std::move(principal);
-  if (!has_header(response, "X-Request-Id") && !request.id.empty()) response.set_header("X-Request-Id", request.id);
-  return response;
 }
 
-http::Response Api::answer(Call& call, const Route& route) {
-  const http::Request& request = call.request;
-  const std::chrono::nanoseconds begun = context_.clock.monotonic();
-  const auto reply = [&]() -> Reply {
-    if (route.access != Access::kOpen) {
-      if (request.local && context_.authenticator.anonymous()) {
-        // In process: whoever owns the state directory.
-        auto owner = std::make_shared<auth::Principal>();
-        owner->name = "local";
-        owner->allow = auth::Policy::everything();
-        owner->anonymous = true;
-        call.principal = std::move(owner);
-      } else {
-        ST8_API_ASSIGN(call.principal, context_.authenticator.authenticate(request.header("authorization")));
-      }
-      if (route.access != Access::kAnyToken) {
-        if (const auto denial = auth::denied(*call.principal, verb_of(route.access), {})) {
-          return tl::unexpected<wire::Problem>(problem_of(*denial));
-        }
-      }
-    }
-    if (request.body.size() > kBodyBytesMax) {
-      return problem(ErrorCode::kTooLarge,
-                     "the body has " + std::to_string(request.body.size()) + " bytes; at most " +
-                         std::to_string(kBodyBytesMax) + " (20 MiB) are taken",
-                     "Send it in several requests.");
-    }
-    if (route.body == BodyKind::kJson) {
-      const std::string_view type = request.header("content-type");
-      if (!type.empty() && !is_json_type(type)) {
-        return problem(ErrorCode::kUnsupportedMediaType,
-                       "the body is " + wire::printable(type, 60) + ", and this route takes JSON",
-                       "Send the header \"Content-Type: application/json\".");
-      }
-    }
-    return route.handler(call);
-  }();
+http::Response Api::refuse(const http::Request& request, Router::Match& match) const {
+  wire::Problem problem;
+  if (match.allow.empty()) {
+    problem = wire::Problem(Error{ErrorCode::kNotFound, "there is nothing at " + wire::printable(request.path),
+                                  "The routes are in docs/api/openapi.yaml."});
+  } else {
+    problem = wire::Problem(Error{
+        ErrorCode::kMethodNotAllowed,
+        "the method " + wire::printable(request.method, 20) + " does not go with " + wire::printable(request.path),
+        "The header Allow names those that do."});
+    problem.allow = std::move(match.allow);
+  }
+  return problem_response(std::move(problem), request);
+}
 
+http::Response Api::handle(const http::Request& request) {
+  std::string principal;
+  http::Response response = guarded(request, [&] {
+    Router::Match match = router_.find(request.method, request.path);
+    if (match.route == nullptr) return refuse(request, match);
+    const std::chrono::nanoseconds begun = context_.clock.monotonic();
+    Call call{request, context_, nullptr, std::move(match.parameters)};
+    Reply replied = reply(call, *match.route);
+    if (call.principal != nullptr) principal = call.principal->name;
+    return finish(call, *match.route, begun, std::move(replied));
+  });
+  return signed_response(std::move(response), request, std::move(principal));
+}
+
+// A call on the heap, for a reply that may come later. The request is the front's, which keeps it as long.
+class Api::Later final : public LaterCall, public std::enable_shared_from_this<Later> {
+ public:
+  Later(Api& api, const http::Request& request, Router::Match match, http::LaterAnswer& answer)
+      : api_(api),
+        route_(*match.route),
+        begun_(api.context_.clock.monotonic()),
+        answer_(answer),
+        call_{request, api.context_, nullptr, std::move(match.parameters)} {
+    call_.later = this;
+  }
+
+  // nullopt: the call was kept, and may be another thread's already.
+  std::optional<http::Response> run() {
+    bool later = false;
+    http::Response response = guarded(call_.request, [&]() -> http::Response {
+      Reply replied = api_.reply(call_, route_);
+      later = replied && replied->status == 0;
+      if (later) return {};
+      return api_.finish(call_, route_, begun_, std::move(replied));
+    });
+    if (later) return std::nullopt;
+    return close(std::move(response));
+  }
+
+  std::shared_ptr<LaterCall> keep() override {
+    kept_ = answer_.keep();
+    return shared_from_this();
+  }
+
+  void deliver(std::function<Reply(Call&)> make) override {
+    kept_->deliver([self = shared_from_this(), make = std::move(make)] {
+      return self->close(guarded(self->call_.request, [&] {
+        return self->api_.finish(self->call_, self->route_, self->begun_, make(self->call_));
+      }));
+    });
+  }
+
+ private:
+  http::Response close(http::Response response) {
+    return signed_response(std::move(response), call_.request,
+                           call_.principal == nullptr ? std::string() : call_.principal->name);
+  }
+
+  Api& api_;
+  const Route& route_;
+  const std::chrono::nanoseconds begun_;
+  http::LaterAnswer& answer_;
+  std::shared_ptr<http::LaterAnswer> kept_;
+  Call call_;
+};
+
+std::optional<http::Response> Api::begin(const http::Request& request, http::LaterAnswer& later) {
+  Router::Match match = router_.find(request.method, request.path);
+  if (match.route == nullptr || !match.route->may_reply_later) return handle(request);
+  return std::make_shared<Later>(*this, request, std::move(match), later)->run();
+}
+
+Reply Api::reply(Call& call, const Route& route) {
+  const http::Request& request = call.request;
+  if (route.access != Access::kOpen) {
+    if (request.local && context_.authenticator.anonymous()) {
+      // In process: whoever owns the state directory.
+      auto owner = std::make_shared<auth::Principal>();
+      owner->name = "local";
+      owner->allow = auth::Policy::everything();
+      owner->anonymous = true;
+      call.principal = std::move(owner);
+    } else {
+      ST8_API_ASSIGN(call.principal, context_.authenticator.authenticate(request.header("authorization")));
+    }
+    if (route.access != Access::kAnyToken) {
+      if (const auto denial = auth::denied(*call.principal, verb_of(route.access), {})) {
+        return tl::unexpected<wire::Problem>(problem_of(*denial));
+      }
+    }
+  }
+  if (request.body.size() > kBodyBytesMax) {
+    return problem(ErrorCode::kTooLarge,
+                   "the body has " + std::to_string(request.body.size()) + " bytes; at most " +
+                       std::to_string(kBodyBytesMax) + " (20 MiB) are taken",
+                   "Send it in several requests.");
+  }
+  if (route.body == BodyKind::kJson) {
+    const std::string_view type = request.header("content-type");
+    if (!type.empty() && !is_json_type(type)) {
+      return problem(ErrorCode::kUnsupportedMediaType,
+                     "the body is " + wire::printable(type, 60) + ", and this route takes JSON",
+                     "Send the header \"Content-Type: application/json\".");
+    }
+  }
+  return route.handler(call);
+}
+
+http::Response Api::finish(Call& call, const Route& route, std::chrono::nanoseconds begun, Reply reply) {
+  const http::Request& request = call.request;
   http::Response response;
   if (reply) {
-    response = *reply;
+    response = std::move(*reply);
     if (request.method == "GET" || request.method == "HEAD") finish_read(request, response);
   } else {
     response = problem_response(reply.error(), request);

@@ -2,7 +2,9 @@
 // in process; what it answers is the same.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,12 +40,21 @@ class Api : public http::Handler {
 
   // Thread-safe; may block for the store. Never throws.
   http::Response handle(const http::Request& request) override;
+  std::optional<http::Response> begin(const http::Request& request, http::LaterAnswer& later) override;
   std::string_view route_of(const http::Request& request) const override;
 
   const Router& router() const { return router_; }
 
  private:
-  http::Response answer(Call& call, const Route& route);
+  class Later;
+  // No route.
+  http::Response refuse(const http::Request& request, Router::Match& match) const;
+  // What the call's handler replies, to whom it may.
+  Reply reply(Call& call, const Route& route);
+  // The reply as a response, counted.
+  http::Response finish(Call& call, const Route& route, std::chrono::nanoseconds begun, Reply reply);
+  // Runs `make`, and makes whatever it throws a response.
+  static http::Response guarded(const http::Request& request, const std::function<http::Response()>& make);
 
   Context context_;
   Router router_;

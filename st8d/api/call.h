@@ -28,6 +28,7 @@ namespace st8::api {
 
 class WatchHub;
 struct Call;
+class LaterCall;
 
 // What handlers stand on. All of it outlives every call.
 struct Context {
@@ -57,9 +58,28 @@ struct Call {
   bool noop = false;
   std::uint64_t changed_documents = 0;
 
+  // Where the reply may come later: set by who can wait for it without a thread. Else null.
+  LaterCall* later = nullptr;
+
   state::Store& store() const { return context.store; }
   std::string_view parameter(std::string_view name) const;
 };
+
+// A call whose reply comes later than its handler returns.
+class LaterCall {
+ public:
+  virtual ~LaterCall() = default;
+  // By the handler, which then returns replied_later(): keeps the call and its request until deliver() was called.
+  virtual std::shared_ptr<LaterCall> keep() = 0;
+  // Called once, by any thread; quick. `make` is run later, with the call that was kept, once.
+  virtual void deliver(std::function<Reply(Call&)> make) = 0;
+};
+// What a handler returns that has kept its call.
+inline Reply replied_later() {
+  http::Response none;
+  none.status = 0;
+  return none;
+}
 
 template <class T>
 using Outcome = tl::expected<T, wire::Problem>;

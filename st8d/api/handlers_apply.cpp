@@ -19,6 +19,20 @@ Result<std::vector<state::DocumentKey>> parse_keys(const std::vector<std::string
   return keys;
 }
 
+Outcome<state::CommitResult> outcome_of(Result<state::CommitResult> result) {
+  if (!result) return tl::unexpected<wire::Problem>(wire::Problem(std::move(result).error()));
+  return std::move(*result);
+}
+
+// What the reply to an apply needs once the commit is answered.
+struct PendingReply {
+  std::shared_ptr<LaterCall> call;
+  Where where;
+  std::vector<state::Document> documents;
+  ChangesMode mode;
+  std::optional<state::RevisionNumber> expected;
+};
+
 Reply run(Call& call, const Where& where, state::ApplyRequest request, ChangesMode mode) {
   const bool is_protected = !call.principal->has(auth::Verb::kAdmin) && branch_protected(call, where);
   for (const state::Document& document : request.documents)
@@ -46,13 +60,19 @@ Reply run(Call& call, const Where& where, state::ApplyRequest request, ChangesMo
       attempt.context = with;
       return call.store().apply(std::move(attempt));
     });
+  } else if (call.later != nullptr) {
+    // No thread waits for the disk: the commit's answer comes with what makes the reply.
+    auto pending =
+        std::make_shared<PendingReply>(PendingReply{call.later->keep(), where, std::move(kept), mode, expected});
+    call.store().begin_apply(std::move(request), [pending](state::Store::FinishApply finish) {
+      pending->call->deliver([pending, finish = std::move(finish)](Call& kept_call) {
+        return write_reply(kept_call, pending->where, outcome_of(finish()), pending->mode, &pending->documents,
+                           pending->expected);
+      });
+    });
+    return replied_later();
   } else {
-    Result<state::CommitResult> applied = call.store().apply(std::move(request));
-    if (applied) {
-      result = std::move(*applied);
-    } else {
-      result = tl::unexpected<wire::Problem>(wire::Problem(std::move(applied).error()));
-    }
+    result = outcome_of(call.store().apply(std::move(request)));
   }
   return write_reply(call, where, result, mode, &kept, expected);
 }
@@ -108,8 +128,8 @@ Reply unset(Call& call) {
 }  // namespace
 
 void add_apply_routes(Router& router) {
-  router.add({"POST", "/v1/apply", Access::kWrite, BodyKind::kJson, "apply", apply});
-  router.add({"POST", "/v1/unset", Access::kWrite, BodyKind::kJson, "unset", unset});
+  router.add({"POST", "/v1/apply", Access::kWrite, BodyKind::kJson, "apply", apply, true});
+  router.add({"POST", "/v1/unset", Access::kWrite, BodyKind::kJson, "unset", unset, true});
 }
 
 }  // namespace st8::api

@@ -41,6 +41,7 @@ struct Route {
   BodyKind body = BodyKind::kNone;
   std::string operation;  // The name in st8_operations_total; empty: not counted.
   HandlerFunction handler;
+  bool may_reply_later = false;  // See LaterCall.
 };
 
 // Routes are added before the first request; finding is thread-safe.

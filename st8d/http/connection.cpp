@@ -73,8 +73,7 @@ void Connection::on_ready() {
   advance(lock);
 }
 
-void Connection::advance(Lock& lock) {
-  int served = 0;
+void Connection::advance(Lock& lock, int served) {
   while (true) {
     switch (phase_) {
       case Phase::kHandshake:
@@ -235,8 +234,7 @@ bool Connection::run_request(Lock& lock) {
     const bool queued = front_.crew.enqueue([self] {
       Lock again(self->mutex_);
       if (self->phase_ != Phase::kRunning) return;
-      self->serve(again);
-      self->advance(again);
+      if (self->serve(again)) self->advance(again);
     });
     if (queued) return false;
     front_.counters.overloaded.add();
@@ -245,25 +243,65 @@ bool Connection::run_request(Lock& lock) {
     begin_response(lock, std::move(overload));
     return true;
   }
-  serve(lock);
-  return true;
+  return serve(lock);
 }
 
-void Connection::serve(Lock& lock) {
+bool Connection::serve(Lock& lock) {
+  RouteStats& stats = *stats_;  // Once the answer is another thread's, so are the members.
+  later_.store(kServing, std::memory_order_relaxed);
   lock.unlock();
   const auto began = monotonic_now();
-  Response response;
+  std::optional<Response> response;
   try {
-    response = front_.handler.handle(request_);
+    response = front_.handler.begin(request_, *this);
   } catch (const std::exception& error) {
     // Handlers do not throw; one that does has a bug, and the others must not pay for it.
     std::fprintf(stderr, "st8d: bug: a handler threw: %s\n", error.what());
     response = make_problem(500, "an unexpected error; the request may or may not have taken effect", request_.id);
   }
-  stats_->learn(response.status, static_cast<std::uint64_t>((monotonic_now() - began).count()));
+  if (!response) {
+    if (later_.exchange(kLeft, std::memory_order_acq_rel) == kServing) {
+      stats.learn(200, static_cast<std::uint64_t>((monotonic_now() - began).count()));
+      lock.lock();
+      return false;
+    }
+    response = made_answer();
+  }
+  stats.learn(response->status, static_cast<std::uint64_t>((monotonic_now() - began).count()));
   lock.lock();
+  if (phase_ == Phase::kRunning) begin_response(lock, std::move(*response));
+  return true;
+}
+
+std::shared_ptr<LaterAnswer> Connection::keep() {
+  front_.kept.fetch_add(1);
+  return {shared_from_this(), this};
+}
+
+void Connection::deliver(std::function<Response()> make) {
+  make_ = std::move(make);
+  if (later_.exchange(kMade, std::memory_order_acq_rel) == kLeft) front_.answers.schedule(shared_from_this());
+}
+
+Response Connection::made_answer() {
+  Response response;
+  try {
+    response = make_();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "st8d: bug: a later answer threw: %s\n", error.what());
+    response = make_problem(500, "an unexpected error; the request may or may not have taken effect", request_.id);
+  }
+  make_ = nullptr;
+  front_.kept.fetch_sub(1);
+  return response;
+}
+
+void Connection::answer_later() {
+  Response response = made_answer();
+  Lock lock(mutex_);
   if (phase_ != Phase::kRunning) return;
   begin_response(lock, std::move(response));
+  advance(lock, 1);
 }
 
 void Connection::begin_response(Lock& lock, Response response) {
@@ -543,7 +581,7 @@ bool Connection::channel_send(std::shared_ptr<const std::string> bytes) {
   // While the client is behind, epoll says when to go on.
   if (was_empty && !flush_scheduled_) {
     flush_scheduled_ = true;
-    front_.flusher.schedule(shared_from_this());
+    front_.flushes.schedule(shared_from_this());
   }
   return true;
 }
@@ -562,7 +600,7 @@ void Connection::end_channel() {
   set_deadline(front_.options.write_timeout);
   if (flush_scheduled_) return;
   flush_scheduled_ = true;
-  front_.flusher.schedule(shared_from_this());
+  front_.flushes.schedule(shared_from_this());
 }
 
 void Connection::channel_close() {

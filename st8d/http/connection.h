@@ -21,7 +21,7 @@
 
 namespace st8::http {
 
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection : public std::enable_shared_from_this<Connection>, private LaterAnswer {
  public:
   Connection(Front& front, Descriptor socket, std::string remote, const std::shared_ptr<const TlsContext>& tls);
 
@@ -44,8 +44,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool channel_closed() const { return channel_closed_.load(std::memory_order_acquire); }
   std::size_t channel_pending_bytes();
   void flush_channel();
+  // Answers what was kept for later, and goes on.
+  void answer_later();
 
  private:
+  // LaterAnswer.
+  std::shared_ptr<LaterAnswer> keep() override;
+  void deliver(std::function<Response()> make) override;
+
   enum class Phase : std::uint8_t {
     kHandshake,
     kReading,   // Gathering a request, or idle.
@@ -59,13 +65,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
   using Lock = std::unique_lock<std::mutex>;
 
-  // Moves on until there is something to wait for.
-  void advance(Lock& lock);
+  // Moves on until there is something to wait for. `served` requests have been answered in this turn.
+  void advance(Lock& lock, int served = 0);
   bool read_request();  // False: waiting.
   void wait_for_rest();
   bool take_bytes(std::string_view bytes);  // To the gatherer; true when it has a request or a refusal.
   bool run_request(Lock& lock);             // False: queued for a thread.
-  void serve(Lock& lock);                   // Runs the handler.
+  bool serve(Lock& lock);                   // Runs the handler. False: the answer comes later.
+  Response made_answer();                   // What was delivered; without the mutex.
   void begin_response(Lock& lock, Response response);
   bool pull_source(Lock& lock);  // False: queued for a thread.
   void pull(Lock& lock);
@@ -108,6 +115,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::chrono::nanoseconds started_{0};
   std::function<Result<std::string>()> source_;
   std::uint64_t source_bytes_ = 0;
+  // Of an answer that may come later: who finds the other one there first leaves the rest to it.
+  enum Later : std::uint8_t { kServing, kLeft, kMade };
+  std::atomic<std::uint8_t> later_{kServing};
+  std::function<Response()> make_;
   int status_ = 0;
   std::string client_certificate_;
 

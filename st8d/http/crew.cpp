@@ -150,7 +150,11 @@ void Crew::run() {
         }
       }
       if (work) {
-        // Still counted as polling: it is back within moments.
+        // It is back within moments; if nobody else polls, the timekeeper looks whether that holds.
+        if (polls) {
+          polls = false;
+          if (pollers_.fetch_sub(1) == 1) on_alone_();
+        }
         work();
         work = nullptr;
         continue;

@@ -59,11 +59,23 @@ struct Response {
   void set_header(std::string name, std::string value) { headers.emplace_back(std::move(name), std::move(value)); }
 };
 
+// Where an answer goes that comes later than its handler returns.
+class LaterAnswer {
+ public:
+  virtual ~LaterAnswer() = default;
+  // Called by a handler that is going to answer later: holds the place, and the request, until deliver() was called.
+  virtual std::shared_ptr<LaterAnswer> keep() = 0;
+  // Called once, by any thread, also before the handler has returned. Quick: `make` is run later, by a worker thread, once.
+  virtual void deliver(std::function<Response()> make) = 0;
+};
+
 class Handler {
  public:
   virtual ~Handler() = default;
   // Called on a worker thread; may block for the store. Must not throw.
   virtual Response handle(const Request& request) = 0;
+  // As handle(), for a caller that can wait without a thread: nullopt says that `later` was kept.
+  virtual std::optional<Response> begin(const Request& request, LaterAnswer&) { return handle(request); }
   // The route's pattern for metrics ("/v1/documents/{key}"), without work; "unmatched" when there is none.
   virtual std::string_view route_of(const Request& request) const = 0;
 };

@@ -7,6 +7,12 @@
 #include "http/connection.h"
 
 namespace st8::http {
+namespace {
+
+constexpr std::size_t kFlushesAtOnce = 32;
+constexpr std::size_t kAnswersAtOnce = 8;
+
+}  // namespace
 
 bool ByteBudget::change(std::size_t& held, std::size_t wanted) {
   const std::int64_t delta = static_cast<std::int64_t>(wanted) - static_cast<std::int64_t>(held);
@@ -20,31 +26,30 @@ bool ByteBudget::change(std::size_t& held, std::size_t wanted) {
   return true;
 }
 
-void ChannelFlusher::schedule(std::shared_ptr<Connection> connection) {
+void Errands::schedule(std::shared_ptr<Connection> connection) {
   {
     const std::lock_guard lock(mutex_);
-    dirty_.push_back(std::move(connection));
+    waiting_.push_back(std::move(connection));
     if (scheduled_) return;
     scheduled_ = true;
   }
-  crew_.enqueue_short([this] { run(); });
+  crew_.enqueue_short([this] { run_batch(); });
 }
 
-void ChannelFlusher::run() {
+void Errands::run_batch() {
   std::vector<std::shared_ptr<Connection>> batch;
   bool more = false;
   {
     const std::lock_guard lock(mutex_);
-    const std::size_t count = std::min(dirty_.size(), kBatch);
-    batch.assign(std::make_move_iterator(dirty_.end() - static_cast<std::ptrdiff_t>(count)),
-                 std::make_move_iterator(dirty_.end()));
-    dirty_.resize(dirty_.size() - count);
-    more = !dirty_.empty();
+    const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(std::min(waiting_.size(), batch_));
+    batch.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(end));
+    waiting_.erase(waiting_.begin(), end);
+    more = !waiting_.empty();
     scheduled_ = more;
   }
   // The next batch is another thread's, beginning now.
-  if (more) crew_.enqueue_short([this] { run(); });
-  for (const auto& connection : batch) connection->flush_channel();
+  if (more) crew_.enqueue_short([this] { run_batch(); });
+  for (const auto& connection : batch) (connection.get()->*run_)();
 }
 
 FrontCounters::FrontCounters(Metrics& metrics)
@@ -76,7 +81,8 @@ Front::Front(const ServerOptions& server_options, Handler& request_handler, Metr
             if (const auto connection = table.find(event.data.u64)) connection->on_ready();
           },
           [this] { on_alone(); }),
-      flusher(crew) {}
+      flushes(crew, kFlushesAtOnce, &Connection::flush_channel),
+      answers(crew, kAnswersAtOnce, &Connection::answer_later) {}
 
 std::chrono::nanoseconds monotonic_now() { return std::chrono::steady_clock::now().time_since_epoch(); }
 

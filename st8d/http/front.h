@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -33,19 +34,21 @@ class ByteBudget {
   std::atomic<std::int64_t> used_{0};
 };
 
-// Channels with something to send. Whoever publishes only queues; the crew sends, several threads at once when there
-// are many, so that a thousand channels cost the publisher no thousand system calls.
-class ChannelFlusher {
+// Connections for which there is something to do that nobody should wait for: channels with something to send, requests
+// whose answer has come. Whoever has the news only queues; the crew does it, several threads at once when there is much, so that a
+// thousand channels cost the publisher no thousand system calls, and the committer renders no answers.
+class Errands {
  public:
-  explicit ChannelFlusher(Crew& crew) : crew_(crew) {}
+  Errands(Crew& crew, std::size_t batch, void (Connection::*run)()) : crew_(crew), batch_(batch), run_(run) {}
   void schedule(std::shared_ptr<Connection> connection);
 
  private:
-  static constexpr std::size_t kBatch = 32;
-  void run();
+  void run_batch();
   Crew& crew_;
+  const std::size_t batch_;  // What one thread takes before another is called.
+  void (Connection::*const run_)();
   std::mutex mutex_;
-  std::vector<std::shared_ptr<Connection>> dirty_;
+  std::deque<std::shared_ptr<Connection>> waiting_;
   bool scheduled_ = false;
 };
 
@@ -75,7 +78,8 @@ struct Front {
   std::function<void()> on_alone;       // Work runs and nobody polls; see Crew::relieve.
   Poller poller;
   Crew crew;  // After all that its threads use.
-  ChannelFlusher flusher;
+  Errands flushes, answers;
+  std::atomic<std::size_t> kept{0};  // Requests that will be answered later, and hold on to all this.
 };
 
 // The listening socket's tag in epoll.

@@ -63,6 +63,8 @@ class Server::Impl {
     time_wake_.notify_all();
     if (timekeeper_.joinable()) timekeeper_.join();
     cut_all();
+    // Whoever answers later still holds on to the front.
+    while (front_.kept.load() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   Status begin() {

@@ -4,11 +4,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <gtest/gtest.h>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "http/server.h"
@@ -102,6 +104,40 @@ class TestHandler : public Handler {
     }
     return response;
   }
+  // Of paths that begin with /later: answered by the test, at once by this thread, or at once by another.
+  std::optional<Response> begin(const Request& request, LaterAnswer& later) override {
+    if (!request.path.starts_with("/later")) return handle(request);
+    auto kept = later.keep();
+    auto make = [this, &request]() -> Response {
+      ++made;
+      if (request.path == "/later/throws") throw std::runtime_error("on purpose");
+      Response response;
+      response.principal = "tester";
+      response.body = "later: " + request.body;
+      return response;
+    };
+    if (request.path == "/later/now") {
+      kept->deliver(make);
+    } else if (request.path == "/later/race") {
+      std::thread([kept, make] { kept->deliver(make); }).detach();
+    } else {
+      const std::lock_guard lock(mutex);
+      waiting.push_back([kept = std::move(kept), make] { kept->deliver(make); });
+    }
+    return std::nullopt;
+  }
+  std::size_t waiting_count() {
+    const std::lock_guard lock(mutex);
+    return waiting.size();
+  }
+  void deliver_all() {
+    std::vector<std::function<void()>> all;
+    {
+      const std::lock_guard lock(mutex);
+      all.swap(waiting);
+    }
+    for (const auto& deliver : all) deliver();
+  }
   std::size_t channel_count() {
     const std::lock_guard lock(mutex);
     return channels.size();
@@ -111,6 +147,8 @@ class TestHandler : public Handler {
   std::atomic<bool> sometimes_blocks{false};
   std::atomic<int> handled{0};
   std::atomic<int> pulled{0};
+  std::atomic<int> made{0};
+  std::vector<std::function<void()>> waiting;
   std::mutex mutex;
   std::vector<std::shared_ptr<Channel>> channels;
 };
@@ -124,6 +162,7 @@ class FrontFixture : public ::testing::Test {
   }
   void TearDown() override {
     handler.gate.open();
+    handler.deliver_all();
     server.reset();
   }
   RawClient connect() { return RawClient(server->port()); }

@@ -333,6 +333,80 @@ class Watchdog {
   std::thread thread_;
 };
 
+// An apply that no thread of the store's waits for; this one does.
+Result<CommitResult> apply_begun(Store& store, ApplyRequest request) {
+  std::promise<Store::FinishApply> answered;
+  store.begin_apply(std::move(request),
+                    [&answered](Store::FinishApply finish) { answered.set_value(std::move(finish)); });
+  return answered.get_future().get()();
+}
+
+// Many applies under way at once, begun by one thread: all answered, each once, in order, and each upon the one before.
+TEST_P(CommitPipeline, BegunAppliesAreAnsweredInOrder) {
+  constexpr int kApplies = 400;
+  std::mutex mutex;
+  std::vector<std::pair<int, Store::FinishApply>> answers;
+  for (int i = 0; i < kApplies; ++i) {
+    harness->begin_apply(StoreHarness::apply_request({{"k" + std::to_string(i % 7), std::to_string(i)}}),
+                         [&, i](Store::FinishApply finish) {
+                           const std::lock_guard lock(mutex);
+                           answers.emplace_back(i, std::move(finish));
+                         });
+  }
+  // Others come in between, and wait.
+  ASSERT_TRUE(harness.apply({{"between", "1"}}, "other"));
+  ASSERT_TRUE(eventually([&] {
+    const std::lock_guard lock(mutex);
+    return answers.size() == kApplies;
+  }));
+  std::uint64_t before = 0;
+  for (int i = 0; i < kApplies; ++i) {
+    ASSERT_EQ(answers[static_cast<std::size_t>(i)].first, i);
+    const auto result = answers[static_cast<std::size_t>(i)].second();
+    ASSERT_TRUE(result) << why(result);
+    EXPECT_GT(result->revision.value, before);
+    EXPECT_EQ(result->changes.size(), 1u);
+    before = result->revision.value;
+  }
+  EXPECT_EQ(harness.head().value, before);
+}
+
+TEST_P(CommitPipeline, ABegunApplyIsRefusedAsOneThatWaits) {
+  const auto twice = apply_begun(harness.store(), [] {
+    ApplyRequest request = StoreHarness::apply_request({{"k", "1"}});
+    request.documents.push_back(request.documents.front());
+    return request;
+  }());
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().code, ErrorCode::kInvalidArgument);
+  auto stale = StoreHarness::apply_request({{"k", "1"}});
+  stale.context.expected_revision = RevisionNumber{7};
+  const auto refused = apply_begun(harness.store(), std::move(stale));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kPreconditionFailed);
+  harness.set_fault([](const Batch&) -> Status { return fail(ErrorCode::kUnavailable, "the disk said no"); });
+  const auto failed = apply_begun(harness.store(), StoreHarness::apply_request({{"k", "1"}}));
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, ErrorCode::kUnavailable);
+  harness.set_fault({});
+  EXPECT_EQ(harness.head().value, 0u);
+  EXPECT_TRUE(apply_begun(harness.store(), StoreHarness::apply_request({{"k", "1"}})));
+  EXPECT_EQ(harness.head().value, 1u);
+}
+
+TEST_P(CommitPipeline, AStoreThatGoesAnswersWhatWasBegun) {
+  std::atomic<int> answered{0};
+  for (int i = 0; i < 200; ++i) {
+    harness->begin_apply(StoreHarness::apply_request({{"k", std::to_string(i)}}),
+                         [&answered](const Store::FinishApply&) { answered.fetch_add(1); });
+  }
+  harness.close();
+  EXPECT_EQ(answered.load(), 200);
+  harness.open();
+  EXPECT_EQ(harness.head().value, 200u);
+  EXPECT_EQ(harness.read("@"), (Documents{{"k", "199"}}));
+}
+
 // Every thread has a branch of its own, and knows what must be on it.
 struct Writer {
   StoreHarness& harness;
@@ -342,6 +416,11 @@ struct Writer {
   std::vector<std::pair<std::uint64_t, Documents>> past;  // Its revisions, oldest first.
   std::uint64_t made = 0;                                 // Revisions acknowledged in `space`, by this writer.
   std::uint64_t increments = 0;
+
+  // Waiting in the store, or not.
+  Result<CommitResult> apply(ApplyRequest request) {
+    return random() % 2 == 0 ? harness->apply(std::move(request)) : apply_begun(harness.store(), std::move(request));
+  }
 
   bool took(const Result<CommitResult>& result, const Documents& after) {
     if (!result) {
@@ -370,11 +449,11 @@ struct Writer {
         if (random() % 2 == 0) request.context.expected_revision = RevisionNumber{past.empty() ? 0 : past.back().first};
         request.context.idempotency = IdempotencyKey{own + "-" + std::to_string(number), Hash::of(own)};
         // As a client does that got no answer: again, until there is one.
-        Result<CommitResult> result = harness->apply(request);
-        for (int tries = 0; !result && tries < 50; ++tries) result = harness->apply(request);
+        Result<CommitResult> result = apply(request);
+        for (int tries = 0; !result && tries < 50; ++tries) result = apply(request);
         if (!took(result, after) || result->noop) break;
         request.context.expected_revision.reset();
-        const auto replayed = harness->apply(request);
+        const auto replayed = apply(request);
         if (!replayed) break;
         EXPECT_TRUE(replayed->replayed);
         EXPECT_EQ(replayed->revision, result->revision);
@@ -390,7 +469,7 @@ struct Writer {
       case 4: {
         auto stale = StoreHarness::apply_request({{"never", "1"}}, own, space);
         stale.context.expected_revision = RevisionNumber{past.empty() ? 7u : past.back().first - 1};
-        const auto refused = harness->apply(std::move(stale));
+        const auto refused = apply(std::move(stale));
         ASSERT_FALSE(refused);
         EXPECT_TRUE(refused.error().code == ErrorCode::kPreconditionFailed ||
                     refused.error().code == ErrorCode::kUnavailable)
@@ -400,7 +479,12 @@ struct Writer {
       case 5: {
         auto dry = StoreHarness::apply_request({{"never", "1"}}, own, space);
         dry.context.dry_run = true;
-        EXPECT_TRUE(harness->apply(std::move(dry)) || true);
+        const auto tried = apply(std::move(dry));
+        if (tried) {
+          EXPECT_TRUE(tried->dry_run);
+        } else {
+          EXPECT_EQ(tried.error().code, ErrorCode::kUnavailable) << why(tried);
+        }
         break;
       }
       case 6: {
@@ -422,7 +506,7 @@ struct Writer {
         if (view) count = std::stoull(view->get(key("counter"))->value());
         auto request = StoreHarness::apply_request({{"counter", std::to_string(count + 1)}}, "shared", space);
         request.context.expected_revision = RevisionNumber{head};
-        const auto result = harness->apply(std::move(request));
+        const auto result = apply(std::move(request));
         if (result) {
           ++increments;
           ++made;

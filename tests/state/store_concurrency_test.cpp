@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "st8/state/failpoint.h"
+#include "support/eventually.h"
 #include "support/store_fixture.h"
 
 namespace st8::state::test {
@@ -118,6 +119,11 @@ TEST_P(StoreConcurrency, WaitingWritersBecomeOneGroup) {
     return {};
   });
   constexpr std::uint64_t kWaiting = 20;
+  std::atomic<std::uint64_t> built{0};
+  failpoint::on_hit("commit.before_build", [&]() -> Status {
+    built.fetch_add(1);
+    return {};
+  });
   const auto before = harness->stats();
   std::vector<std::thread> threads;
   threads.emplace_back([&] { EXPECT_TRUE(harness.apply({{"a", "1"}})); });
@@ -128,9 +134,8 @@ TEST_P(StoreConcurrency, WaitingWritersBecomeOneGroup) {
   for (std::uint64_t i = 0; i < kWaiting; ++i) {
     threads.emplace_back([&, i] { EXPECT_TRUE(harness.apply({{"k" + std::to_string(i), "1"}})); });
   }
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (harness->stats().commit_queue_length < kWaiting + 1 && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::yield();
+  // All are in the next group, not just on their way to the queue.
+  EXPECT_TRUE(st8::test::eventually([&] { return built.load() == kWaiting + 1; }, std::chrono::seconds(30)));
   {
     const std::lock_guard lock(mutex);
     hold = false;

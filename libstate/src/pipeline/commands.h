@@ -35,7 +35,7 @@ Status finish_commit(Committer& committer, NamespaceDraft& ns, const BranchName&
                      const RevisionDraft& draft, std::vector<Change> changes, std::vector<StagedBlob> blobs,
                      const WriteContext& context, CommitAnswer& answer);
 
-class ApplyCommand final : public Command {
+class ApplyCommand : public Command {
  public:
   explicit ApplyCommand(const ApplyRequest& request) : request_(request) {}
   // Validates, sorts and hashes. To be called, and to succeed, before the command is queued.

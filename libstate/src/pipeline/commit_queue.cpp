@@ -1,9 +1,12 @@
 #include "pipeline/commit_queue.h"
 
+#include <chrono>
+#include <limits>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <string>
 #include <sys/syscall.h>
+#include <thread>
 #include <unistd.h>
 
 #include "pipeline/committer.h"
@@ -29,26 +32,38 @@ void relax() {
 // How often the writer looks whether the builder is gone before it sleeps: about as long as a command takes to build.
 constexpr int kLooks = 300;
 
+// How many commands one that does not wait for its own builds before it goes about its business: a group's worth.
+constexpr int kBuiltForOthersMax = 64;
+
 }  // namespace
 
 CommitQueue::CommitQueue(Committer& committer, std::size_t queue_max)
-    : committer_(committer), queue_max_(queue_max), helper_([this] { run_helper(); }) {}
+    : committer_(committer),
+      queue_max_(queue_max),
+      writer_([this] { run_writer(); }),
+      builder_([this] { run_builder(); }) {}
 
 CommitQueue::~CommitQueue() {
+  while (length() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
-  helper_wake_.notify_one();
-  helper_.join();
+  writer_wake_.notify_one();
+  builder_wake_.notify_one();
+  writer_.join();
+  builder_.join();
+}
+
+Status CommitQueue::take_place() {
+  if (length_.fetch_add(1, std::memory_order_relaxed) < queue_max_) return {};
+  length_.fetch_sub(1, std::memory_order_relaxed);
+  return fail(ErrorCode::kRateLimited, "too many writes are waiting (" + std::to_string(queue_max_) + ")",
+              "Retry after a moment, with fewer writes at once.");
 }
 
 Status CommitQueue::submit(Command& command) {
-  if (length_.fetch_add(1, std::memory_order_relaxed) >= queue_max_) {
-    length_.fetch_sub(1, std::memory_order_relaxed);
-    return fail(ErrorCode::kRateLimited, "too many writes are waiting (" + std::to_string(queue_max_) + ")",
-                "Retry after a moment, with fewer writes at once.");
-  }
+  ST8_TRY(take_place());
   command.state_.store(Command::kWaiting,
                        std::memory_order_relaxed);  // It may have been submitted, and answered, before.
   {
@@ -57,33 +72,51 @@ Status CommitQueue::submit(Command& command) {
     // A writer who waits for the builder's role comes first, and passes it on.
     if (!building_.load(std::memory_order_relaxed) && !seal_wanted_.load(std::memory_order_relaxed)) {
       building_.store(true, std::memory_order_relaxed);
-      build(lock, command);
+      build(lock, Builder::kWaits, &command);
     }
   }
   while (sleep(command) == Command::kBuild) {
     Lock lock(mutex_);
-    build(lock, command);
+    build(lock, Builder::kWaits, &command);
   }
   length_.fetch_sub(1, std::memory_order_relaxed);
   return std::move(command.status);
 }
 
-void CommitQueue::build(Lock& lock, const Command& own) {
-  const auto answered = [&] { return own.state_.load(std::memory_order_relaxed) == Command::kAnswered; };
+Status CommitQueue::begin(Command& command) {
+  ST8_TRY(take_place());
+  command.begun_ = true;
+  Lock lock(mutex_);
+  queue_.push_back(&command);
+  if (!building_.load(std::memory_order_relaxed) && !seal_wanted_.load(std::memory_order_relaxed)) {
+    building_.store(true, std::memory_order_relaxed);
+    build(lock, Builder::kBegins, nullptr);
+  }
+  return {};
+}
+
+void CommitQueue::build(Lock& lock, Builder who, const Command* own) {
+  int left = who == Builder::kBegins ? kBuiltForOthersMax : std::numeric_limits<int>::max();
+  // Of a command that was begun nothing may be looked at here: it may be answered, and gone.
+  const auto answered = [own] {
+    return own != nullptr && own->state_.load(std::memory_order_relaxed) == Command::kAnswered;
+  };
   while (!queue_.empty() && !committer_.full() && !seal_wanted_.load(std::memory_order_relaxed) &&
-         !(built_ && !writing_) && !answered()) {
+         !(built_ && !writing_) && !answered() && left > 0) {
     Command& next = *queue_.front();
     queue_.pop_front();
     lock.unlock();
     committer_.build(next);
     lock.lock();
     built_ = true;
+    --left;
   }
   std::shared_ptr<CommitGroup> group;
   if (built_ && !writing_) {
     writing_ = true;
-    if (answered()) {
-      call_helper();
+    // The builder's helper stays free to build; and who begins has others to serve, if there are others.
+    if (answered() || who == Builder::kHelps || (who == Builder::kBegins && length() > 1)) {
+      call_writer();
     } else {
       built_ = false;
       lock.unlock();
@@ -98,7 +131,7 @@ void CommitQueue::build(Lock& lock, const Command& own) {
   group.reset();
   lock.lock();
   if (built_) {
-    call_helper();
+    call_writer();
   } else {
     stop_writing();
   }
@@ -116,7 +149,13 @@ void CommitQueue::pass_builder_on(Lock&) {
     building_.store(false, std::memory_order_relaxed);
     builder_gone_.notify_one();
   } else if (!queue_.empty() && !committer_.full()) {
-    tell(*queue_.front(), Command::kBuild);  // It stays at its place; its own thread takes it from there.
+    // It stays at its place; its own thread takes it from there, or the helper if it has none.
+    if (!queue_.front()->begun_) {
+      tell(*queue_.front(), Command::kBuild);
+    } else {
+      builder_called_ = true;
+      builder_wake_.notify_one();
+    }
   } else {
     building_.store(false, std::memory_order_relaxed);
   }
@@ -168,18 +207,18 @@ std::shared_ptr<CommitGroup> CommitQueue::seal_next(Lock& lock) {
   return group;
 }
 
-void CommitQueue::call_helper() {
-  helper_called_ = true;
-  helper_wake_.notify_one();
+void CommitQueue::call_writer() {
+  writer_called_ = true;
+  writer_wake_.notify_one();
 }
 
-void CommitQueue::run_helper() {
+void CommitQueue::run_writer() {
   ::pthread_setname_np(::pthread_self(), "st8-writer");  // For who looks with top or perf; at most 15 bytes.
   Lock lock(mutex_);
   while (true) {
-    helper_wake_.wait(lock, [this] { return stop_ || helper_called_; });
-    if (!helper_called_) return;
-    helper_called_ = false;
+    writer_wake_.wait(lock, [this] { return stop_ || writer_called_; });
+    if (!writer_called_) return;
+    writer_called_ = false;
     while (std::shared_ptr<CommitGroup> group = seal_next(lock)) {
       lock.unlock();
       write(*group);
@@ -189,13 +228,32 @@ void CommitQueue::run_helper() {
   }
 }
 
+void CommitQueue::run_builder() {
+  ::pthread_setname_np(::pthread_self(), "st8-builder");
+  Lock lock(mutex_);
+  while (true) {
+    builder_wake_.wait(lock, [this] { return stop_ || builder_called_; });
+    if (!builder_called_) return;
+    builder_called_ = false;
+    build(lock, Builder::kHelps, nullptr);
+    lock.lock();
+  }
+}
+
 // From the exchange on, a command may be gone. Waking an address where nobody sleeps any more does no harm.
 void CommitQueue::tell(Command& command, Command::State what) {
   if (command.state_.exchange(what, std::memory_order_acq_rel) == Command::kSleeping) futex_wake(command.state_);
 }
 
 void CommitQueue::answer(const std::vector<Command*>& commands) {
-  for (Command* command : commands) tell(*command, Command::kAnswered);
+  for (Command* command : commands) {
+    if (!command->begun_) {
+      tell(*command, Command::kAnswered);
+    } else {
+      command->on_answered();
+      length_.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
 }
 
 Command::State CommitQueue::sleep(Command& command) {

@@ -18,7 +18,8 @@
 //     builder for a moment, and comes before all others: who builds stops behind the command at hand, and
 //     holds nothing else that the writer could wait for. Afterwards the role goes on as above.
 //   - A writer that is a client hands its role to the helper rather than serve others for longer than its own group.
-// Nobody waits but: clients, for their answer or a role; the writer, for the builder; the helper, for the writer's role.
+//   - Where the first in the queue has no thread that waits with it (begin()), the builder's role goes to a helper too.
+// Nobody waits but: clients, for their answer or a role; the writer, for the builder; the helpers, for their roles.
 #pragma once
 
 #include <atomic>
@@ -37,7 +38,7 @@ namespace st8::state::pipeline {
 class Committer;
 struct CommitGroup;
 
-// One writer's wish. Lives on the writer's stack until it is answered.
+// One writer's wish. Stays where it is until it is answered.
 class Command {
  public:
   virtual ~Command() = default;
@@ -50,18 +51,23 @@ class Command {
   // The answer: that of build(), or why the group failed. Set before the writer is woken.
   Status status;
 
+  // Of a command that was begun: it is answered. Called once, by the thread that answers, which others wait for: be quick.
+  // The command may be destroyed in it.
+  virtual void on_answered() {}
+
  private:
   friend class CommitQueue;
   // What its client is told, and whether that client sleeps until it is told something.
   enum State : std::uint32_t { kWaiting, kSleeping, kBuild, kAnswered };
   std::atomic<std::uint32_t> state_{kWaiting};
+  bool begun_ = false;  // Nobody sleeps for it; on_answered() is called.
 };
 
 class CommitQueue {
  public:
   // `committer` outlives the queue, and is used by nobody else.
   CommitQueue(Committer& committer, std::size_t queue_max);
-  ~CommitQueue();  // No submit() may be running or follow.
+  ~CommitQueue();  // No submit() may be running or follow; waits for what was begun.
   CommitQueue(const CommitQueue&) = delete;
   CommitQueue& operator=(const CommitQueue&) = delete;
 
@@ -69,14 +75,21 @@ class CommitQueue {
   // kRateLimited when too many wait.
   Status submit(Command& command);
 
+  // As submit(), without waiting for the answer, which comes by on_answered(), perhaps before this returns. May build other
+  // clients' commands, and if it is alone writes and answers its own. Errors: kRateLimited; the command is then not taken.
+  Status begin(Command& command);
+
   // Commands that wait for their answer.
   std::size_t length() const { return length_.load(std::memory_order_relaxed); }
 
  private:
   using Lock = std::unique_lock<std::mutex>;
 
-  // As the builder, under the lock; returns, unlocked, without the role.
-  void build(Lock& lock, const Command& own);
+  Status take_place();
+  // Who builds: a client that waits for its own command, one that does not wait, or the helper.
+  enum class Builder : std::uint8_t { kWaits, kBegins, kHelps };
+  // As the builder, under the lock; returns, unlocked, without the role. `own` is null but for one that waits.
+  void build(Lock& lock, Builder who, const Command* own);
   void pass_builder_on(Lock& lock);  // As the builder, under the lock.
   // As the writer, under the lock: takes the builder's role for a moment.
   void become_builder(Lock& lock);
@@ -84,13 +97,14 @@ class CommitQueue {
   void write(CommitGroup& group);
   // As the writer, under the lock: the next group; null: there is none, and the role is given up.
   std::shared_ptr<CommitGroup> seal_next(Lock& lock);
-  void call_helper();   // As the writer, under the lock: hands the role over.
+  void call_writer();   // As the writer, under the lock: hands the role over.
   void stop_writing();  // As the writer, under the lock: gives it up.
-  void run_helper();
+  void run_writer();
+  void run_builder();
 
   static void tell(Command& command, Command::State what);
   static Command::State sleep(Command& command);
-  static void answer(const std::vector<Command*>& commands);
+  void answer(const std::vector<Command*>& commands);
 
   Committer& committer_;  // Its build side is the builder's, its write side the writer's.
   const std::size_t queue_max_;
@@ -104,12 +118,13 @@ class CommitQueue {
   std::atomic<bool> seal_wanted_{false};  // The writer waits for the builder's role; set under the mutex.
   std::condition_variable builder_gone_;  // For the writer, while seal_wanted_.
 
-  bool helper_called_ = false;  // The writer's role is the helper's.
+  bool writer_called_ = false;   // The writer's role is that helper's.
+  bool builder_called_ = false;  // The builder's role is that helper's.
   bool stop_ = false;
-  std::condition_variable helper_wake_;
+  std::condition_variable writer_wake_, builder_wake_;
 
   std::atomic<std::size_t> length_{0};
-  std::thread helper_;
+  std::thread writer_, builder_;
 };
 
 }  // namespace st8::state::pipeline

@@ -51,10 +51,23 @@ Store::Impl::Impl(std::unique_ptr<Engine> engine, const Clock& clock, const Stor
     : core(std::move(engine), clock, options), committer(core, notifier), queue(committer, options.commit_queue_max) {}
 
 Status Store::Impl::submit(pipeline::Command& command) {
-  if (notifier.overloaded()) {
-    return fail(ErrorCode::kRateLimited, "the listeners of this store are far behind", "Retry after a moment.");
-  }
+  ST8_TRY(check_listeners());
   return queue.submit(command);
+}
+
+Status Store::Impl::begin(pipeline::Command& command) {
+  ST8_TRY(check_listeners());
+  return queue.begin(command);
+}
+
+Status Store::Impl::check_listeners() const {
+  if (!notifier.overloaded()) return {};
+  return fail(ErrorCode::kRateLimited, "the listeners of this store are far behind", "Retry after a moment.");
+}
+
+Result<CommitResult> Store::Impl::finish(ApplyRequest request, pipeline::ApplyCommand& command) {
+  if (!request.context.dry_run) keep_contents(std::move(request.documents), command.answer.result);
+  return render(request.name_space, std::move(command.answer));
 }
 
 void Store::Impl::keep_contents(std::vector<Document> documents, const CommitResult& result) {
@@ -133,8 +146,54 @@ Result<CommitResult> Store::apply(ApplyRequest request) {
   pipeline::ApplyCommand command(request);
   ST8_TRY(command.prepare());
   ST8_TRY(impl_->submit(command));
-  if (!request.context.dry_run) impl_->keep_contents(std::move(request.documents), command.answer.result);
-  return impl_->render(request.name_space, std::move(command.answer));
+  return impl_->finish(std::move(request), command);
+}
+
+// Keeps itself until it is answered, and its result until somebody takes it.
+class Store::Impl::BegunApply final {
+ public:
+  BegunApply(Impl& store, ApplyRequest request, std::function<void(FinishApply)> answered)
+      : store_(store), request_(std::move(request)), answered_(std::move(answered)), command_(*this) {}
+
+  static void begin(const std::shared_ptr<BegunApply>& apply) {
+    Status status = apply->command_.prepare();
+    if (status) {
+      apply->self_ = apply;
+      status = apply->store_.begin(apply->command_);
+      if (status) return;
+      apply->self_.reset();
+    }
+    apply->command_.status = std::move(status);
+    tell(apply);
+  }
+
+ private:
+  class Command final : public pipeline::ApplyCommand {
+   public:
+    explicit Command(BegunApply& apply) : ApplyCommand(apply.request_), apply_(apply) {}
+    void on_answered() override { tell(std::move(apply_.self_)); }
+
+   private:
+    BegunApply& apply_;
+  };
+
+  static void tell(std::shared_ptr<BegunApply> apply) {
+    const auto answered = std::move(apply->answered_);
+    answered([apply = std::move(apply)]() -> Result<CommitResult> {
+      if (!apply->command_.status) return fail(apply->command_.status.error());
+      return apply->store_.finish(std::move(apply->request_), apply->command_);
+    });
+  }
+
+  Impl& store_;
+  ApplyRequest request_;
+  std::function<void(FinishApply)> answered_;
+  Command command_;
+  std::shared_ptr<BegunApply> self_;
+};
+
+void Store::begin_apply(ApplyRequest request, std::function<void(FinishApply)> answered) {
+  Impl::BegunApply::begin(std::make_shared<Impl::BegunApply>(*impl_, std::move(request), std::move(answered)));
 }
 
 Result<CommitResult> Store::copy(CopyRequest request) {

@@ -19,6 +19,11 @@ class Store::Impl final : public RecordStore {
 
   // Queues the command and waits for its answer; see pipeline/commands.h for what is to be called before.
   Status submit(pipeline::Command& command);
+  // As submit(), without waiting.
+  Status begin(pipeline::Command& command);
+  class BegunApply;
+  // Turns an answered apply into its result.
+  Result<CommitResult> finish(ApplyRequest request, pipeline::ApplyCommand& command);
   // Keeps what an apply wrote at hand, for who changes it next.
   void keep_contents(std::vector<Document> documents, const CommitResult& result);
   // Turns a commit command's answer into the result, replays included.
@@ -34,6 +39,8 @@ class Store::Impl final : public RecordStore {
   Result<std::optional<std::string>> get(std::string_view key) const override;
   Result<std::vector<Record>> scan(std::string_view prefix, std::string_view after, std::size_t limit) const override;
   Status commit(std::vector<RecordWrite> writes, std::vector<RecordExpectation> expectations) override;
+
+  Status check_listeners() const;
 
   pipeline::StoreCore core;
   pipeline::Notifier notifier;  // Outlives the queue: the last groups are told of.

@@ -31,9 +31,9 @@ struct StoreOptions {
   // Changes behaviour.
   std::chrono::seconds idempotency_retention{24 * 3600};
   // Changes speed only.
-  std::size_t node_cache_bytes = 40u << 20;  // Some 27,000 nodes: those of 10,000 revisions of 1,000 documents.
+  std::size_t node_cache_bytes = 40u << 20;    // Some 27,000 nodes: those of 10,000 revisions of 1,000 documents.
   std::size_t content_cache_bytes = 4u << 20;  // Of documents written lately.
-  std::size_t commit_group_max = 512;        // Commits written with one sync.
+  std::size_t commit_group_max = 512;          // Commits written with one sync.
   std::size_t commit_group_bytes_max = 8u << 20;
   std::size_t commit_queue_max = 8192;  // Beyond: kRateLimited.
 };
@@ -90,6 +90,11 @@ class Store {
   // Writes. Common errors: kInvalidArgument, kPreconditionFailed (expected_revision, conditions), kConflict (idempotency
   // key reused for another request), kTooLarge, kRateLimited, kUnavailable, kOutcomeUnknown, kNotFound (selector, branch), kGone (source pruned).
   Result<CommitResult> apply(ApplyRequest request);
+  // As apply(), with no thread waiting. `answered` is called once, by the thread that answers (perhaps this one, before
+  // this returns), and must be quick; it is given what makes the result, to be called once, by a thread that may read.
+  // The store waits for it before it goes.
+  using FinishApply = std::function<Result<CommitResult>()>;
+  void begin_apply(ApplyRequest request, std::function<void(FinishApply)> answered);
   Result<CommitResult> copy(CopyRequest request);
   Result<CommitResult> merge(MergeRequest request);
   Result<BranchInfo> create_branch(BranchCreateRequest request);
