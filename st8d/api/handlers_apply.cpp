@@ -51,6 +51,7 @@ Reply run(Call& call, const Where& where, state::ApplyRequest request, ChangesMo
   std::vector<state::Document> kept;
   if (mode == ChangesMode::kFull && (bytes <= kKeepBytesMax || request.context.dry_run)) kept = request.documents;
 
+  request.before_wanted = mode == ChangesMode::kFull;
   const std::optional<state::RevisionNumber> expected = request.context.expected_revision;
   Outcome<state::CommitResult> result;
   if (request.prune_prefix) {

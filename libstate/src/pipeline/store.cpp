@@ -48,7 +48,10 @@ Status check_format(Engine& engine) {
 }  // namespace
 
 Store::Impl::Impl(std::unique_ptr<Engine> engine, const Clock& clock, const StoreOptions& options)
-    : core(std::move(engine), clock, options), committer(core, notifier), queue(committer, options.commit_queue_max) {}
+    : core(std::move(engine), clock, options),
+      ahead(core),
+      committer(core, notifier),
+      queue(committer, options.commit_queue_max) {}
 
 Status Store::Impl::submit(pipeline::Command& command) {
   ST8_TRY(check_listeners());
@@ -68,6 +71,20 @@ Status Store::Impl::check_listeners() const {
 Result<CommitResult> Store::Impl::finish(ApplyRequest request, pipeline::ApplyCommand& command) {
   if (!request.context.dry_run) keep_contents(std::move(request.documents), command.answer.result);
   return render(request.name_space, std::move(command.answer));
+}
+
+void Store::Impl::read_before_ahead(const ApplyRequest& request) {
+  if (request.documents.size() != 1 || queue.length() != 0) return;
+  const DocumentKey& key = request.documents.front().key;
+  // The path to the leaf is read for the commit anyway. Whatever is wrong here will be wrong there, too, and said there.
+  const auto found = lookup(request.name_space);
+  if (!found || found->id().value == 0) return;
+  const auto branch = found->branch(request.branch.view());
+  if (!branch || *branch == nullptr) return;
+  const tree::StoredNodes nodes(*core.engine, core.nodes, found->id());
+  const auto ref = tree::find(nodes, (*branch)->head->revision.tree, key.view());
+  if (!ref || !*ref || (*ref)->size > pipeline::ContentCache::kContentBytesMax) return;
+  if (core.contents.find((*ref)->hash) == nullptr) ahead.begin(found->id(), key.view(), **ref);
 }
 
 void Store::Impl::keep_contents(std::vector<Document> documents, const CommitResult& result) {
@@ -145,6 +162,7 @@ Store::~Store() = default;
 Result<CommitResult> Store::apply(ApplyRequest request) {
   pipeline::ApplyCommand command(request);
   ST8_TRY(command.prepare());
+  if (request.before_wanted) impl_->read_before_ahead(request);
   ST8_TRY(impl_->submit(command));
   return impl_->finish(std::move(request), command);
 }
@@ -158,6 +176,7 @@ class Store::Impl::BegunApply final {
   static void begin(const std::shared_ptr<BegunApply>& apply) {
     Status status = apply->command_.prepare();
     if (status) {
+      if (apply->request_.before_wanted) apply->store_.read_before_ahead(apply->request_);
       apply->self_ = apply;
       status = apply->store_.begin(apply->command_);
       if (status) return;

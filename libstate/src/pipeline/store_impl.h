@@ -4,6 +4,7 @@
 
 #include <mutex>
 
+#include "pipeline/ahead_reader.h"
 #include "pipeline/commands.h"
 #include "pipeline/commit_queue.h"
 #include "pipeline/committer.h"
@@ -24,6 +25,8 @@ class Store::Impl final : public RecordStore {
   class BegunApply;
   // Turns an answered apply into its result.
   Result<CommitResult> finish(ApplyRequest request, pipeline::ApplyCommand& command);
+  // For an apply that is alone: begins to read what its document was before. Others share their syncs, and wait for those.
+  void read_before_ahead(const ApplyRequest& request);
   // Keeps what an apply wrote at hand, for who changes it next.
   void keep_contents(std::vector<Document> documents, const CommitResult& result);
   // Turns a commit command's answer into the result, replays included.
@@ -43,6 +46,7 @@ class Store::Impl final : public RecordStore {
   Status check_listeners() const;
 
   pipeline::StoreCore core;
+  pipeline::AheadReader ahead;
   pipeline::Notifier notifier;  // Outlives the queue: the last groups are told of.
   pipeline::Committer committer;
   pipeline::CommitQueue queue;

@@ -52,6 +52,7 @@ struct ApplyRequest {
   Cause cause = Cause::kApply;
   std::string cause_detail;
   WriteContext context;
+  bool before_wanted = false;  // A hint: the caller will read what the documents were before.
 };
 
 // Appends a revision whose tree is that of `source`: rollback (the same branch or a checkpoint) and restore (any branch).
