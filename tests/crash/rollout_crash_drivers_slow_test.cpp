@@ -3,6 +3,7 @@
 #include <deque>
 
 #include "crash/rollout_crash.h"
+#include "support/eventually.h"
 #include "support/fixed_address.h"
 #include "support/seed.h"
 #include "support/ssh_server.h"
@@ -34,6 +35,8 @@ TEST(RolloutCrashDrivers, FiftyKillsOverFileSshAndThreeWorkers) {
         victim.end(random() % 2 == 0 ? SIGKILL : SIGTERM);
         victim.start();
       });
+  // What a killed daemon had open at the ssh targets ended there too.
+  EXPECT_TRUE(eventually([&] { return server.commands() == 0; })) << server.commands() << " processes are left";
 }
 
 }  // namespace

@@ -119,6 +119,15 @@ void SshServer::drop_connections() {
   for (const pid_t pid : below(server_.pid())) ::kill(pid, SIGKILL);
 }
 
+std::size_t SshServer::commands() const {
+  std::size_t count = 0;
+  for (const pid_t pid : below(server_.pid())) {
+    const std::string name = text_of("/proc/" + std::to_string(pid) + "/comm");
+    if (!name.empty() && name != "sshd\n") ++count;
+  }
+  return count;
+}
+
 void SshServer::stop() {
   if (!server_.running()) return;
   const std::vector<pid_t> connections = below(server_.pid());

@@ -28,6 +28,9 @@ class SshServer {
   // The fields of a target's spec that reach it, without braces: "host: ..., port: ..., ...".
   std::string spec() const;
 
+  // How many processes its sessions run at this moment.
+  std::size_t commands() const;
+
   void start();             // On the same port again.
   void stop();              // With every connection that it holds.
   void drop_connections();  // It goes on listening.

@@ -289,8 +289,10 @@ TEST(SshSession, IdleOnesAreClosedAfterAWhileAndAllOfThemAtTheEnd) {
   EXPECT_TRUE(test::eventually([&] { return machine.over() == 1; }));
   ASSERT_TRUE(machine.target("a")->check(call_of(1, "")));
   EXPECT_EQ(machine.begun(), 2);
+  EXPECT_GT(machine.server().commands(), 0u);
   machine.forget_sessions();
   EXPECT_TRUE(test::eventually([&] { return machine.over() == 2; }));
+  EXPECT_TRUE(test::eventually([&] { return machine.server().commands() == 0; }));
 }
 
 TEST(SshSession, AConnectionThroughAnotherHostServesManyCallsToo) {
