@@ -276,7 +276,7 @@ TEST_F(Front, CutsOffAChannelThatFallsBehind) {
   EXPECT_TRUE(handler.channels[0]->closed());
   // A window below one segment of the loopback is told only when the sender probes, ever more seldom: the kernel's doing, not ours.
   client.set_receive_buffer(4 << 20);
-  const auto rest = client.receive_all();
+  const auto rest = client.receive_all(seconds(60));
   ASSERT_TRUE(rest);
   EXPECT_TRUE(rest->ends_with("event: overflow\ndata: {\"reason\":\"the client fell too far behind\"}\n\n"));
   EXPECT_EQ(metric("st8_http_channels_overflowed_total"), 1);
