@@ -42,7 +42,9 @@ class RolloutRoutes : public ::testing::Test {
     put("shop", {{".st8/rollout.yaml", "branches: [main]\ntargets: {names: [web-1]}\napproval: {required: true}\n"},
                  {"pub/a", "1"},
                  {"private/secret-name", "2"}});
-    ASSERT_TRUE(st8::test::eventually([&] { return get("root", "/v1/rollouts").json["rollouts"].size() == 1; }));
+    // It is listed a moment before it is planned.
+    ASSERT_TRUE(
+        st8::test::eventually([&] { return get("root", "/v1/rollouts/r-1").json["waiting_for"] == "an approval"; }));
   }
 
   struct Reply {
