@@ -127,7 +127,8 @@ Result<ChangePage> View::diff(const View& to, const DiffQuery& query) const {
     }
     if (!part.page.more) continue;
     // So many differ that parts would hold too much: the rest as one.
-    ST8_TRY(walk(page.changes.back().key.view(), {}, query.limit, page));
+    const std::string reached = page.changes.back().key.str();  // The page grows, and moves its keys, meanwhile.
+    ST8_TRY(walk(reached, {}, query.limit, page));
     break;
   }
   return page;
