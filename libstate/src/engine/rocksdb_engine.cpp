@@ -921,7 +921,11 @@ rocksdb::DBOptions database_options(const RocksDbOptions& options, std::shared_p
 
 Error open_error(const rocksdb::Status& status, const std::string& directory) {
   const std::string text = status.ToString();
-  if (status.IsIOError() && text.find("LOCK") != std::string::npos && text.find("lock") != std::string::npos) {
+  // The system's word for a lock that another holds; a disk that fails at the same place is another matter.
+  const bool held = text.find("current process") != std::string::npos ||
+                    text.find(std::generic_category().message(EAGAIN)) != std::string::npos ||
+                    text.find(std::generic_category().message(EACCES)) != std::string::npos;
+  if (held && status.IsIOError() && text.find("LOCK") != std::string::npos && text.find("lock") != std::string::npos) {
     std::string message = "the store in " + quote(directory) + " is held by ";
     if (text.find("current process") != std::string::npos) {
       message += "this process already";

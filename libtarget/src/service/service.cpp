@@ -474,7 +474,8 @@ std::vector<std::string> RolloutService::looks_at(const state::NamespaceName& na
                                                   const state::BranchName&) const {
   std::vector<std::string> prefixes{std::string(kPolicyKey)};
   if (name_space.view() == kSystemNamespace) prefixes.emplace_back(kTargetPrefix);
-  for (const Quarantine& one : impl_->coordinator_.published()->quarantine) {
+  const auto published = impl_->coordinator_.published();  // Held: another may be published meanwhile.
+  for (const Quarantine& one : published->quarantine) {
     if (one.name_space == name_space.str()) prefixes.push_back(one.key);
   }
   return prefixes;
