@@ -7,6 +7,7 @@
 
 #include "api/access.h"
 #include "api/content.h"
+#include "api/event_stream.h"
 #include "api/paging.h"
 #include "api/rollout_hub.h"
 #include "wire/json.h"
@@ -449,12 +450,7 @@ Reply follow(Call& call, const RolloutService& rollouts, RolloutHub& hub) {
                      "Read the rollout again, and follow it from its last event.");
     }
   }
-  if (call.context.draining && call.context.draining())
-    return problem(ErrorCode::kUnavailable, "the server is stopping and takes no new streams", "Try again.");
-  http::Response response;
-  response.set_header("Content-Type", "text/event-stream");
-  response.set_header("Cache-Control", "no-store");
-  response.set_header("X-Accel-Buffering", "no");
+  ST8_API_ASSIGN(http::Response response, api::event_stream_response(call));
   if (call.request.method == "HEAD") return response;
   response.on_stream = [&hub, request = RolloutHub::Request{id, after, sees_documents(call), call.principal}](
                            std::shared_ptr<http::Channel> channel) { hub.subscribe(request, std::move(channel)); };

@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "api/access.h"
+#include "api/event_stream.h"
 #include "api/handlers.h"
 #include "api/watch_hub.h"
 #include "wire/text.h"
@@ -72,13 +73,7 @@ Reply watch(Call& call) {
       }
     }
   }
-  if (call.context.draining && call.context.draining()) {
-    return problem(ErrorCode::kUnavailable, "the server is stopping and takes no new streams", "Try again.");
-  }
-  http::Response response;
-  response.set_header("Content-Type", "text/event-stream");
-  response.set_header("Cache-Control", "no-store");
-  response.set_header("X-Accel-Buffering", "no");
+  ST8_API_ASSIGN(http::Response response, event_stream_response(call));
   if (call.request.method == "HEAD") return response;
   WatchHub* hub = &call.context.hub;
   response.on_stream = [hub, request = std::move(request)](std::shared_ptr<http::Channel> channel) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/event_stream.h"
 #include "wire/json.h"
 
 namespace st8::api {
@@ -10,14 +11,6 @@ namespace {
 
 constexpr std::size_t kEventsAtOnce = 256;  // Of one rollout, before the others have their turn.
 constexpr std::chrono::milliseconds kBlockedPoll{20};
-
-std::shared_ptr<const std::string> event_bytes(std::string_view name, std::string_view data, std::string_view id = {}) {
-  auto bytes = std::make_shared<std::string>();
-  bytes->reserve(name.size() + data.size() + id.size() + 32);
-  if (!id.empty()) bytes->append("id: ").append(id).append("\n");
-  bytes->append("event: ").append(name).append("\ndata: ").append(data).append("\n\n");
-  return bytes;
-}
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/content.h"
+#include "api/event_stream.h"
 #include "api/visibility.h"
 #include "wire/json.h"
 
@@ -15,14 +16,6 @@ constexpr std::size_t kEventBytesMax =
     64u << 10;  // Of changes; beyond, the event says that it holds only the first of them.
 constexpr std::size_t kFormattedMax = 512;
 constexpr std::chrono::milliseconds kBlockedPoll{20};
-
-std::shared_ptr<const std::string> event_bytes(std::string_view name, std::string_view data, std::string_view id = {}) {
-  auto bytes = std::make_shared<std::string>();
-  bytes->reserve(name.size() + data.size() + id.size() + 32);
-  if (!id.empty()) bytes->append("id: ").append(id).append("\n");
-  bytes->append("event: ").append(name).append("\ndata: ").append(data).append("\n\n");
-  return bytes;
-}
 
 }  // namespace
 
