@@ -252,6 +252,33 @@ TEST_P(CommitPipeline, AGroupThatFailsTakesTheOneBuiltUponIt) {
   }
 }
 
+// Two commits that fail are made again the other way round: the same tree under the same number, placed otherwise. What
+// stayed in memory of the first attempt must not be read.
+TEST_P(CommitPipeline, WhatIsMadeAgainAfterAFailureIsReadWhereItLiesNow) {
+  Documents documents;
+  for (int i = 0; i < 2'000; ++i) documents["k" + std::to_string(10'000 + i)] = "0";
+  ASSERT_TRUE(harness.apply(documents));
+  const Documents near_the_beginning{{"k10010", "1"}}, near_the_end{{"k11990", "1"}};
+  {
+    HeldWrite write;
+    auto first = begin_apply(near_the_beginning);
+    write.await();
+    auto second = begin_apply(near_the_end);
+    write.release(fail(ErrorCode::kUnavailable, "the disk said no"));
+    ASSERT_FALSE(first.get());
+    ASSERT_FALSE(second.get());
+  }
+  ASSERT_TRUE(harness.apply(near_the_end));
+  ASSERT_TRUE(harness.apply(near_the_beginning));
+  documents["k10010"] = documents["k11990"] = "1";
+  EXPECT_EQ(harness.read(), documents);
+  const auto view = harness->view(ns("default"), branch("main"), test::at("@", harness.clock.now()));
+  ASSERT_TRUE(view);
+  EXPECT_EQ((*view->find(key("k11990")))->written_at.value, 2u);
+  EXPECT_EQ((*view->find(key("k10010")))->written_at.value, 3u);
+  expect_sound();
+}
+
 // Whether the group in flight was written is not known. What was built upon it was certainly not; and nothing more is.
 TEST_P(CommitPipeline, AnUnknownOutcomeIsToldToItsOwnGroupOnly) {
   ASSERT_TRUE(harness.apply({{"a", "0"}}));

@@ -1,4 +1,4 @@
-// The engine seam over RocksDB: the only file that knows it.
+// The engine seam over RocksDB: with rocksdb_write_buffer.cpp the only file that knows it.
 //
 // Two column families share one log. "default" holds the small records; "bodies" holds nodes and blobs, whose keys lay the
 // versions of one path side by side: there, large blocks and zstd find what the versions have in common, which is worth
@@ -40,6 +40,7 @@
 
 #include "engine/keyspace.h"
 #include "engine/log_file.h"
+#include "engine/rocksdb_write_buffer.h"
 #include "st8/state/clock.h"
 #include "st8/state/engine.h"
 #include "st8/state/failpoint.h"
@@ -862,6 +863,7 @@ void set_level_shape(rocksdb::ColumnFamilyOptions& family) {
   // Keys that begin alike (a table of a namespace; of nodes, one level) are mostly written one behind the other: the write
   // buffer looks for the next one's place from the last one's.
   family.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(kPrefixBytes));
+  family.memtable_factory = make_write_buffer_factory();
 }
 
 rocksdb::ColumnFamilyOptions record_options(const RocksDbOptions& options,
@@ -896,6 +898,8 @@ rocksdb::DBOptions database_options(const RocksDbOptions& options, std::shared_p
   db.create_if_missing = options.create_if_missing;
   db.create_missing_column_families = options.create_if_missing;
   db.max_background_jobs = options.background_threads;
+  // One thread commits at a time, and the write buffer counts on it.
+  db.allow_concurrent_memtable_write = false;
   db.max_total_wal_size = options.wal_bytes_max;
   db.db_write_buffer_size = 2 * options.write_buffer_bytes;
   // The log's tail may be torn by a crash; what was synced stands before it.

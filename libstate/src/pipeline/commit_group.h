@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "pipeline/group_nodes.h"
 #include "pipeline/store_core.h"
 #include "st8/state/engine.h"
 #include "st8/state/operation.h"
@@ -38,11 +37,6 @@ struct CommitGroup {
       records;  // Small records in the batch that others may read.
   codec::IdempotencyExpiry answers;
 
-  struct Nodes {
-    keyspace::NamespaceId ns;
-    std::shared_ptr<const NodeTable> table;
-  };
-  std::vector<Nodes> nodes;
   std::vector<std::pair<std::string, BranchPointer>> branches;  // By branch_cache_key(); null: gone.
   std::vector<NamespacePointer> made;
   std::vector<std::string> deleted;                            // Names.
@@ -53,7 +47,7 @@ struct CommitGroup {
   };
   std::vector<Operations> operations;
   std::uint64_t commits = 0;
-  std::uint64_t node_bytes = 0;
+  std::uint64_t nodes_written = 0, node_bytes = 0;
 };
 
 }  // namespace st8::state::pipeline

@@ -127,6 +127,7 @@ std::vector<Command*> Committer::abandon(const Error& why) {
     command->status = fail(ErrorCode::kUnavailable, "the write before this one failed: " + why.message, why.hint);
   }
   open_group();
+  core_.nodes.clear();  // Of what was built, a node may be placed otherwise when the same revision is made again.
   namespaces_.clear();
   next_namespace_.reset();
   sealed_.reset();
@@ -223,8 +224,7 @@ std::shared_ptr<CommitGroup> Committer::seal() {
   for (NamespaceDraft* ns : used_) {
     ns->sealed = std::exchange(ns->built, {});
     ns->sealed_from = std::exchange(ns->built_from, ns->counters.last_revision);
-    if (ns->nodes == nullptr) continue;
-    if (auto table = ns->nodes->seal()) group->nodes.push_back({ns->nodes->ns(), std::move(table)});
+    if (ns->nodes != nullptr) ns->nodes->seal();
   }
   sealed_ = group;
   sealed_used_ = std::move(used_);
@@ -269,12 +269,6 @@ void Committer::begin_publish(const CommitGroup& group) {
 }
 
 void Committer::end_publish(CommitGroup& group, bool committed) {
-  if (committed) {
-    for (const CommitGroup::Nodes& nodes : group.nodes) {
-      for (const NodeTable::Item& item : nodes.table->items()) core_.nodes.put(nodes.ns, item.written_at, item.node);
-      core_.nodes_written.fetch_add(nodes.table->items().size(), std::memory_order_relaxed);
-    }
-  }
   // Prune marks first: a reader that enters from here on must not resolve to what gc will take.
   for (const auto& [id, record] : group.pruned) core_.revisions.publish(id, committed ? record : nullptr);
   // Names before branches: see ReaderLookup::branch().
@@ -291,6 +285,7 @@ void Committer::end_publish(CommitGroup& group, bool committed) {
   for (const auto& [key, state] : group.branches) core_.branches.publish(key, committed ? state : nullptr);
   if (!committed) return;
   core_.commits.fetch_add(group.commits, std::memory_order_relaxed);
+  core_.nodes_written.fetch_add(group.nodes_written, std::memory_order_relaxed);
   core_.node_bytes_written.fetch_add(group.node_bytes, std::memory_order_relaxed);
   core_.commit_groups.fetch_add(1, std::memory_order_relaxed);
   for (CommitGroup::Operations& told : group.operations) notifier_.publish(told.ns, std::move(told.operations));
@@ -566,7 +561,10 @@ void Committer::append_revision(NamespaceDraft& ns, const BranchName& name, Bran
   ns.counters.last_revision = revision.number.value;
   ns.built.push_back(drafted.record);
   ++group_->commits;
-  if (ns.nodes != nullptr) group_->node_bytes += ns.nodes->accept(group_->node_bodies);
+  if (ns.nodes != nullptr) {
+    group_->node_bytes += ns.nodes->accept(group_->node_bodies);
+    group_->nodes_written = group_->node_bodies.size();
+  }
 
   Operation operation;
   operation.kind = OperationKind::kCommit;

@@ -25,6 +25,7 @@
 
 #include "pipeline/commit_group.h"
 #include "pipeline/commit_queue.h"
+#include "pipeline/group_nodes.h"
 #include "pipeline/notifier.h"
 #include "pipeline/store_core.h"
 #include "query/lookup.h"

@@ -61,7 +61,7 @@ Result<std::shared_ptr<const tree::Node>> GroupNodes::node(const tree::NodeLocat
 }
 
 void GroupNodes::put(const tree::NodeLocation& location, std::shared_ptr<const tree::Node> node, std::string body) {
-  if (building_ == nullptr) building_ = std::make_shared<NodeTable>();
+  if (building_ == nullptr) building_ = std::make_unique<NodeTable>();
   building_->add(location.written_at, std::move(node));
   bodies_.push_back(
       {keyspace::node_key(ns_, location.level, location.first_key, location.written_at), std::move(body)});
@@ -74,7 +74,12 @@ std::size_t GroupNodes::accept(std::vector<Batch::Write>& writes) {
     writes.push_back(std::move(body));
   }
   bodies_.clear();
-  if (building_ != nullptr) accepted_ = building_->items().size();
+  if (building_ == nullptr) return bytes;
+  // Kept here, where there is time, and not by the writer, behind whom all wait. Nobody asks for a node before its revision is
+  // published; if it never is, Committer::abandon() clears the cache.
+  for (const auto& items = building_->items(); accepted_ < items.size(); ++accepted_) {
+    stored_.keep(items[accepted_].written_at, items[accepted_].node);
+  }
   return bytes;
 }
 
@@ -84,10 +89,9 @@ void GroupNodes::discard() {
   building_->truncate(accepted_);
 }
 
-std::shared_ptr<const NodeTable> GroupNodes::seal() {
+void GroupNodes::seal() {
   sealed_ = std::exchange(building_, nullptr);
   accepted_ = 0;
-  return sealed_;
 }
 
 }  // namespace st8::state::pipeline

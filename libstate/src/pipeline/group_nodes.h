@@ -45,18 +45,18 @@ class GroupNodes final : public tree::NodeSource, public tree::NodeSink {
   void put(const tree::NodeLocation& location, std::shared_ptr<const tree::Node> node, std::string body) override;
 
   keyspace::NamespaceId ns() const { return ns_; }
-  // What was put since the last accept() or discard(): among the writes (and how many bytes that is), or away.
+  // What was put since the last accept() or discard(): among the writes (and how many bytes that is) and in the cache, or away.
   std::size_t accept(std::vector<Batch::Write>& writes);
   void discard();
-  // The group is sealed: its nodes, perhaps none (null), stay readable here until the next call.
-  std::shared_ptr<const NodeTable> seal();
+  // The group is sealed: its nodes, perhaps none, stay readable here until the next call.
+  void seal();
   void let_go_of_sealed() { sealed_.reset(); }
 
  private:
   const keyspace::NamespaceId ns_;
   const tree::StoredNodes stored_;
-  std::shared_ptr<NodeTable> building_;
-  std::shared_ptr<const NodeTable> sealed_;
+  std::unique_ptr<NodeTable> building_;
+  std::unique_ptr<const NodeTable> sealed_;
   std::size_t accepted_ = 0;          // Of building_'s items.
   std::vector<Batch::Write> bodies_;  // Of the others.
 };

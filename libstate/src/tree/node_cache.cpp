@@ -189,6 +189,17 @@ void NodeCache::put(keyspace::NamespaceId ns, RevisionNumber written_at, std::sh
   home.bytes += bytes;
 }
 
+void NodeCache::clear() {
+  for (std::size_t i = 0; i < kShards; ++i) {
+    Shard& each = shards_[i];
+    const std::unique_lock lock(each.mutex);
+    each.entries.clear();
+    each.free.clear();
+    each.table.clear();
+    each.hand = each.live = each.bytes = 0;
+  }
+}
+
 NodeCache::Stats NodeCache::stats() const {
   Stats stats;
   for (std::size_t i = 0; i < kShards; ++i) {

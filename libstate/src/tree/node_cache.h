@@ -35,6 +35,8 @@ class NodeCache {
                                           std::uint64_t name_word) const;
   // Keeps the node, dropping others when the bound asks for it. A node that is here already stays as it is.
   void put(keyspace::NamespaceId ns, RevisionNumber written_at, std::shared_ptr<const Node> node);
+  // Drops all: what was put before its write had succeeded, and the write failed.
+  void clear();
 
   struct Stats {
     std::uint64_t hits = 0, misses = 0;
@@ -61,6 +63,9 @@ class StoredNodes final : public NodeSource {
   Result<std::shared_ptr<const Node>> node(const NodeLocation& location, const Hash& name) const override;
   std::shared_ptr<const Node> cached(const Hash& name, RevisionNumber written_at) const override {
     return cache_->get(ns_, name, written_at);
+  }
+  void keep(RevisionNumber written_at, std::shared_ptr<const Node> node) const {
+    cache_->put(ns_, written_at, std::move(node));
   }
 
  private:
