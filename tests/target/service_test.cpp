@@ -1,11 +1,13 @@
 // A real store, the real service and real directories: what happens from an apply to what a program on the target reads.
 #include "st8/target/service.h"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <gmock/gmock.h>
 #include <sstream>
+#include <thread>
 
 #include "support/eventually.h"
 #include "support/store_fixture.h"
@@ -136,6 +138,114 @@ TEST_F(ServiceTest, WithoutAPolicyNothingHappens) {
   const auto page = service_->list({});
   ASSERT_TRUE(page);
   EXPECT_EQ(page->rollouts.size(), 1u);
+}
+
+// A branch that no policy follows is not looked at for every commit: whichever way a policy comes, it must be noticed, however
+// many other commits there are.
+TEST_F(ServiceTest, APolicyIsPickedUpInABranchBusyWithOtherCommits) {
+  add_targets({"web-0", "web-1", "web-2"});  // A target serves one branch.
+  for (int round = 0; round < 3; ++round) {
+    const std::string branch = "busy-" + std::to_string(round);
+    const std::string target = "web-" + std::to_string(round);
+    const std::string policy = "branches: [" + branch + "]\ntargets: {names: [" + target + "]}\n";
+    const std::string value = "round " + std::to_string(round);
+    if (round == 0) apply({{"other", "0"}});
+    ASSERT_TRUE(harness_.create_branch(branch, "@", "main", "shop"));
+    std::atomic<bool> over{false};
+    std::vector<std::thread> writers;
+    for (int w = 0; w < 2; ++w) {
+      writers.emplace_back([&, w] {
+        for (int i = 0; !over.load(); ++i) {
+          const auto made = harness_.apply({{"noise/" + std::to_string(w), std::to_string(i)}}, branch, "shop");
+          ASSERT_TRUE(made) << made.error().message;
+        }
+      });
+    }
+    for (int i = 0; i < 50; ++i) apply({{"value", std::to_string(i)}}, branch);
+    apply({{"value", value}, {".st8/rollout.yaml", policy}}, branch);
+    EXPECT_TRUE(eventually([&] {
+      const auto page = service_->list({"shop", branch, false, 0, 1});
+      return page && !page->rollouts.empty();
+    })) << problem();
+    // And of what comes after it, nothing is missed: the last commit of all is what ends up live.
+    over = true;
+    for (std::thread& writer : writers) writer.join();
+    const auto last = apply({{"value", value + ", the end"}}, branch);
+    expect_phase(last, RolloutPhase::kPromoted);
+    EXPECT_EQ(live(target, "value"), value + ", the end");
+  }
+}
+
+TEST_F(ServiceTest, APolicyIsPickedUpWhateverBringsIt) {
+  add_targets({"elsewhere", "second", "third", "main", "other"});  // A target serves one branch.
+  const auto settled = [&] { ASSERT_TRUE(service_->wait_until_settled(std::chrono::seconds(20))); };
+  const auto good = [](const auto& done) { ASSERT_TRUE(done) << done.error().message; };
+  const auto policy = [](const std::string& branch) {
+    return "branches: [" + branch + "]\ntargets: {names: [" + branch + "]}\n";
+  };
+  const auto takes = [&](const std::string& branch, const std::string& value) {
+    settled();
+    const auto last = apply({{"value", value}}, branch);
+    expect_phase(last, RolloutPhase::kPromoted);
+    EXPECT_EQ(live(branch, "value"), value);
+  };
+  // Known to be followed by nobody: looked at, and then not any more.
+  apply({{"value", "0"}, {".st8/rollout.yaml", policy("elsewhere")}});
+  good(harness_.create_branch("quiet", "@", "main", "shop"));
+  for (int i = 0; i < 3; ++i) {
+    apply({{"value", std::to_string(i)}});
+    apply({{"value", std::to_string(i)}}, "quiet");
+    settled();
+  }
+  // A branch that gets another's name, and with it the policy's; with no commit, and then by one.
+  good(harness_->rename_branch({state::test::ns("shop"), state::test::branch("quiet"), state::test::branch("elsewhere"),
+                                StoreHarness::context()}));
+  EXPECT_TRUE(eventually([&] { return live("elsewhere", "value") == "2"; })) << problem();
+  takes("elsewhere", "renamed");
+  // A branch that is deleted, and made again from one with a policy for that name.
+  good(harness_.create_branch("second", "1", "main", "shop"));
+  apply({{"value", "unseen"}}, "second");
+  settled();
+  apply({{".st8/rollout.yaml", policy("second")}, {"value", "made anew"}});
+  good(harness_->delete_branch({state::test::ns("shop"), state::test::branch("second"), StoreHarness::context()}));
+  good(harness_.create_branch("second", "@", "main", "shop"));
+  EXPECT_TRUE(eventually([&] { return live("second", "value") == "made anew"; })) << problem();
+  takes("second", "after that");
+  // A merge.
+  good(harness_.create_branch("third", "1", "main", "shop"));
+  apply({{"mine", "1"}}, "third");
+  settled();
+  apply({{".st8/rollout.yaml", policy("third")}, {"value", "merged"}});
+  const auto merged = harness_->merge({state::test::ns("shop"),
+                                       state::test::branch("third"),
+                                       state::test::at("main"),
+                                       state::Cause::kMerge,
+                                       state::ConflictSide::kNone,
+                                       {},
+                                       StoreHarness::context()});
+  good(merged);
+  EXPECT_TRUE(eventually([&] { return live("third", "value") == "merged"; })) << problem();
+  takes("third", "after the merge");
+  // A rollback to a revision that had one.
+  apply({{".st8/rollout.yaml", policy("main")}, {"value", "rolled back"}});
+  const auto with = apply({{"value", "rolled back"}, {"more", "1"}});
+  expect_phase(with, RolloutPhase::kPromoted);
+  good(harness_.unset({".st8/rollout.yaml"}, "main", "shop"));
+  for (int i = 0; i < 3; ++i) apply({{"value", std::to_string(i)}});
+  settled();
+  const auto back = harness_.copy(std::to_string(with.value), "main", state::Cause::kRollback, "", "shop");
+  good(back);
+  expect_phase(back->revision, RolloutPhase::kPromoted);
+  takes("main", "after the rollback");
+  // A namespace that is deleted and begun again.
+  good(harness_.apply({{"value", "1"}}, "main", "other"));
+  settled();
+  good(harness_->delete_namespace({state::test::ns("other"), true, StoreHarness::context()}));
+  good(harness_.apply({{"value", "2"}}, "main", "other"));
+  settled();
+  const std::string for_other = "branches: [main]\ntargets: {names: [other]}\n";
+  good(harness_.apply({{".st8/rollout.yaml", for_other}, {"value", "in the next life"}}, "main", "other"));
+  EXPECT_TRUE(eventually([&] { return live("other", "value") == "in the next life"; })) << problem();
 }
 
 TEST_F(ServiceTest, APolicyMayComeBeforeItsTargetsAndMoreMayComeLater) {

@@ -401,13 +401,15 @@ std::string Coordinator::quarantined(const BranchId& branch, const std::vector<S
 }
 
 Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group) {
+  const auto look = unfollowed_.begin_look();
   ST8_ASSIGN(const auto head, source_.head(branch));
   if (!head) {
     status_.erase(branch);
     return {};
   }
   // Targets changed: branches that could not be planned may be now, and what is promoted may have to reach new ones.
-  if (branch.first == kSystemNamespace && branch.second == "main") {
+  const bool holds_targets = branch.first == kSystemNamespace && branch.second == "main";
+  if (holds_targets) {
     for (const auto& [other, status] : status_) {
       dirty_.insert(other);
       targets_changed_.insert(other);
@@ -441,11 +443,13 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
     return open->executor->supersede("revision " + std::to_string(head->revision.value) + " took its place", now);
   }
   ST8_ASSIGN(auto source, source_.read(branch.first, head->revision, std::string(kPolicyKey)));
-  if (!source) {
+  const auto nothing_follows = [&]() -> Status {
     status_.erase(branch);
     dependencies_.erase(branch);
+    if (!holds_targets) unfollowed_.found(branch, look);
     return {};
-  }
+  };
+  if (!source) return nothing_follows();
   std::vector<DocumentProblem> problems;
   auto policy = parse_policy(*source, problems);
   if (!policy) {
@@ -453,11 +457,7 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
     status_[branch].problem = as_error(problems).message;
     return {};
   }
-  if (!policy->names_branch(branch.second)) {
-    status_.erase(branch);
-    dependencies_.erase(branch);
-    return {};
-  }
+  if (!policy->names_branch(branch.second)) return nothing_follows();
   dependencies_[branch] = policy->depends_on;
   BranchStatus& status = status_[branch];
   status.desired = head->revision;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "service/ports.h"
+#include "service/unfollowed.h"
 #include "st8/state/record_store.h"
 #include "st8/target/executor.h"
 #include "st8/target/ledger.h"
@@ -33,6 +34,8 @@ class Coordinator {
   Status read_only();
 
   void branch_moved(BranchId branch) { dirty_.insert(std::move(branch)); }
+  // What need not be told to branch_moved(). Whoever drives this says there what changes branches. Thread-safe.
+  UnfollowedBranches& unfollowed() { return unfollowed_; }
   Status all_moved();
   void take(RolloutId rollout, const EffectResult& result, Timestamp now);
 
@@ -123,6 +126,7 @@ class Coordinator {
   std::map<BranchId, BranchStatus> status_;
   std::map<BranchId, std::vector<Dependency>> dependencies_;
   std::map<BranchId, std::shared_ptr<const Policy>> policies_;
+  UnfollowedBranches unfollowed_;
   std::set<TargetName> drifted_;
   std::map<BranchId, std::uint32_t> rollbacks_;   // Since the daemon began; weighs in a plan's risk.
   std::map<std::string, Quarantine> quarantine_;  // By record key.

@@ -426,15 +426,26 @@ bool RolloutService::wait_until_settled(std::chrono::milliseconds most) const {
 }
 
 void RolloutService::on_operation(const state::NamespaceName& name_space, const state::Operation& operation) {
+  UnfollowedBranches& unfollowed = impl_->coordinator_.unfollowed();
+  const auto changed = [&](const std::string& branch) {
+    unfollowed.branch_changed(name_space.view(), branch);
+    impl_->branch_moved({name_space.str(), branch});
+  };
   switch (operation.kind) {
     case state::OperationKind::kCommit:
-    case state::OperationKind::kBranchCreate:
-    case state::OperationKind::kBranchDelete:
+      if (unfollowed.contains(name_space.view(), operation.name)) break;
       impl_->branch_moved({name_space.str(), operation.name});
       break;
+    case state::OperationKind::kBranchCreate:
+    case state::OperationKind::kBranchDelete:
+      changed(operation.name);
+      break;
     case state::OperationKind::kBranchRename:
-      impl_->branch_moved({name_space.str(), operation.name});
-      impl_->branch_moved({name_space.str(), operation.detail});
+      changed(operation.name);
+      changed(operation.detail);
+      break;
+    case state::OperationKind::kNamespaceDelete:
+      unfollowed.forget();
       break;
     default:
       break;
@@ -442,6 +453,12 @@ void RolloutService::on_operation(const state::NamespaceName& name_space, const 
 }
 
 Status RolloutService::check(const state::ProposedCommit& commit) const {
+  // Before the commit is durable, so before anybody is told of it.
+  for (const state::Change& change : commit.changes) {
+    if (change.key.view() != kPolicyKey) continue;
+    impl_->coordinator_.unfollowed().policy_proposed(commit.name_space.view(), commit.branch.view());
+    break;
+  }
   // What was promoted was good when it was planned, and its way back is never barred.
   if (commit.cause == state::Cause::kAutoRollback) return {};
   ST8_TRY(impl_->documents_.check(commit));

@@ -37,14 +37,14 @@ Result<std::vector<BranchId>> StoreSource::branches() {
 Result<std::optional<SourceHead>> StoreSource::head(const BranchId& branch) {
   ST8_ASSIGN(const auto ns, state::NamespaceName::parse(branch.first));
   ST8_ASSIGN(const auto name, state::BranchName::parse(branch.second));
-  const auto info = store_.branch(ns, name);
-  if (!info) {
-    if (info.error().code == ErrorCode::kNotFound) return std::optional<SourceHead>{};
-    return fail(info.error());
+  // With its record, as it was published: the engine is not read for it.
+  const auto head = store_.resolve(ns, name, state::Selector::head());
+  if (!head) {
+    if (head.error().code == ErrorCode::kNotFound) return std::optional<SourceHead>{};
+    return fail(head.error());
   }
-  if (info->head.is_root()) return std::optional<SourceHead>{};
-  ST8_ASSIGN(SourceHead head, revision(branch.first, info->head));
-  return std::optional<SourceHead>(std::move(head));
+  if (head->number.is_root()) return std::optional<SourceHead>{};
+  return std::optional<SourceHead>({head->number, head->hash, head->author, head->cause});
 }
 
 Result<SourceHead> StoreSource::revision(const std::string& name_space, state::RevisionNumber number) {
