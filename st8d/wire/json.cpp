@@ -24,26 +24,65 @@ constexpr std::array<bool, 256> make_plain() {
 }
 constexpr std::array<bool, 256> kPlain = make_plain();
 
-// Strings are gone through in chunks of so many bytes: a chunk is copied whole, and cut at its first byte that does not
-// stand for itself. Runs of a dozen bytes, which is what JSON within JSON has, are too short for anything cleverer.
+// Strings are gone through in blocks of so many bytes: one look finds all in it that does not stand for itself, and what lies
+// between is copied in chunks, whose surplus the next one overwrites. JSON within JSON has an escape every seven bytes, so that
+// looking again behind each of them costs three times as much.
+constexpr std::size_t kBlock = 32;
 constexpr std::size_t kChunk = 16;
+// What a look at a block may read behind it.
+constexpr std::size_t kBlockSlack = 32;
 
-// Copies a chunk, and returns how many of its first bytes stand for themselves. Both have room for a whole chunk.
-inline std::size_t copy_plain(const char* from, char* to) {
+// A bit for each byte of a block that does not stand for itself.
+inline std::uint32_t specials_in(const char* block) {
 #if defined(__SSE2__)
-  const __m128i chunk = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), chunk);
-  const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(chunk, _mm_set1_epi8(0x1f)), chunk);
-  const __m128i quote = _mm_cmpeq_epi8(chunk, _mm_set1_epi8('"'));
-  const __m128i backslash = _mm_cmpeq_epi8(chunk, _mm_set1_epi8('\\'));
-  const auto special = static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, backslash))));
-  return special == 0 ? kChunk : static_cast<std::size_t>(std::countr_zero(special));
+  const auto of_chunk = [](const char* from) {
+    const __m128i chunk = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(chunk, _mm_set1_epi8(0x1f)), chunk);
+    const __m128i quote = _mm_cmpeq_epi8(chunk, _mm_set1_epi8('"'));
+    const __m128i backslash = _mm_cmpeq_epi8(chunk, _mm_set1_epi8('\\'));
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, backslash))));
+  };
+  return of_chunk(block) | of_chunk(block + kChunk) << kChunk;
 #else
-  std::memcpy(to, from, kChunk);
-  std::size_t plain = 0;
-  while (plain < kChunk && kPlain[static_cast<std::uint8_t>(from[plain])]) ++plain;
-  return plain;
+  std::uint32_t specials = 0;
+  for (std::size_t i = 0; i < kBlock; ++i) specials |= std::uint32_t{!kPlain[static_cast<std::uint8_t>(block[i])]} << i;
+  return specials;
 #endif
+}
+
+// Copies what lies between two escapes of a block: `count` bytes of it (at most a block), and up to a chunk more.
+inline void copy_run(const char* from, char* to, std::size_t count) {
+  std::memcpy(to, from, kChunk);
+  if (count > kChunk) std::memcpy(to + kChunk, from + kChunk, kChunk);
+}
+
+// What a byte is behind a backslash; 0: it has none of the short escapes.
+constexpr std::array<char, 256> make_short_escapes() {
+  std::array<char, 256> out{};
+  out['"'] = '"';
+  out['\\'] = '\\';
+  out['\n'] = 'n';
+  out['\r'] = 'r';
+  out['\t'] = 't';
+  return out;
+}
+constexpr std::array<char, 256> kShortEscapes = make_short_escapes();
+
+// Writes the escape of a byte that needs one, and returns the place behind it.
+inline char* write_escape(char* to, char c) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  const auto byte = static_cast<std::uint8_t>(c);
+  *to++ = '\\';
+  if (kShortEscapes[byte] != 0) {
+    *to++ = kShortEscapes[byte];
+    return to;
+  }
+  *to++ = 'u';
+  *to++ = '0';
+  *to++ = '0';
+  *to++ = kHex[byte >> 4];
+  *to++ = kHex[byte & 0xF];
+  return to;
 }
 
 // What stands for itself or a control character behind a backslash; 0: something else.
@@ -201,44 +240,68 @@ class Parser {
       at_ = stop + 1;
       return {};
     }
-    // With escapes: text that is itself JSON or code has one every few bytes, so runs are short. Each step copies a
-    // chunk whole, and then looks how much of it was plain.
     if (out == nullptr) out = &scratch_;
     out->assign(start, stop);
     at_ = stop;
-    std::array<char, 512> buffer;
-    std::size_t held = 0;
+    return escaped_string(*out, start);
+  }
+
+  // The rest of a string, from its first escape on.
+  Status escaped_string(std::string& out, const char* start) {
+    // Most documents fit the buffer, and are copied from it once, into memory of their size.
+    char* to = buffer_.data();
+    char* const room_end = buffer_.data() + buffer_.size() - kBlock - kChunk;
     const auto empty_buffer = [&] {
-      out->append(buffer.data(), held);
-      held = 0;
+      out.append(buffer_.data(), static_cast<std::size_t>(to - buffer_.data()));
+      to = buffer_.data();
     };
     while (true) {
-      if (held + kChunk > buffer.size()) empty_buffer();
-      while (static_cast<std::size_t>(end_ - at_) >= kChunk && held + kChunk <= buffer.size()) {
-        const std::size_t plain = copy_plain(at_, buffer.data() + held);
-        held += plain;
-        at_ += plain;
-        if (plain < kChunk) break;
+      if (to > room_end) empty_buffer();
+      if (static_cast<std::size_t>(end_ - at_) >= kBlock + kBlockSlack) {
+        const char* const block = at_;
+        std::size_t done = 0;  // Bytes of the block; an escape may reach over its end.
+        bool stopped = false;  // At something that is no simple escape.
+        for (std::uint32_t specials = specials_in(block); specials != 0;) {
+          const auto next = static_cast<std::size_t>(std::countr_zero(specials));
+          copy_run(block + done, to, next - done);
+          to += next - done;
+          done = next;
+          const char escaped = kSimpleEscapes[static_cast<std::uint8_t>(block[next + 1])];
+          if (block[next] != '\\' || escaped == 0) {
+            stopped = true;
+            break;
+          }
+          *to++ = escaped;
+          done += 2;
+          // Neither the backslash nor what it escapes is looked at again.
+          specials &= ~static_cast<std::uint32_t>(std::uint64_t{3} << next);
+        }
+        if (!stopped && done < kBlock) {
+          copy_run(block + done, to, kBlock - done);
+          to += kBlock - done;
+          done = kBlock;
+        }
+        at_ += done;
+        if (!stopped) continue;
       }
-      if (held == buffer.size()) continue;
       if (at_ == end_) return wrong("it ends within a string");
       const auto byte = static_cast<std::uint8_t>(*at_);
       if (kPlain[byte]) {
-        buffer[held++] = *at_++;
+        *to++ = *at_++;
         continue;
       }
       if (byte == '\\' && end_ - at_ >= 2 && kSimpleEscapes[static_cast<std::uint8_t>(at_[1])] != 0) {
-        buffer[held++] = kSimpleEscapes[static_cast<std::uint8_t>(at_[1])];
+        *to++ = kSimpleEscapes[static_cast<std::uint8_t>(at_[1])];
         at_ += 2;
         continue;
       }
       empty_buffer();
       if (byte == '"') break;
       if (byte < 0x20) return wrong("a control character must be written as an escape");
-      ST8_TRY(unicode_escape(*out));
+      ST8_TRY(unicode_escape(out));
     }
     // An escape makes whole characters, so that what was not UTF-8 is still not.
-    if (!is_utf8(*out)) return not_utf8(std::string_view(start, static_cast<std::size_t>(at_ - start)));
+    if (!is_utf8(out)) return not_utf8(std::string_view(start, static_cast<std::size_t>(at_ - start)));
     ++at_;
     return {};
   }
@@ -397,6 +460,8 @@ class Parser {
   const JsonLimits limits_;
   std::size_t values_ = 0;
   std::string scratch_;  // Strings that are only checked.
+  // What an escaped string is put together in. Here, since value() recurses and must not carry it.
+  std::array<char, 4096> buffer_;
 };
 
 }  // namespace
@@ -475,57 +540,51 @@ JsonWriter& JsonWriter::string(std::string_view text) {
 }
 
 void JsonWriter::quoted(std::string_view utf8) {
-  static constexpr char kHex[] = "0123456789abcdef";
   constexpr std::size_t kEscapeMax = 6;
+  constexpr std::size_t kBlockMax = kBlock * kEscapeMax + kChunk;
+  // Names, hashes and the like, which seldom have anything to escape.
+  if (utf8.size() < kBlock + kBlockSlack &&
+      std::all_of(utf8.begin(), utf8.end(), [](char c) { return kPlain[static_cast<std::uint8_t>(c)]; })) {
+    out_ += '"';
+    out_ += utf8;
+    out_ += '"';
+    return;
+  }
   const std::size_t begun = out_.size();
-  // Room for text with few escapes; more is made on the way.
-  out_.resize(begun + utf8.size() + utf8.size() / 8 + 2 + kChunk + kEscapeMax);
+  // Room for JSON, whose every seventh byte is escaped; more is made on the way.
+  out_.resize(begun + utf8.size() + utf8.size() / 4 + kBlockMax + 2);
   char* to = out_.data() + begun;
-  char* room_end = out_.data() + out_.size() - kChunk - kEscapeMax;
+  char* room_end = out_.data() + out_.size() - kBlockMax - 1;
   *to++ = '"';
   const char* from = utf8.data();
   const char* const end = from + utf8.size();
   while (from != end) {
-    if (to >= room_end) {
+    if (to > room_end) {
       const auto written = static_cast<std::size_t>(to - out_.data());
-      out_.resize(written + 2 * static_cast<std::size_t>(end - from) + 2 * (kChunk + kEscapeMax));
+      out_.resize(written + 2 * static_cast<std::size_t>(end - from) + 2 * kBlockMax);
       to = out_.data() + written;
-      room_end = out_.data() + out_.size() - kChunk - kEscapeMax;
+      room_end = out_.data() + out_.size() - kBlockMax - 1;
     }
-    if (static_cast<std::size_t>(end - from) >= kChunk) {
-      const std::size_t plain = copy_plain(from, to);
-      from += plain;
-      to += plain;
-      if (plain == kChunk) continue;
-    }
-    const auto byte = static_cast<std::uint8_t>(*from++);
-    if (kPlain[byte]) {
-      *to++ = static_cast<char>(byte);
+    if (static_cast<std::size_t>(end - from) >= kBlock + kBlockSlack) {
+      std::size_t done = 0;
+      for (std::uint32_t specials = specials_in(from); specials != 0; specials &= specials - 1) {
+        const auto next = static_cast<std::size_t>(std::countr_zero(specials));
+        copy_run(from + done, to, next - done);
+        to = write_escape(to + (next - done), from[next]);
+        done = next + 1;
+      }
+      copy_run(from + done, to, kBlock - done);
+      to += kBlock - done;
+      from += kBlock;
       continue;
     }
-    *to++ = '\\';
-    switch (byte) {
-      case '"':
-        *to++ = '"';
-        break;
-      case '\\':
-        *to++ = '\\';
-        break;
-      case '\n':
-        *to++ = 'n';
-        break;
-      case '\r':
-        *to++ = 'r';
-        break;
-      case '\t':
-        *to++ = 't';
-        break;
-      default:
-        *to++ = 'u';
-        *to++ = '0';
-        *to++ = '0';
-        *to++ = kHex[byte >> 4];
-        *to++ = kHex[byte & 0xF];
+    const std::size_t count = std::min<std::size_t>(static_cast<std::size_t>(end - from), kBlock);
+    for (std::size_t i = 0; i < count; ++i, ++from) {
+      if (kPlain[static_cast<std::uint8_t>(*from)]) {
+        *to++ = *from;
+      } else {
+        to = write_escape(to, *from);
+      }
     }
   }
   *to++ = '"';

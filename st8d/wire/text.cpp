@@ -65,6 +65,12 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 bool is_utf8(std::string_view bytes) {
   while (!bytes.empty()) {
+    while (bytes.size() >= 32) {
+      std::array<std::uint64_t, 4> words;
+      std::memcpy(words.data(), bytes.data(), sizeof words);
+      if (((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080u) != 0) break;
+      bytes.remove_prefix(sizeof words);
+    }
     while (bytes.size() >= 8) {
       std::uint64_t word;
       std::memcpy(&word, bytes.data(), sizeof word);

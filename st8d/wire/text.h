@@ -9,7 +9,7 @@
 namespace st8::wire {
 
 // Whether the bytes are UTF-8 as Unicode defines it: no overlong form, no surrogate, nothing above U+10FFFF.
-// NUL and other control characters are valid. Cost: one pass, eight bytes at a time while they are ASCII.
+// NUL and other control characters are valid. Cost: one pass, 32 bytes at a time while they are ASCII.
 bool is_utf8(std::string_view bytes);
 
 // The text with every byte that is not part of valid UTF-8, and every control character, shown as \xNN: for messages, where
