@@ -80,11 +80,15 @@ void finish_read(const http::Request& request, http::Response& response) {
   }
 }
 
-// With what every response has: who asked, for the log, and the request's id.
-http::Response signed_response(http::Response response, const http::Request& request, std::string principal) {
-  response.principal = std::move(principal);
-  if (!has_header(response, "X-Request-Id") && !request.id.empty()) response.set_header("X-Request-Id", request.id);
-  return response;
+// Looks a series up once.
+template <class Series, class Find>
+Series& found_once(std::atomic<Series*>& slot, const Find& find) {
+  Series* series = slot.load(std::memory_order_acquire);
+  if (series == nullptr) {
+    series = &find();
+    slot.store(series, std::memory_order_release);
+  }
+  return *series;
 }
 
 }  // namespace
@@ -127,7 +131,8 @@ Api::~Api() { context_.hub.stop(); }
 
 std::string_view Api::route_of(const http::Request& request) const { return router_.pattern_of(request.path); }
 
-http::Response Api::guarded(const http::Request& request, const std::function<http::Response()>& make) {
+template <class Make>
+http::Response Api::guarded(const http::Request& request, const Make& make) {
   try {
     return make();
   } catch (const std::exception& failure) {
@@ -153,7 +158,7 @@ http::Response Api::refuse(const http::Request& request, Router::Match& match) c
   return problem_response(std::move(problem), request);
 }
 
-http::Response Api::handle(const http::Request& request) {
+http::Response Api::answer(const http::Request& request) {
   std::string principal;
   http::Response response = guarded(request, [&] {
     Router::Match match = router_.find(request.method, request.path);
@@ -164,7 +169,14 @@ http::Response Api::handle(const http::Request& request) {
     if (call.principal != nullptr) principal = call.principal->name;
     return finish(call, *match.route, begun, std::move(replied));
   });
-  return signed_response(std::move(response), request, std::move(principal));
+  response.principal = std::move(principal);
+  return response;
+}
+
+http::Response Api::handle(const http::Request& request) {
+  http::Response response = answer(request);
+  if (!request.id.empty() && !has_header(response, "X-Request-Id")) response.set_header("X-Request-Id", request.id);
+  return response;
 }
 
 // A call on the heap, for a reply that may come later. The request is the front's, which keeps it as long.
@@ -207,8 +219,8 @@ class Api::Later final : public LaterCall, public std::enable_shared_from_this<L
 
  private:
   http::Response close(http::Response response) {
-    return signed_response(std::move(response), call_.request,
-                           call_.principal == nullptr ? std::string() : call_.principal->name);
+    if (call_.principal != nullptr) response.principal = call_.principal->name;
+    return response;
   }
 
   Api& api_;
@@ -221,7 +233,7 @@ class Api::Later final : public LaterCall, public std::enable_shared_from_this<L
 
 std::optional<http::Response> Api::begin(const http::Request& request, http::LaterAnswer& later) {
   Router::Match match = router_.find(request.method, request.path);
-  if (match.route == nullptr || !match.route->may_reply_later) return handle(request);
+  if (match.route == nullptr || !match.route->may_reply_later) return answer(request);
   return std::make_shared<Later>(*this, request, std::move(match), later)->run();
 }
 
@@ -272,21 +284,23 @@ http::Response Api::finish(Call& call, const Route& route, std::chrono::nanoseco
   }
   if (!route.operation.empty()) {
     const bool failed = response.status >= 400;
-    const std::string result = failed ? "error" : call.noop ? "noop" : "success";
-    context_.metrics
-        .counter("st8_operations_total", "Operations on the store by their result.",
-                 {{"operation", route.operation}, {"result", result}})
-        .add();
+    const std::size_t result = failed ? 2 : call.noop ? 1 : 0;
+    OperationSeries& series = *route.series;
+    found_once(series.results[result], [&]() -> http::Counter& {
+      static constexpr std::array<const char*, 3> kResults = {"success", "noop", "error"};
+      return context_.metrics.counter("st8_operations_total", "Operations on the store by their result.",
+                                      {{"operation", route.operation}, {"result", kResults[result]}});
+    }).add();
     const std::chrono::nanoseconds took = context_.clock.monotonic() - begun;
-    context_.metrics
-        .histogram("st8_operation_duration_seconds", "How long operations on the store took.",
-                   {{"operation", route.operation}})
-        .observe_nanoseconds(static_cast<std::uint64_t>(std::max<std::int64_t>(0, took.count())));
+    found_once(series.duration, [&]() -> http::Histogram& {
+      return context_.metrics.histogram("st8_operation_duration_seconds", "How long operations on the store took.",
+                                        {{"operation", route.operation}});
+    }).observe_nanoseconds(static_cast<std::uint64_t>(std::max<std::int64_t>(0, took.count())));
     if (!failed && call.changed_documents > 0) {
-      context_.metrics
-          .counter("st8_changed_documents_total", "Documents that operations changed.",
-                   {{"operation", route.operation}})
-          .add(call.changed_documents);
+      found_once(series.changed_documents, [&]() -> http::Counter& {
+        return context_.metrics.counter("st8_changed_documents_total", "Documents that operations changed.",
+                                        {{"operation", route.operation}});
+      }).add(call.changed_documents);
     }
   }
   return response;

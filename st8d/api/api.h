@@ -53,8 +53,11 @@ class Api : public http::Handler {
   Reply reply(Call& call, const Route& route);
   // The reply as a response, counted.
   http::Response finish(Call& call, const Route& route, std::chrono::nanoseconds begun, Reply reply);
+  // As handle(), without the request's id in the response: over HTTP the front adds that.
+  http::Response answer(const http::Request& request);
   // Runs `make`, and makes whatever it throws a response.
-  static http::Response guarded(const http::Request& request, const std::function<http::Response()>& make);
+  template <class Make>
+  static http::Response guarded(const http::Request& request, const Make& make);
 
   Context context_;
   Router router_;

@@ -110,7 +110,7 @@ inline tl::unexpected<wire::Problem> problem(ErrorCode code, std::string message
 // stands twice. An empty value is "not given", as the published clients send names; what 0 means is the handler's.
 class Query {
  public:
-  explicit Query(const http::Request& request) : request_(request) {}
+  explicit Query(const http::Request& request) : request_(request) { known_.reserve(8); }
 
   std::string text(std::string_view name);
   std::optional<std::uint64_t> number(std::string_view name, std::uint64_t max = (std::uint64_t{1} << 63) - 1);

@@ -4,6 +4,8 @@
 // HEAD finds what GET finds.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "http/exchange.h"
+#include "http/metrics.h"
 #include "wire/problem.h"
 
 namespace st8::api {
@@ -34,6 +37,14 @@ enum class BodyKind : std::uint8_t {
   kRaw,   // Any type.
 };
 
+// Where a route's operations are counted: the series of the registry, each looked up (by names, under a lock) the first time
+// that it counts.
+struct OperationSeries {
+  std::array<std::atomic<http::Counter*>, 3> results{};  // success, noop, error.
+  std::atomic<http::Histogram*> duration{nullptr};
+  std::atomic<http::Counter*> changed_documents{nullptr};
+};
+
 struct Route {
   std::string method;
   std::string pattern;
@@ -42,6 +53,7 @@ struct Route {
   std::string operation;  // The name in st8_operations_total; empty: not counted.
   HandlerFunction handler;
   bool may_reply_later = false;  // See LaterCall.
+  std::shared_ptr<OperationSeries> series = std::make_shared<OperationSeries>();
 };
 
 // Routes are added before the first request; finding is thread-safe.

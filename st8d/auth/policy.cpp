@@ -52,17 +52,18 @@ std::optional<Denial> denied(const Principal& principal, Verb verb, const Scope&
     denial.reason = std::move(reason);
     return denial;
   };
-  const std::string who = "\"" + principal.name + "\"";
+  const auto who = [&principal] { return "\"" + principal.name + "\""; };
   if (!principal.has(verb))
-    return refusal("the token of " + who + " does not have the verb " + std::string(verb_name(verb)));
+    return refusal("the token of " + who() + " does not have the verb " + std::string(verb_name(verb)));
   if (scope.name_space && !any_matches(principal.allow.namespaces, *scope.name_space)) {
-    return refusal("the token of " + who + " does not cover the namespace \"" + std::string(*scope.name_space) + "\"");
+    return refusal("the token of " + who() + " does not cover the namespace \"" + std::string(*scope.name_space) +
+                   "\"");
   }
   if (scope.branch && !any_matches(principal.allow.branches, *scope.branch)) {
-    return refusal("the token of " + who + " does not cover the branch \"" + std::string(*scope.branch) + "\"");
+    return refusal("the token of " + who() + " does not cover the branch \"" + std::string(*scope.branch) + "\"");
   }
   if (scope.key && !scope.key->starts_with(principal.allow.key_prefix)) {
-    return refusal("the token of " + who + " covers only keys that begin with \"" + principal.allow.key_prefix +
+    return refusal("the token of " + who() + " covers only keys that begin with \"" + principal.allow.key_prefix +
                    "\", not \"" + std::string(*scope.key) + "\"");
   }
   return std::nullopt;

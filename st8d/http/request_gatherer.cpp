@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kMethodBytesMax = 32;
 constexpr std::size_t kChunkLineBytesMax = 256;
 constexpr std::size_t kBodyReserveMax = 1u << 20;
+constexpr std::size_t kHeadersFew = 8;  // Of most requests.
 
 // RFC 9110 section 5.6.2.
 constexpr std::array<bool, 256> make_token_table() {
@@ -200,6 +201,7 @@ bool RequestGatherer::parse_request_line(std::string_view line) {
     refuse(400, "the request target is malformed");
     return false;
   }
+  request_.headers.reserve(kHeadersFew);
   request_.path = std::move(parsed->path);
   request_.query = std::move(parsed->query);
   return true;

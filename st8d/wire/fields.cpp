@@ -6,9 +6,23 @@
 #include "wire/text.h"
 
 namespace st8::wire {
+namespace {
+
+constexpr std::string_view kEncoded = "_base64";
+
+}  // namespace
+
+bool Fields::Known::is(std::string_view other) const {
+  if (!other.starts_with(name)) return false;
+  other.remove_prefix(name.size());
+  return encoded ? other == kEncoded : other.empty();
+}
+
+std::string Fields::Known::str() const { return std::string(name).append(encoded ? kEncoded : std::string_view()); }
 
 Fields::Fields(const JsonValue& value, std::string path, Unknown unknown)
     : value_(value), path_(std::move(path)), unknown_(unknown) {
+  known_.reserve(12);  // Most requests have no more.
   if (value_.kind != JsonValue::Kind::kObject) {
     refuse((path_.empty() ? std::string("the body") : "\"" + path_ + "\"") + " must be an object, not " +
            std::string(value_.kind_name()));
@@ -34,14 +48,15 @@ void Fields::wrong_type(std::string_view name, std::string_view expected, const 
 }
 
 const JsonValue* Fields::take(std::string_view name) {
-  known_.emplace_back(name);
+  known_.push_back({name});
   if (error_) return nullptr;
   const JsonValue* found = value_.find(name);
   return found == nullptr || found->is_null() ? nullptr : found;
 }
 
-std::optional<std::string> Fields::optional_text(std::string_view name) {
-  const JsonValue* found = take(name);
+std::optional<std::string> Fields::optional_text(std::string_view name) { return text_of(name, take(name)); }
+
+std::optional<std::string> Fields::text_of(std::string_view name, const JsonValue* found) {
   if (found == nullptr) return std::nullopt;
   if (found->kind != JsonValue::Kind::kString) {
     wrong_type(name, "a string", *found);
@@ -132,8 +147,10 @@ const JsonValue* Fields::any(std::string_view name) { return take(name); }
 
 std::optional<std::string> Fields::bytes(std::string_view name) {
   std::optional<std::string> plain = optional_text(name);
-  const std::string encoded_name = std::string(name) + "_base64";
-  const std::optional<std::string> encoded = optional_text(encoded_name);
+  const std::string encoded_name = std::string(name).append(kEncoded);
+  const JsonValue* found = take(encoded_name);
+  known_.back() = {name, true};  // This string does not last.
+  const std::optional<std::string> encoded = text_of(encoded_name, found);
   if (!encoded) return plain;
   if (plain) {
     refuse("\"" + path_of(name) + "\" and \"" + path_of(encoded_name) + "\" are both given", "Give one of them.");
@@ -148,15 +165,18 @@ std::optional<std::string> Fields::bytes(std::string_view name) {
 Status Fields::finish() {
   if (!error_ && unknown_ == Unknown::kRefuse) {
     for (const JsonMember& member : value_.members) {
-      if (std::find(known_.begin(), known_.end(), member.name) != known_.end()) continue;
-      const std::vector<std::string_view> names(known_.begin(), known_.end());
+      if (std::any_of(known_.begin(), known_.end(), [&](const Known& known) { return known.is(member.name); }))
+        continue;
+      std::vector<std::string> known_names;
+      for (const Known& known : known_) known_names.push_back(known.str());
+      const std::vector<std::string_view> names(known_names.begin(), known_names.end());
       const std::string_view meant = nearest(member.name, names);
       std::string hint;
       if (!meant.empty()) {
         hint = "Did you mean \"" + std::string(meant) + "\"?";
       } else {
         hint = "The fields here are";
-        for (std::size_t i = 0; i < known_.size(); ++i) hint += (i == 0 ? " " : ", ") + known_[i];
+        for (std::size_t i = 0; i < known_names.size(); ++i) hint += (i == 0 ? " " : ", ") + known_names[i];
         hint += ".";
       }
       refuse("\"" + printable(path_of(member.name)) + "\" is not a field of this request", std::move(hint));

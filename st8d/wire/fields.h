@@ -23,6 +23,7 @@ class Fields {
   // `path` is where the object stands, for messages: "" for the whole body, "documents[3]".
   Fields(const JsonValue& value, std::string path, Unknown unknown);
 
+  // Names are literals: they are kept until finish().
   // Text; absent or null is "".
   std::string text(std::string_view name);
   // As text(); absent and null are nullopt, so that an empty text is seen as given.
@@ -51,13 +52,21 @@ class Fields {
   Status finish();
 
  private:
+  // A name that was asked for; with `encoded`, "_base64" follows it.
+  struct Known {
+    std::string_view name;
+    bool encoded = false;
+    bool is(std::string_view other) const;
+    std::string str() const;
+  };
   const JsonValue* take(std::string_view name);
+  std::optional<std::string> text_of(std::string_view name, const JsonValue* found);
   void wrong_type(std::string_view name, std::string_view expected, const JsonValue& found);
 
   const JsonValue& value_;
   std::string path_;
   Unknown unknown_;
-  std::vector<std::string> known_;  // What was asked for.
+  std::vector<Known> known_;  // What was asked for.
   std::optional<Error> error_;
 };
 

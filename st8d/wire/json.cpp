@@ -119,6 +119,7 @@ class Parser {
 
  private:
   static constexpr std::size_t kSetFrom = 16;
+  static constexpr std::size_t kMembersFew = 6;  // Of the outermost object, of which there is one: most have no more.
 
   void skip_space() {
     while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
@@ -412,6 +413,7 @@ class Parser {
     std::unordered_set<std::string> names;  // Only of objects with many members; few are compared one by one.
     skip_space();
     if (next_is('}')) return {};
+    if (out != nullptr && depth == 1) out->members.reserve(kMembersFew);
     while (true) {
       skip_space();
       if (at_ == end_) return wrong("it ends within an object");
