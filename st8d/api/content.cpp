@@ -9,6 +9,10 @@ namespace {
 constexpr std::size_t kChangesAPart = 32;        // Read, checked and rendered.
 constexpr std::size_t kBareChangesAPart = 1024;  // Keys and hashes.
 
+constexpr std::size_t kChangeBytes =
+    512;  // Of a rendered change without its contents, and room for the writer to work in.
+constexpr std::size_t kReserveMax = 1u << 20;
+
 }  // namespace
 
 void ContentReader::know(const std::vector<state::Document>& documents) {
@@ -17,51 +21,84 @@ void ContentReader::know(const std::vector<state::Document>& documents) {
             [](const state::Document* a, const state::Document* b) { return a->key < b->key; });
 }
 
-const state::Document* ContentReader::at_hand(const state::DocumentKey& key) const {
+const state::Document* ContentReader::known(const state::DocumentKey& key) const {
   const auto known = std::lower_bound(
       known_.begin(), known_.end(), key,
       [](const state::Document* document, const state::DocumentKey& wanted) { return document->key < wanted; });
   return known != known_.end() && (*known)->key == key ? *known : nullptr;
 }
 
-Result<std::optional<std::string>> ContentReader::read(const state::DocumentKey& key, const state::DocumentRef& ref) {
+Result<ContentReader::Content> ContentReader::content(const state::DocumentKey& key, const state::DocumentRef& ref,
+                                                      const std::string* given, const state::Document* known,
+                                                      std::string& room) {
   if (full()) {
     left_out_ = true;
-    return std::optional<std::string>();
+    return Content();
   }
-  if (!view_) {
-    ST8_ASSIGN(state::View view, store_.view(name_space_, state::RevisionNumber{0}));
-    view_.emplace(std::move(view));
+  if (given == nullptr && known != nullptr && known->content.size() == ref.size) given = &known->content;
+  if (given == nullptr) {
+    if (!view_) {
+      ST8_ASSIGN(state::View view, store_.view(name_space_, state::RevisionNumber{0}));
+      view_.emplace(std::move(view));
+    }
+    Result<std::string> read = view_->read(key, ref);
+    if (!read) {
+      if (read.error().code == ErrorCode::kGone) return Content();
+      return fail(std::move(read).error());
+    }
+    room = std::move(*read);
+    given = &room;
   }
-  Result<std::string> content = view_->read(key, ref);
-  if (!content) {
-    if (content.error().code == ErrorCode::kGone) return std::optional<std::string>();
-    return fail(std::move(content).error());
+  bytes_ += given->size();
+  return Content(*given);
+}
+
+Status ContentReader::write(wire::JsonWriter& out, const state::Change& change, ChangesMode mode,
+                            const state::ChangeContents* given) {
+  wire::ChangeView view{change.key.view(), state::change_type_name(change.type), {}, {}, {}, {}};
+  std::string before_hash, after_hash, before, after;  // What the view looks at.
+  if (change.before) {
+    view.before_hash = before_hash = change.before->hash.hex();
+    if (mode == ChangesMode::kFull) {
+      const std::string* at_hand = given == nullptr ? nullptr : given->before.get();
+      ST8_ASSIGN(view.before, content(change.key, *change.before, at_hand, nullptr, before));
+    }
   }
-  bytes_ += content->size();
-  return std::optional<std::string>(std::move(*content));
+  if (change.after) {
+    view.after_hash = after_hash = change.after->hash.hex();
+    if (mode == ChangesMode::kFull) {
+      const std::string* at_hand = given == nullptr ? nullptr : given->after.get();
+      ST8_ASSIGN(view.after, content(change.key, *change.after, at_hand, known(change.key), after));
+    }
+  }
+  wire::write_change(out, view);
+  return {};
 }
 
 Result<wire::ChangeBody> ContentReader::change(const state::Change& change, ChangesMode mode) {
   wire::ChangeBody body;
   body.key = change.key.str();
   body.type = std::string(state::change_type_name(change.type));
+  // Content that was read is moved, and what was at hand copied.
+  const auto take = [](const Content& found, std::string& room) -> std::optional<std::string> {
+    if (!found) return std::nullopt;
+    if (found->data() == room.data()) return std::move(room);
+    return std::string(*found);
+  };
   if (change.before) {
     body.before_hash = change.before->hash.hex();
     if (mode == ChangesMode::kFull) {
-      ST8_ASSIGN(body.before, read(change.key, *change.before));
+      std::string room;
+      ST8_ASSIGN(const Content found, content(change.key, *change.before, nullptr, nullptr, room));
+      body.before = take(found, room);
     }
   }
   if (change.after) {
     body.after_hash = change.after->hash.hex();
     if (mode == ChangesMode::kFull) {
-      const state::Document* known = at_hand(change.key);
-      if (known != nullptr && known->content.size() == change.after->size && !full()) {
-        bytes_ += known->content.size();
-        body.after = known->content;
-      } else {
-        ST8_ASSIGN(body.after, read(change.key, *change.after));
-      }
+      std::string room;
+      ST8_ASSIGN(const Content found, content(change.key, *change.after, nullptr, known(change.key), room));
+      body.after = take(found, room);
     }
   }
   return body;
@@ -89,26 +126,40 @@ std::size_t changes_that_fit(const std::vector<state::Change>& changes) {
   return count;
 }
 
-Result<std::vector<std::string>> render_changes(const Helpers& helpers, const ContentReader& reader,
+Result<std::vector<std::string>> render_changes(const Helpers& helpers, ContentReader reader,
                                                 const std::vector<state::Change>& changes, std::size_t count,
-                                                std::size_t with_contents) {
+                                                std::size_t with_contents,
+                                                const std::vector<state::ChangeContents>& given) {
   const std::size_t part_size = with_contents > 0 ? kChangesAPart : kBareChangesAPart;
   const std::size_t parts = (count + part_size - 1) / part_size;
   std::vector<std::string> texts(parts);
+  const auto render = [&](ContentReader& own, std::size_t part) -> Status {
+    const std::size_t begin = part * part_size;
+    const std::size_t end = std::min(count, begin + part_size);
+    std::size_t bytes = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      const state::Change& change = changes[i];
+      bytes += kChangeBytes + change.key.view().size();
+      if (i < with_contents)
+        bytes += (change.before ? change.before->size : 0) + (change.after ? change.after->size : 0);
+    }
+    // Quoted JSON is a seventh longer. What is larger grows on the way: the sizes are not worth a doubt about memory there.
+    texts[part].reserve(std::min(bytes + bytes / 4, kReserveMax));
+    wire::JsonWriter out(texts[part]);
+    for (std::size_t i = begin; i < end; ++i) {
+      ST8_TRY(own.write(out, changes[i], i < with_contents ? ChangesMode::kFull : ChangesMode::kKeys,
+                        i < given.size() ? &given[i] : nullptr));
+    }
+    return {};
+  };
+  if (parts == 1) {
+    ST8_TRY(render(reader, 0));
+    return texts;
+  }
   std::vector<Status> read(parts);
   helpers.run(parts, [&](std::size_t part) {
     ContentReader own = reader;
-    wire::JsonWriter out(texts[part]);
-    const std::size_t end = std::min(count, (part + 1) * part_size);
-    for (std::size_t i = part * part_size; i < end; ++i) {
-      Result<wire::ChangeBody> body =
-          own.change(changes[i], i < with_contents ? ChangesMode::kFull : ChangesMode::kKeys);
-      if (!body) {
-        read[part] = fail(std::move(body).error());
-        return;
-      }
-      wire::write_change(out, *body);
-    }
+    read[part] = render(own, part);
   });
   for (Status& status : read) ST8_TRY(std::move(status));
   return texts;
@@ -116,7 +167,7 @@ Result<std::vector<std::string>> render_changes(const Helpers& helpers, const Co
 
 namespace {
 
-Result<wire::WriteResultBody> write_result_body(const Helpers& helpers, const ContentReader& reader,
+Result<wire::WriteResultBody> write_result_body(const Helpers& helpers, ContentReader reader,
                                                 const state::CommitResult& result, ChangesMode mode) {
   wire::WriteResultBody body;
   body.revision = result.revision.value;
@@ -130,7 +181,8 @@ Result<wire::WriteResultBody> write_result_body(const Helpers& helpers, const Co
   const std::size_t count = std::min(result.changes.size(), kChangesMax);
   const std::size_t with_contents =
       mode == ChangesMode::kFull ? std::min(count, changes_that_fit(result.changes)) : std::size_t{0};
-  ST8_ASSIGN(body.rendered_changes, render_changes(helpers, reader, result.changes, count, with_contents));
+  ST8_ASSIGN(body.rendered_changes,
+             render_changes(helpers, std::move(reader), result.changes, count, with_contents, result.contents));
   body.changes_truncated =
       count < result.changes.size() || (mode == ChangesMode::kFull && with_contents < result.changes.size());
   return body;
@@ -234,7 +286,8 @@ Reply write_reply(Call& call, const Where& where, const Outcome<state::CommitRes
   // Who may only write is not shown what was there.
   if (mode == ChangesMode::kFull && !call.principal->has(auth::Verb::kRead)) mode = ChangesMode::kKeys;
   if (documents != nullptr) reader.know(*documents);
-  ST8_API_ASSIGN(const wire::WriteResultBody body, write_result_body(*call.context.helpers, reader, *result, mode));
+  ST8_API_ASSIGN(const wire::WriteResultBody body,
+                 write_result_body(*call.context.helpers, std::move(reader), *result, mode));
   http::Response response = json_response(wire::to_json(body));
   set_revision(response, result->revision);
   return response;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/call.h"
@@ -26,6 +28,9 @@ class ContentReader {
 
   // The change for the wire; with kFull its contents too. Contents that gc has dropped are left out (their hashes stay). Errors: kCorrupt.
   Result<wire::ChangeBody> change(const state::Change& change, ChangesMode mode);
+  // Writes it as wire::write_change() would, without a copy of the contents. `given` is what the caller has of them; or null.
+  Status write(wire::JsonWriter& out, const state::Change& change, ChangesMode mode,
+               const state::ChangeContents* given);
   // As change(), for all, in order; stops adding contents when the answer is full.
   Result<std::vector<wire::ChangeBody>> changes(const std::vector<state::Change>& changes, ChangesMode mode);
 
@@ -33,8 +38,11 @@ class ContentReader {
   bool left_out() const { return left_out_; }
 
  private:
-  const state::Document* at_hand(const state::DocumentKey& key) const;
-  Result<std::optional<std::string>> read(const state::DocumentKey& key, const state::DocumentRef& ref);
+  const state::Document* known(const state::DocumentKey& key) const;
+  // One side of a change. `given` and `known` are where it may be at hand, or null; else it is read into `room`. nullopt: left out.
+  using Content = std::optional<std::string_view>;
+  Result<Content> content(const state::DocumentKey& key, const state::DocumentRef& ref, const std::string* given,
+                          const state::Document* known, std::string& room);
 
   const state::Store& store_;
   state::NamespaceName name_space_;
@@ -48,10 +56,12 @@ class ContentReader {
 std::size_t changes_that_fit(const std::vector<state::Change>& changes);
 
 // The first `count` changes for the wire's `rendered_changes`, the first `with_contents` of them with their contents, read and
-// rendered on several threads where they are many. `reader` is as it is for one that begins.
-Result<std::vector<std::string>> render_changes(const Helpers& helpers, const ContentReader& reader,
+// rendered on several threads where they are many. `reader` is as it is for one that begins; `given` is what is at hand of the
+// contents, or empty.
+Result<std::vector<std::string>> render_changes(const Helpers& helpers, ContentReader reader,
                                                 const std::vector<state::Change>& changes, std::size_t count,
-                                                std::size_t with_contents);
+                                                std::size_t with_contents,
+                                                const std::vector<state::ChangeContents>& given = {});
 
 // A log entry without its changes.
 wire::LogEntryBody log_entry_body(const state::Revision& revision);

@@ -46,10 +46,13 @@ Reply run(Call& call, const Where& where, state::ApplyRequest request, ChangesMo
                         call.principal->allow.key_prefix + "\", and the prune reaches further"}));
   }
   if (call.context.validate) ST8_API_TRY(call.context.validate(where.name_space, request.documents));
-  std::size_t bytes = 0;
-  for (const state::Document& document : request.documents) bytes += document.content.size();
   std::vector<state::Document> kept;
-  if (mode == ChangesMode::kFull && (bytes <= kKeepBytesMax || request.context.dry_run)) kept = request.documents;
+  // Few documents the store gives back.
+  if (mode == ChangesMode::kFull && request.documents.size() > state::CommitResult::kContentsMax) {
+    std::size_t bytes = 0;
+    for (const state::Document& document : request.documents) bytes += document.content.size();
+    if (bytes <= kKeepBytesMax || request.context.dry_run) kept = request.documents;
+  }
 
   request.before_wanted = mode == ChangesMode::kFull;
   const std::optional<state::RevisionNumber> expected = request.context.expected_revision;

@@ -109,13 +109,19 @@ void read_operation(Fields& fields, OperationBody& operation) {
 }
 
 template <class Write>
-std::string object(const Write& write) {
+std::string object(std::size_t bytes, const Write& write) {
   std::string text;
+  text.reserve(bytes);
   JsonWriter out(text);
   out.begin_object();
   write(out);
   out.end_object();
   return text;
+}
+
+template <class Write>
+std::string object(const Write& write) {
+  return object(0, write);
 }
 
 template <class Item, class Write>
@@ -132,13 +138,22 @@ void cursor(JsonWriter& out, std::uint64_t next) {
   if (next != 0) out.field("next_cursor", next);
 }
 
+void write_changes(JsonWriter& out, const std::vector<ChangeBody>& changes, const std::vector<std::string>& rendered) {
+  out.key("changes").begin_array();
+  if (rendered.empty()) {
+    for (const ChangeBody& change : changes) write_change(out, change);
+  }
+  for (const std::string& run : rendered) out.raw(run);
+  out.end_array();
+}
+
 void write_entry_fields(JsonWriter& out, const LogEntryBody& entry) {
   out.field("id", entry.id)
       .field("parent_id", entry.parent_id)
       .field("message", entry.message)
       .field("created_at", entry.created_at)
       .field("branch", entry.branch);
-  if (entry.has_changes) write_list(out, "changes", entry.changes, write_change);
+  if (entry.has_changes) write_changes(out, entry.changes, {});
   if (entry.changes_truncated) out.field("changes_truncated", true);
   if (entry.change_count) out.field("change_count", *entry.change_count);
   out.field("author", entry.author).field("cause", entry.cause);
@@ -154,11 +169,17 @@ void write_entry_fields(JsonWriter& out, const LogEntryBody& entry) {
 }  // namespace
 
 void write_change(JsonWriter& out, const ChangeBody& change) {
-  out.begin_object().field("key", change.key).field("type", change.type);
+  write_change(out,
+               ChangeView{change.key, change.type, change.before, change.after, change.before_hash, change.after_hash});
+}
+
+void write_change(JsonWriter& out, const ChangeView& change) {
+  out.begin_object();
+  out.key("key").string(change.key).key("type").string(change.type);
   if (change.before) out.bytes_field("before", *change.before);
   if (change.after) out.bytes_field("after", *change.after);
-  if (!change.before_hash.empty()) out.field("before_hash", change.before_hash);
-  if (!change.after_hash.empty()) out.field("after_hash", change.after_hash);
+  if (!change.before_hash.empty()) out.key("before_hash").string(change.before_hash);
+  if (!change.after_hash.empty()) out.key("after_hash").string(change.after_hash);
   out.end_object();
 }
 
@@ -215,22 +236,12 @@ void write_operation(JsonWriter& out, const OperationBody& operation) {
       .end_object();
 }
 
-namespace {
-
-void write_changes(JsonWriter& out, const std::vector<ChangeBody>& changes, const std::vector<std::string>& rendered) {
-  if (rendered.empty()) {
-    write_list(out, "changes", changes, write_change);
-    return;
-  }
-  out.key("changes").begin_array();
-  for (const std::string& run : rendered) out.raw(run);
-  out.end_array();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::string to_json(const WriteResultBody& body) {
-  return object([&](JsonWriter& out) {
+  std::size_t bytes = 256;  // Of all but the changes.
+  for (const std::string& run : body.rendered_changes) bytes += run.size() + 1;
+  return object(bytes, [&](JsonWriter& out) {
     out.field("revision", body.revision).field("parent", body.parent).field("hash", body.hash);
     write_changes(out, body.changes, body.rendered_changes);
     out.field("change_count", body.change_count);

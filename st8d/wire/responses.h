@@ -23,6 +23,13 @@ struct ChangeBody {
   std::string after_hash;
 };
 
+// As ChangeBody, for contents that lie elsewhere.
+struct ChangeView {
+  std::string_view key, type;
+  std::optional<std::string_view> before, after;
+  std::string_view before_hash, after_hash;
+};
+
 // apply, unset, rollback, restore, merge, cherry-pick, revert, PUT and DELETE of a document.
 struct WriteResultBody {
   std::uint64_t revision = 0;
@@ -184,6 +191,7 @@ struct FsckResultBody {
 };
 
 void write_change(JsonWriter& out, const ChangeBody& change);
+void write_change(JsonWriter& out, const ChangeView& change);
 void write_log_entry(JsonWriter& out, const LogEntryBody& entry);
 void write_checkpoint(JsonWriter& out, const CheckpointBody& checkpoint);
 void write_branch(JsonWriter& out, const BranchBody& branch);

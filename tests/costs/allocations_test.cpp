@@ -39,8 +39,8 @@ thread_local std::uint64_t bytes_asked = 0;
 namespace st8::state::test {
 namespace {
 
-// At most so many. Measured when this was written: 113 in memory and 99 over RocksDB, 5, 180, 34.
-constexpr double kStoreApplyMax = 130, kStoreReadMax = 6, kApiApplyMax = 210, kApiReadMax = 40;
+// At most so many. Measured when this was written: 117 in memory and 104 over RocksDB, 5, 148, 19.
+constexpr double kStoreApplyMax = 130, kStoreReadMax = 6, kApiApplyMax = 175, kApiReadMax = 23;
 
 constexpr int kKeys = 1'000;
 constexpr int kRounds = 200;

@@ -36,6 +36,22 @@ TEST(ContentCache, DropsWhatWasAskedForLongestAgo) {
   EXPECT_GT(held, 100);
 }
 
+TEST(ContentCache, DropsFirstWhatWasReplaced) {
+  ContentCache cache(256u << 10);
+  // Each version is replaced by the next, and the others' by none.
+  for (int i = 0; i < 100; ++i) cache.put(Hash::of(content(i)), content(i));
+  for (int version = 1000; version < 3000; ++version) {
+    cache.put(Hash::of(content(version)), content(version));
+    const auto replaced = cache.find_replaced(Hash::of(content(version - 1)));
+    ASSERT_TRUE(version == 1000 || (replaced != nullptr && *replaced == content(version - 1))) << version;
+  }
+  EXPECT_NE(cache.find(Hash::of(content(2999))), nullptr);
+  int held = 0;
+  for (int i = 0; i < 100; ++i) held += cache.find(Hash::of(content(i))) != nullptr ? 1 : 0;
+  EXPECT_GT(held, 70) << "what was replaced took the place of what was not";
+  EXPECT_EQ(cache.find_replaced(Hash::of(content(-1))), nullptr);
+}
+
 TEST(ContentCache, KeepsNothingLarge) {
   ContentCache cache(64u << 20);
   const std::string large(ContentCache::kContentBytesMax + 1, 'x');

@@ -31,6 +31,41 @@ TEST_P(StoreApply, MakesConsecutiveRevisionsThatReadBack) {
   EXPECT_EQ(harness.read("0"), Documents{});
 }
 
+TEST_P(StoreApply, GivesBackWhatItWroteAndWhatWasThere) {
+  const auto apply = [&](const Documents& documents, bool dry_run, bool before_wanted) {
+    ApplyRequest request = StoreHarness::apply_request(documents);
+    request.context.dry_run = dry_run;
+    request.before_wanted = before_wanted;
+    return harness->apply(std::move(request));
+  };
+  ASSERT_TRUE(apply({{"a", "1"}, {"b", "1"}}, false, true));
+  const auto update = apply({{"a", "1"}, {"b", "2"}, {"c", "2"}}, false, true);
+  ASSERT_TRUE(update) << why(update);
+  ASSERT_EQ(update->changes.size(), 2u);
+  ASSERT_EQ(update->contents.size(), 2u);
+  ASSERT_NE(update->contents[0].before, nullptr);
+  EXPECT_EQ(*update->contents[0].before, "1");
+  EXPECT_EQ(*update->contents[0].after, "2");
+  EXPECT_EQ(update->contents[1].before, nullptr);
+  EXPECT_EQ(*update->contents[1].after, "2");
+
+  const auto trial = apply({{"b", "3"}}, true, true);
+  ASSERT_TRUE(trial) << why(trial);
+  EXPECT_EQ(*trial->contents.at(0).before, "2");
+  EXPECT_EQ(*trial->contents.at(0).after, "3");
+  EXPECT_EQ(harness.read(), (Documents{{"a", "1"}, {"b", "2"}, {"c", "2"}}));
+
+  const auto unasked = apply({{"b", "4"}}, false, false);
+  ASSERT_TRUE(unasked) << why(unasked);
+  EXPECT_EQ(unasked->contents.at(0).before, nullptr);
+
+  Documents many;
+  for (std::size_t i = 0; i <= CommitResult::kContentsMax; ++i) many["many/" + std::to_string(i)] = "x";
+  const auto loaded = apply(many, false, true);
+  ASSERT_TRUE(loaded) << why(loaded);
+  EXPECT_TRUE(loaded->contents.empty());
+}
+
 TEST_P(StoreApply, KeepsEverythingAcrossReopen) {
   ASSERT_TRUE(harness.apply({{"a", "1"}}));
   ASSERT_TRUE(harness.apply({{"a", "2"}}));

@@ -13,9 +13,18 @@ std::shared_ptr<const std::string> ContentCache::find(const Hash& hash) {
   return found->second->content;
 }
 
-void ContentCache::put(const Hash& hash, std::string content) {
-  if (content.size() > kContentBytesMax) return;
-  Entry entry{hash, std::make_shared<const std::string>(std::move(content))};
+std::shared_ptr<const std::string> ContentCache::find_replaced(const Hash& hash) {
+  Shard& shard = shard_of(hash);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.index.find(hash);
+  if (found == shard.index.end()) return nullptr;
+  shard.entries.splice(shard.entries.begin(), shard.entries, found->second);
+  return found->second->content;
+}
+
+void ContentCache::put(const Hash& hash, std::shared_ptr<const std::string> content) {
+  if (content->size() > kContentBytesMax) return;
+  Entry entry{hash, std::move(content)};
   Shard& shard = shard_of(hash);
   std::list<Entry> dropped;  // Freed after the lock is.
   {

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "st8/state/hash.h"
 
@@ -26,7 +27,12 @@ class ContentCache {
 
   // Null when it is not here.
   std::shared_ptr<const std::string> find(const Hash& hash);
-  void put(const Hash& hash, std::string content);
+  // As find(), for a content that has just been replaced: who else may want it can read it, so it is the next to go.
+  std::shared_ptr<const std::string> find_replaced(const Hash& hash);
+  void put(const Hash& hash, std::shared_ptr<const std::string> content);
+  void put(const Hash& hash, std::string content) {
+    put(hash, std::make_shared<const std::string>(std::move(content)));
+  }
 
  private:
   struct Entry {

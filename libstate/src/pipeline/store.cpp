@@ -12,8 +12,6 @@ using keyspace::Table;
 
 namespace {
 
-constexpr std::size_t kContentsKeptMax = 16;  // Documents of one apply.
-
 std::string meta_key(std::string_view name) { return std::string(1, static_cast<char>(Table::kMeta)).append(name); }
 
 // Refuses a store of another format; marks a new one. The first write of all, so that nothing lies unmarked.
@@ -69,7 +67,7 @@ Status Store::Impl::check_listeners() const {
 }
 
 Result<CommitResult> Store::Impl::finish(ApplyRequest request, pipeline::ApplyCommand& command) {
-  if (!request.context.dry_run) keep_contents(std::move(request.documents), command.answer.result);
+  give_contents(request, command.answer.result);
   return render(request.name_space, std::move(command.answer));
 }
 
@@ -87,13 +85,25 @@ void Store::Impl::read_before_ahead(const ApplyRequest& request) {
   if (core.contents.find((*ref)->hash) == nullptr) ahead.begin(found->id(), key.view(), **ref);
 }
 
-void Store::Impl::keep_contents(std::vector<Document> documents, const CommitResult& result) {
+void Store::Impl::give_contents(ApplyRequest& request, CommitResult& result) {
   // Who brings many at once is loading, and does not change them again soon.
-  if (documents.size() > kContentsKeptMax) return;
-  for (const Change& change : result.changes) {
+  if (request.documents.size() > CommitResult::kContentsMax) return;
+  const bool written = !request.context.dry_run;
+  // What a prune deletes may be much, and is not looked for one by one.
+  const bool before_wanted = request.before_wanted && result.changes.size() <= CommitResult::kContentsMax;
+  result.contents.resize(result.changes.size());
+  for (std::size_t i = 0; i < result.changes.size(); ++i) {
+    const Change& change = result.changes[i];
+    ChangeContents& contents = result.contents[i];
+    if (before_wanted && change.before) {
+      contents.before =
+          written ? core.contents.find_replaced(change.before->hash) : core.contents.find(change.before->hash);
+    }
     if (!change.after) continue;
-    for (Document& document : documents) {
-      if (document.key == change.key) core.contents.put(change.after->hash, std::move(document.content));
+    for (Document& document : request.documents) {
+      if (document.key != change.key) continue;
+      contents.after = std::make_shared<const std::string>(std::move(document.content));
+      if (written) core.contents.put(change.after->hash, contents.after);
     }
   }
 }

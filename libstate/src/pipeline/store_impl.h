@@ -27,8 +27,8 @@ class Store::Impl final : public RecordStore {
   Result<CommitResult> finish(ApplyRequest request, pipeline::ApplyCommand& command);
   // For an apply that is alone: begins to read what its document was before. Others share their syncs, and wait for those.
   void read_before_ahead(const ApplyRequest& request);
-  // Keeps what an apply wrote at hand, for who changes it next.
-  void keep_contents(std::vector<Document> documents, const CommitResult& result);
+  // Gives the result its contents, and keeps what was written at hand for who changes it next.
+  void give_contents(ApplyRequest& request, CommitResult& result);
   // Turns a commit command's answer into the result, replays included.
   Result<CommitResult> render(const NamespaceName& ns, pipeline::CommitAnswer answer);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -90,7 +91,15 @@ struct MergeConflict {
   std::optional<std::string> base, ours, theirs;  // As text; nullopt: absent.
 };
 
+// Of one change, what is at hand without a read; null: not at hand.
+struct ChangeContents {
+  std::shared_ptr<const std::string> before, after;
+};
+
 struct CommitResult {
+  // An apply of more documents gives back no contents.
+  static constexpr std::size_t kContentsMax = 16;
+
   RevisionNumber revision;  // The new head; for a noop the head as it was.
   Hash hash;
   RevisionNumber parent;
@@ -100,6 +109,9 @@ struct CommitResult {
   bool replayed = false;                 // Answered from the idempotency record.
   bool dry_run = false;                  // `revision` is what it would be.
   std::vector<MergeConflict> conflicts;  // Only from merges; then nothing was written.
+  // From an apply of few documents: for each of `changes` what it wrote and, where that was wanted, what was there before. Else
+  // empty.
+  std::vector<ChangeContents> contents;
 };
 
 struct BranchInfo {
