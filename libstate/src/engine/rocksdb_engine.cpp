@@ -857,9 +857,10 @@ void set_level_shape(rocksdb::ColumnFamilyOptions& family) {
   family.max_bytes_for_level_base = 64u << 20;
   family.target_file_size_base = 16u << 20;
   family.max_write_buffer_number = 3;
-  // Merging the newest files into the level below rewrites much of that: doing it half as often spares a tenth of what a
-  // commit costs, and a reader finds most of those files ruled out by their filters.
-  family.level0_file_num_compaction_trigger = 8;
+  // Merging the newest files into the level below rewrites much of that, since their keys lie all over it: in a store of half
+  // a million revisions that costs 20 µs of processor time a commit at 8 files, 13 at 12, 11 at 16. A reader looks at each of
+  // them, and finds most ruled out by their filters.
+  family.level0_file_num_compaction_trigger = 12;
   // Keys that begin alike (a table of a namespace; of nodes, one level) are mostly written one behind the other: the write
   // buffer looks for the next one's place from the last one's.
   family.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(kPrefixBytes));
