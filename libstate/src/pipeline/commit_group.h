@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/notifier.h"
 #include "pipeline/store_core.h"
 #include "st8/state/engine.h"
 #include "st8/state/operation.h"
@@ -41,11 +42,7 @@ struct CommitGroup {
   std::vector<NamespacePointer> made;
   std::vector<std::string> deleted;                            // Names.
   std::vector<std::pair<RevisionId, RevisionPointer>> pruned;  // With the mark.
-  struct Operations {
-    NamespaceName ns;
-    std::vector<Operation> operations;
-  };
-  std::vector<Operations> operations;
+  std::vector<Notifier::Item> operations;
   std::uint64_t commits = 0;
   std::uint64_t nodes_written = 0, node_bytes = 0;
 };

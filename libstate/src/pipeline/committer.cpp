@@ -288,7 +288,7 @@ void Committer::end_publish(CommitGroup& group, bool committed) {
   core_.nodes_written.fetch_add(group.nodes_written, std::memory_order_relaxed);
   core_.node_bytes_written.fetch_add(group.node_bytes, std::memory_order_relaxed);
   core_.commit_groups.fetch_add(1, std::memory_order_relaxed);
-  for (CommitGroup::Operations& told : group.operations) notifier_.publish(told.ns, std::move(told.operations));
+  notifier_.publish(std::move(group.operations));
 }
 
 // Reads -----------------------------------------------------------------------------------------------------------------

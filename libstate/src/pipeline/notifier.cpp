@@ -1,5 +1,6 @@
 #include "pipeline/notifier.h"
 
+#include <iterator>
 #include <pthread.h>
 
 namespace st8::state::pipeline {
@@ -18,19 +19,21 @@ void Notifier::add(OperationListener* listener) {
   if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
 }
 
-bool Notifier::overloaded() const {
-  if (!needed()) return false;
-  const std::lock_guard lock(mutex_);
-  return queued_operations_ > kQueuedOperationsMax;
-}
+bool Notifier::overloaded() const { return queued_operations_.load(std::memory_order_relaxed) > kQueuedOperationsMax; }
 
-void Notifier::publish(const NamespaceName& ns, std::vector<Operation> operations) {
-  if (!needed() || operations.empty()) return;
+void Notifier::publish(std::vector<Item> items) {
+  if (!needed() || items.empty()) return;
+  std::size_t operations = 0;
+  for (const Item& item : items) operations += item.operations.size();
+  queued_operations_.fetch_add(operations, std::memory_order_relaxed);
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
-    queued_operations_ += operations.size();
-    queue_.push_back({ns, std::move(operations)});
+    if (queue_.empty()) {
+      queue_.swap(items);
+    } else {
+      queue_.insert(queue_.end(), std::make_move_iterator(items.begin()), std::make_move_iterator(items.end()));
+    }
     wake = sleeping_;
   }
   if (wake) wake_.notify_one();
@@ -52,8 +55,7 @@ void Notifier::run() {
       for (const Operation& operation : item.operations) {
         for (OperationListener* listener : listeners_) listener->on_operation(item.ns, operation);
       }
-      const std::lock_guard lock(mutex_);
-      queued_operations_ -= item.operations.size();
+      queued_operations_.fetch_sub(item.operations.size(), std::memory_order_relaxed);
     }
     items.clear();
   }

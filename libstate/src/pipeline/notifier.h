@@ -1,6 +1,7 @@
 // Tells the listeners of durable operations, in order, from one thread of its own.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -27,14 +28,15 @@ class Notifier {
   // More is waiting than listeners will bear: writers are to be refused rather than memory filled.
   bool overloaded() const;
 
-  // Queues; never blocks on a listener.
-  void publish(const NamespaceName& ns, std::vector<Operation> operations);
-
- private:
   struct Item {
     NamespaceName ns;
     std::vector<Operation> operations;
   };
+  // Queues what one group of commits did; never blocks on a listener. A group at a time, so that the thread is woken once and
+  // does not run into the writer, who has most of it still to queue.
+  void publish(std::vector<Item> items);
+
+ private:
   static constexpr std::size_t kQueuedOperationsMax = 100'000;
   void run();
 
@@ -42,7 +44,7 @@ class Notifier {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Item> queue_;
-  std::size_t queued_operations_ = 0;
+  std::atomic<std::size_t> queued_operations_{0};  // Every writer asks for it.
   bool sleeping_ = false;
   bool stop_ = false;
   std::thread thread_;
