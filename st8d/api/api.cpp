@@ -210,9 +210,11 @@ class Api::Later final : public LaterCall, public std::enable_shared_from_this<L
   }
 
   void deliver(std::function<Reply(Call&)> make) override {
-    kept_->deliver([self = shared_from_this(), make = std::move(make)] {
+    make_ = std::move(make);
+    kept_->deliver([self = shared_from_this()] {
+      const auto reply = std::exchange(self->make_, nullptr);  // It holds this call.
       return self->close(guarded(self->call_.request, [&] {
-        return self->api_.finish(self->call_, self->route_, self->begun_, make(self->call_));
+        return self->api_.finish(self->call_, self->route_, self->begun_, reply(self->call_));
       }));
     });
   }
@@ -229,6 +231,7 @@ class Api::Later final : public LaterCall, public std::enable_shared_from_this<L
   http::LaterAnswer& answer_;
   std::shared_ptr<http::LaterAnswer> kept_;
   Call call_;
+  std::function<Reply(Call&)> make_;
 };
 
 std::optional<http::Response> Api::begin(const http::Request& request, http::LaterAnswer& later) {

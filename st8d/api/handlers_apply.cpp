@@ -31,6 +31,7 @@ struct PendingReply {
   std::vector<state::Document> documents;
   ChangesMode mode;
   std::optional<state::RevisionNumber> expected;
+  state::Store::FinishApply finish = {};
 };
 
 Reply run(Call& call, const Where& where, state::ApplyRequest request, ChangesMode mode) {
@@ -69,8 +70,10 @@ Reply run(Call& call, const Where& where, state::ApplyRequest request, ChangesMo
     auto pending =
         std::make_shared<PendingReply>(PendingReply{call.later->keep(), where, std::move(kept), mode, expected});
     call.store().begin_apply(std::move(request), [pending](state::Store::FinishApply finish) {
-      pending->call->deliver([pending, finish = std::move(finish)](Call& kept_call) {
-        return write_reply(kept_call, pending->where, outcome_of(finish()), pending->mode, &pending->documents,
+      // What is handed on stays so small that it needs no memory: this is the writer's thread, for which others wait.
+      pending->finish = std::move(finish);
+      pending->call->deliver([pending](Call& kept_call) {
+        return write_reply(kept_call, pending->where, outcome_of(pending->finish()), pending->mode, &pending->documents,
                            pending->expected);
       });
     });

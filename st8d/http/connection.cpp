@@ -41,6 +41,13 @@ const std::shared_ptr<const std::string>& draining_event() {
   return event;
 }
 
+// Each thread puts an answer together in its own buffer, too: most leave it at once, whole.
+std::string& write_buffer() {
+  static thread_local std::string buffer;
+  buffer.clear();
+  return buffer;
+}
+
 // Each thread reads into its own buffer; connections keep only what is left of it.
 std::array<char, kReadBytes>& read_buffer() {
   static thread_local std::array<char, kReadBytes> buffer;
@@ -138,7 +145,6 @@ void Connection::advance(Lock& lock, int served) {
 
 bool Connection::take_bytes(std::string_view bytes) {
   const bool began = gatherer_.started();
-  if (!began) started_ = monotonic_now();
   const bool was_head = gatherer_.state() == RequestGatherer::State::kHead;
   const std::size_t taken = gatherer_.feed(bytes);
   const auto state = gatherer_.state();
@@ -146,10 +152,11 @@ bool Connection::take_bytes(std::string_view bytes) {
     in_.assign(bytes.substr(taken));
     keep_alive_ = gatherer_.keep_alive();
     http_1_0_ = gatherer_.http_1_0();
-    request_ = gatherer_.take();
+    gatherer_.take(request_);
     phase_ = Phase::kReady;
     return true;
   }
+  if (!began) started_ = monotonic_now();
   if (state == RequestGatherer::State::kRefused) {
     refuse(gatherer_.refusal().status, gatherer_.refusal().detail);
     return true;
@@ -326,8 +333,7 @@ void Connection::begin_response(Lock& lock, Response response) {
     head.length = response.body.size();
   }
   head.keep_alive = keep_alive_;
-  std::string bytes;
-  bytes.reserve(512);
+  std::string& bytes = write_buffer();
   append_response_head(bytes, response, head);
 
   std::uint64_t body_bytes = 0;
@@ -340,9 +346,28 @@ void Connection::begin_response(Lock& lock, Response response) {
   } else {
     response.body.clear();
   }
-  out_.push(std::move(bytes));
-  out_.push(std::move(response.body));
   progress_bytes_ = 0;
+  if (head.framing == BodyFraming::kLength || head.framing == BodyFraming::kNone) {
+    phase_ = Phase::kWriting;
+    // Most answers fit the socket's buffer: they need no memory and no deadline.
+    std::size_t sent = 0;
+    if (out_.empty() && response.body.empty()) {
+      const iovec part{bytes.data(), bytes.size()};
+      sent = transport_.write(&part, 1).bytes;
+    }
+    bool flushed = sent == bytes.size();
+    if (!flushed) {
+      out_.push(bytes.substr(sent));
+      out_.push(std::move(response.body));
+      set_deadline(front_.options.write_timeout);
+      flushed = flush();
+    }
+    // The line in the log costs the client nothing now.
+    record(status_, body_bytes);
+    if (flushed) finish_response();
+    return;
+  }
+  out_.push(bytes);
   set_deadline(front_.options.write_timeout);
 
   if (head.framing == BodyFraming::kUntilClose && response.on_stream) {
@@ -371,11 +396,6 @@ void Connection::begin_response(Lock& lock, Response response) {
     phase_ = Phase::kSourcing;
     return;
   }
-  phase_ = Phase::kWriting;
-  // Most answers fit the socket's buffer; then the line in the log costs the client nothing.
-  const bool flushed = flush();
-  record(status_, body_bytes);
-  if (flushed) finish_response();
 }
 
 bool Connection::pull_source(Lock& lock) {
@@ -509,7 +529,8 @@ void Connection::linger() {
 }
 
 void Connection::refuse(int status, std::string_view detail) {
-  request_ = gatherer_.take();
+  request_ = {};
+  gatherer_.take(request_);
   request_.body = {};
   request_.id = request_id_from(request_.header("x-request-id"));
   request_.remote_address = remote_;

@@ -73,10 +73,13 @@ void RequestGatherer::refuse(int status, std::string_view detail) {
 
 bool RequestGatherer::take_expect_continue() { return std::exchange(expect_continue_, false); }
 
-Request RequestGatherer::take() {
-  Request request = std::move(request_);
+void RequestGatherer::take(Request& into) {
+  into.method.swap(request_.method);
+  into.path.swap(request_.path);
+  into.query.swap(request_.query);
+  into.headers.swap(request_.headers);
+  into.body.swap(request_.body);
   *this = RequestGatherer(*limits_);
-  return request;
 }
 
 std::size_t RequestGatherer::feed(std::string_view bytes) {

@@ -61,8 +61,13 @@ class RequestGatherer {
 
   // What is known of the request so far (for logs of refused ones); whole in kComplete.
   const Request& request() const { return request_; }
-  // In kComplete: gives the request away and is ready for the next one.
-  Request take();
+  // In kComplete or kRefused: gives what it has of the request to one that is as new, and is ready for the next.
+  void take(Request& into);
+  Request take() {
+    Request request;
+    take(request);
+    return request;
+  }
 
  private:
   enum class BodyPart : std::uint8_t { kLength, kChunkSize, kChunkData, kChunkEnd, kTrailer };
