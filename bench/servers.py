@@ -137,6 +137,9 @@ class Wire:
         self.server = server
         self.socket = socket.create_connection(("127.0.0.1", server.port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Answers are received where they stay: making and joining new buffers took two of the eleven milliseconds that an answer of a megabyte
+        # was seen to take. Written once, so that its pages are there.
+        self.buffer = bytearray(b"\1") * (4 << 20)
 
     def timed(self, method, path, body=None):
         """(milliseconds, the parsed answer)."""
@@ -145,23 +148,25 @@ class Wire:
                    f"Content-Length: {len(data)}\r\n\r\n").encode() + data
         began = time.perf_counter()
         self.socket.sendall(request)
-        answer = bytearray()
+        room = memoryview(self.buffer)
+        size = 0
         head_end = -1
         length = 0
-        while head_end < 0 or len(answer) < head_end + length:
-            piece = self.socket.recv(1 << 20)
-            if not piece:
-                raise RuntimeError(f"{method} {path}: the connection ended")
-            answer += piece
-            if head_end < 0 and (found := answer.find(b"\r\n\r\n")) >= 0:
+        while head_end < 0 or size < head_end + length:
+            received = self.socket.recv_into(room[size:])
+            if not received:
+                raise RuntimeError(f"{method} {path}: the connection ended, or the answer is longer than {len(room)} bytes")
+            size += received
+            if head_end < 0 and (found := self.buffer.find(b"\r\n\r\n", 0, size)) >= 0:
                 head_end = found + 4
-                head = bytes(answer[:found]).decode().lower().split("\r\n")
+                head = bytes(room[:found]).decode().lower().split("\r\n")
                 length = int(next((line.split(":")[1] for line in head if line.startswith("content-length:")), "0"))
         took = (time.perf_counter() - began) * 1000
-        status = int(bytes(answer[9:12]))
+        answer = bytes(room[:head_end + length])
+        status = int(answer[9:12])
         if status >= 300:
-            raise RuntimeError(f"{method} {path}: {status} {bytes(answer[head_end:head_end + 500])!r}")
-        return took, json.loads(bytes(answer[head_end:])) if length else None
+            raise RuntimeError(f"{method} {path}: {status} {answer[head_end:head_end + 500]!r}")
+        return took, json.loads(answer[head_end:]) if length else None
 
     def close(self):
         self.socket.close()
