@@ -91,7 +91,9 @@ int st8_local_call(void* local, const St8LocalRequest* from, const St8LocalAnswe
     for (const auto& [name, value] : response.headers) headers.push_back({text_of(name), text_of(value)});
     answer->head(answer->context, response.status, headers.data(), headers.size());
     if (!response.body_source) {
-      answer->body(answer->context, text_of(response.body));
+      bool wanted = answer->body(answer->context, text_of(response.body)) != 0;
+      for (const std::string& part : response.more_body)
+        wanted = wanted && answer->body(answer->context, text_of(part)) != 0;
       return 0;
     }
     while (true) {

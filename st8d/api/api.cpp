@@ -62,7 +62,7 @@ bool has_header(const http::Response& response, std::string_view name) {
 
 // Gives a read its entity tag, unless it has one, and answers 304 where the client has it already.
 void finish_read(const http::Request& request, http::Response& response) {
-  if (response.status != 200 || response.body_source || response.on_stream) return;
+  if (response.status != 200 || !response.more_body.empty() || response.body_source || response.on_stream) return;
   std::string etag;
   for (const auto& [name, value] : response.headers) {
     if (same_ignoring_case(name, "ETag")) etag = value;

@@ -41,7 +41,7 @@ Result<ContentReader::Content> ContentReader::content(const state::DocumentKey& 
       ST8_ASSIGN(state::View view, store_.view(name_space_, state::RevisionNumber{0}));
       view_.emplace(std::move(view));
     }
-    Result<std::string> read = view_->read(key, ref);
+    Result<std::string> read = keeps_ ? view_->read_and_keep(key, ref) : view_->read(key, ref);
     if (!read) {
       if (read.error().code == ErrorCode::kGone) return Content();
       return fail(std::move(read).error());
@@ -116,14 +116,23 @@ Result<std::vector<wire::ChangeBody>> ContentReader::changes(const std::vector<s
   return bodies;
 }
 
+namespace {
+std::size_t content_bytes(const state::Change& change) {
+  return (change.before ? change.before->size : 0) + (change.after ? change.after->size : 0);
+}
+}  // namespace
+
 std::size_t changes_that_fit(const std::vector<state::Change>& changes) {
   std::size_t bytes = 0;
   std::size_t count = 0;
-  for (; count < changes.size() && bytes < kContentBytesMax; ++count) {
-    const state::Change& change = changes[count];
-    bytes += (change.before ? change.before->size : 0) + (change.after ? change.after->size : 0);
-  }
+  for (; count < changes.size() && bytes < kContentBytesMax; ++count) bytes += content_bytes(changes[count]);
   return count;
+}
+
+std::size_t content_bytes(const std::vector<state::Change>& changes, std::size_t count) {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < count; ++i) bytes += content_bytes(changes[i]);
+  return bytes;
 }
 
 Result<std::vector<std::string>> render_changes(const Helpers& helpers, ContentReader reader,

@@ -25,6 +25,8 @@ class ContentReader {
 
   // What the changes wrote (their `after`), where the caller has it at hand; the documents outlive the reader.
   void know(const std::vector<state::Document>& documents);
+  // What is read from here on is kept in memory for a while: for answers that are likely to be asked for again.
+  void keep() { keeps_ = true; }
 
   // The change for the wire; with kFull its contents too. Contents that gc has dropped are left out (their hashes stay). Errors: kCorrupt.
   Result<wire::ChangeBody> change(const state::Change& change, ChangesMode mode);
@@ -50,10 +52,14 @@ class ContentReader {
   std::vector<const state::Document*> known_;  // In key order.
   std::size_t bytes_ = 0;
   bool left_out_ = false;
+  bool keeps_ = false;
 };
 
 // How many of the changes, from the first on, an answer has room for with their contents.
 std::size_t changes_that_fit(const std::vector<state::Change>& changes);
+
+// Of the first `count` changes, both sides.
+std::size_t content_bytes(const std::vector<state::Change>& changes, std::size_t count);
 
 // The first `count` changes for the wire's `rendered_changes`, the first `with_contents` of them with their contents, read and
 // rendered on several threads where they are many. `reader` is as it is for one that begins; `given` is what is at hand of the

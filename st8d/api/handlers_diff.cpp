@@ -10,6 +10,10 @@
 namespace st8::api {
 namespace {
 
+// A diff with no more bytes of contents than this keeps what it has read: whoever was shown it is likely to page back, to look
+// again, or to apply or take back what it shows. The contents that are kept for being written lately have twice as much room at least.
+constexpr std::size_t kKeptBytesMax = 2u << 20;
+
 // A page of changes: cut by count, and by bytes of contents.
 struct Page {
   std::vector<wire::ChangeBody> changes;
@@ -26,7 +30,10 @@ Reply answer(Call& call, std::uint64_t from, std::uint64_t to, Page page) {
   body.changes = std::move(page.changes);
   body.rendered_changes = std::move(page.rendered);
   body.next_cursor = std::move(page.next);
-  http::Response response = json_response(wire::to_json(body));
+  std::vector<std::string> parts = wire::to_json_parts(std::move(body));
+  http::Response response = json_response(std::move(parts.front()));
+  parts.erase(parts.begin());
+  response.more_body = std::move(parts);
   set_revision(response, state::RevisionNumber{from});
   return response;
 }
@@ -106,9 +113,11 @@ Reply between(Call& call, const Where& where, const state::View& from, const sta
     ST8_API_ASSIGN(const state::ChangePage found,
                    from.diff(to, state::DiffQuery{*visible, body.after, limit, in_parts}));
     page.count = mode == ChangesMode::kFull ? changes_that_fit(found.changes) : found.changes.size();
+    const std::size_t with_contents = mode == ChangesMode::kFull ? page.count : 0;
+    ContentReader reader(call.store(), where.name_space);
+    if (content_bytes(found.changes, with_contents) <= kKeptBytesMax) reader.keep();
     ST8_API_ASSIGN(page.rendered,
-                   render_changes(*call.context.helpers, ContentReader(call.store(), where.name_space), found.changes,
-                                  page.count, mode == ChangesMode::kFull ? page.count : 0));
+                   render_changes(*call.context.helpers, reader, found.changes, page.count, with_contents));
     if (page.count > 0 && (page.count < found.changes.size() || found.more))
       page.next = found.changes[page.count - 1].key.str();
   }

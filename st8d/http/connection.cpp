@@ -330,7 +330,7 @@ void Connection::begin_response(Lock& lock, Response response) {
   } else if (status_has_no_body(response.status) || response.on_stream || response.body_source) {
     head.framing = BodyFraming::kNone;
   } else {
-    head.length = response.body.size();
+    head.length = response.body_bytes();
   }
   head.keep_alive = keep_alive_;
   std::string& bytes = write_buffer();
@@ -338,20 +338,21 @@ void Connection::begin_response(Lock& lock, Response response) {
 
   std::uint64_t body_bytes = 0;
   if (head.framing == BodyFraming::kLength && !bodiless) {
-    body_bytes = response.body.size();
+    body_bytes = head.length;
     if (response.body.size() <= kInlineBodyBytes) {
       bytes += response.body;
       response.body.clear();
     }
   } else {
     response.body.clear();
+    response.more_body.clear();
   }
   progress_bytes_ = 0;
   if (head.framing == BodyFraming::kLength || head.framing == BodyFraming::kNone) {
     phase_ = Phase::kWriting;
     // Most answers fit the socket's buffer: they need no memory and no deadline.
     std::size_t sent = 0;
-    if (out_.empty() && response.body.empty()) {
+    if (out_.empty() && response.body.empty() && response.more_body.empty()) {
       const iovec part{bytes.data(), bytes.size()};
       sent = transport_.write(&part, 1).bytes;
     }
@@ -359,6 +360,7 @@ void Connection::begin_response(Lock& lock, Response response) {
     if (!flushed) {
       out_.push(bytes.substr(sent));
       out_.push(std::move(response.body));
+      for (std::string& part : response.more_body) out_.push(std::move(part));
       set_deadline(front_.options.write_timeout);
       flushed = flush();
     }

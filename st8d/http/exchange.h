@@ -49,6 +49,8 @@ struct Response {
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers;  // Content-Length and Date are the front's.
   std::string body;
+  std::vector<std::string>
+      more_body;  // Behind `body`: a large answer is made in parts, and joining them would be a copy.
   // Instead of `body`: pulled by a worker until it answers empty; an error cuts the connection. For backups and dumps.
   std::function<Result<std::string>()> body_source;
   // Instead of `body`: the head is sent, then the connection belongs to whoever keeps the channel.
@@ -57,6 +59,11 @@ struct Response {
   std::string principal;
 
   void set_header(std::string name, std::string value) { headers.emplace_back(std::move(name), std::move(value)); }
+  std::size_t body_bytes() const {
+    std::size_t bytes = body.size();
+    for (const std::string& part : more_body) bytes += part.size();
+    return bytes;
+  }
 };
 
 // Where an answer goes that comes later than its handler returns.

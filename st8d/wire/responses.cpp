@@ -1,5 +1,7 @@
 #include "wire/responses.h"
 
+#include <utility>
+
 #include "wire/fields.h"
 #include "wire/text.h"
 
@@ -289,6 +291,21 @@ std::string to_json(const DiffResultBody& body) {
     write_changes(out, body.changes, body.rendered_changes);
     cursor(out, body.next_cursor);
   });
+}
+
+std::vector<std::string> to_json_parts(DiffResultBody body) {
+  if (body.rendered_changes.size() <= 1) return {to_json(body)};
+  std::vector<std::string> parts = std::exchange(body.rendered_changes, {});
+  body.changes.clear();
+  // Of an answer without changes, what comes before them and what comes behind.
+  std::string frame = to_json(body);
+  constexpr std::string_view kNoChanges = "\"changes\":[]";
+  const std::size_t place = frame.find(kNoChanges) + kNoChanges.size() - 1;
+  for (std::size_t i = 0; i + 1 < parts.size(); ++i) parts[i].push_back(',');
+  parts.push_back(frame.substr(place));
+  frame.resize(place);
+  parts.insert(parts.begin(), std::move(frame));
+  return parts;
 }
 
 std::string to_json(const LogEntryBody& body) {

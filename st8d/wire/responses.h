@@ -201,6 +201,8 @@ void write_operation(JsonWriter& out, const OperationBody& operation);
 std::string to_json(const WriteResultBody& body);
 std::string to_json(const StateBody& body);
 std::string to_json(const DiffResultBody& body);
+// As to_json(), in parts: what was rendered is moved, not copied.
+std::vector<std::string> to_json_parts(DiffResultBody body);
 std::string to_json(const LogEntryBody& body);
 std::string to_json(const LogPageBody& body);
 std::string to_json(const HistoryPageBody& body);

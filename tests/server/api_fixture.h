@@ -229,6 +229,7 @@ class Server {
     answer.response = api_->handle(request);
     answer.status = answer.response.status;
     answer.body = answer.response.body;
+    for (const std::string& part : answer.response.more_body) answer.body += part;
     if (answer.response.body_source) {
       while (true) {
         auto chunk = answer.response.body_source();

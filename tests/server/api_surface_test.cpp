@@ -144,6 +144,34 @@ TEST(ApiState, ANamespaceBeforeItsFirstWriteIsEmptyAndAnUnknownBranchIsNot) {
   EXPECT_EQ(server.get("/v1/operations?namespace=other").json["operations"], Json::array());
 }
 
+TEST(ApiDiff, OfManyDocumentsIsMadeInPartsAndKept) {
+  Server server;
+  const auto apply = [&server](char first) {
+    Json body = {{"documents", Json::array()}};
+    for (int i = 0; i < 300; ++i)
+      body["documents"].push_back({{"key", "k" + std::to_string(i)}, {"content", first + std::to_string(i) + "\n"}});
+    ASSERT_EQ(server.post("/v1/apply?changes=none", body).status, 200);
+  };
+  apply('a');
+  apply('b');
+  const Answer diff =
+      server.post("/v1/diff", {{"scope", {{"namespace", "default"}, {"branch", "main"}}}, {"from", "1"}, {"to", "2"}});
+  ASSERT_EQ(diff.status, 200) << diff.body;
+  EXPECT_GT(diff.response.more_body.size(), 1u);
+  ASSERT_EQ(diff.json["changes"].size(), 300u);
+  for (const Json& change : diff.json["changes"]) {
+    const std::string number = change["key"].get<std::string>().substr(1);
+    EXPECT_EQ(change["before"], "a" + number + "\n");
+    EXPECT_EQ(change["after"], "b" + number + "\n");
+  }
+  const std::uint64_t gets = server.store().stats().engine.gets;
+  EXPECT_EQ(
+      server.post("/v1/diff", {{"scope", {{"namespace", "default"}, {"branch", "main"}}}, {"from", "1"}, {"to", "2"}})
+          .body,
+      diff.body);
+  EXPECT_LT(server.store().stats().engine.gets - gets, 100u) << "600 contents were read again";
+}
+
 TEST(ApiState, StreamsALargeStateWhole) {
   Server server;
   Json body = {{"documents", Json::array()}};

@@ -73,6 +73,10 @@ class TestHandler : public Handler {
     } else if (request.path == "/large") {
       response.body.assign(
           static_cast<std::size_t>(std::stoull(std::string(request.query_value("bytes").value_or("0")))), 'x');
+    } else if (request.path == "/parts") {
+      response.body = "begin";
+      for (int i = 0; i < 40; ++i) response.more_body.emplace_back(50'000, static_cast<char>('a' + i % 26));
+      response.more_body.emplace_back("end");
     } else if (request.path == "/source") {
       auto left = std::make_shared<int>(std::stoi(std::string(request.query_value("chunks").value_or("3"))));
       const bool fails = request.query_value("fails").has_value();

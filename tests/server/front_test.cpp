@@ -54,6 +54,23 @@ TEST_F(Front, DoesNotLetClientsWaitThatSendHeadAndBodyApart) {
   EXPECT_LT(std::chrono::steady_clock::now() - begun, seconds(3));
 }
 
+TEST_F(Front, SendsABodyInPartsAsOne) {
+  start();
+  httplib::Client client("127.0.0.1", server->port());
+  std::string wanted = "begin";
+  for (int i = 0; i < 40; ++i) wanted.append(50'000, static_cast<char>('a' + i % 26));
+  wanted += "end";
+  for (int round = 0; round < 2; ++round) {
+    const auto get = client.Get("/parts");
+    ASSERT_TRUE(get);
+    EXPECT_EQ(get->get_header_value("Content-Length"), std::to_string(wanted.size()));
+    EXPECT_TRUE(get->body == wanted);
+    const auto head = client.Head("/parts");
+    ASSERT_TRUE(head);
+    EXPECT_EQ(head->get_header_value("Content-Length"), std::to_string(wanted.size()));
+  }
+}
+
 TEST_F(Front, AnswersAnotherLibrarysClient) {
   start();
   httplib::Client client("127.0.0.1", server->port());

@@ -216,6 +216,32 @@ TEST(WireResponses, RoundTripAndIgnoreWhatTheyDoNotKnow) {
   EXPECT_EQ(parse_state(to_json(state))->objects, state.objects);
 }
 
+TEST(WireDiff, InPartsIsTheSameText) {
+  DiffResultBody diff;
+  diff.from_revision = 3;
+  diff.to_revision = 4;
+  diff.next_cursor = "\"changes\":[]";
+  for (std::size_t runs = 0; runs < 4; ++runs) {
+    SCOPED_TRACE(runs);
+    std::string joined;
+    for (const std::string& part : to_json_parts(diff)) joined += part;
+    EXPECT_EQ(joined, to_json(diff));
+    EXPECT_TRUE(is_json(joined));
+    const auto back = parse_diff_result(joined);
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->changes.size(), 2 * runs);
+    std::string& run = diff.rendered_changes.emplace_back();
+    JsonWriter out(run);
+    ChangeBody change;
+    change.type = "create";
+    for (const char* key : {"a", "b"}) {
+      change.key = key + std::to_string(runs);
+      change.after = std::string(100, 'x');
+      write_change(out, change);
+    }
+  }
+}
+
 TEST(WireProblem, SaysCodeStatusAndExtras) {
   Problem problem(Error{ErrorCode::kPreconditionFailed, "The head moved.", "Read again."});
   problem.expected_revision = 3;

@@ -59,6 +59,9 @@ class View {
   Result<std::optional<std::string>> get(const DocumentKey& key) const;
   // The content behind a ref of `key` in this namespace, verified against its hash. Errors: kGone, kCorrupt.
   Result<std::string> read(const DocumentKey& key, const DocumentRef& ref) const;
+  // As read(), for a content that is likely to be asked for again soon: it is kept in memory for a while, in place of others
+  // that were asked for longer ago (StoreOptions::content_cache_bytes bounds them all).
+  Result<std::string> read_and_keep(const DocumentKey& key, const DocumentRef& ref) const;
   // Cost: O(log n + limit).
   Result<EntryPage> list(const ListQuery& query) const;
   // Every entry in key order until `visit` returns false. Cost: O(log n + visited); memory: one node a level.
