@@ -120,8 +120,12 @@ class Bench:
                      self.interleave(lambda: self.http(st8, "apply", 1), lambda: self.etcd(etcd, "put", 1)), 1.3, 2)
             self.add("apply, 256 clients on one branch", "itself, 64 clients on one branch",
                      self.interleave(lambda: self.http(st8, "apply", 256), apply64), 1.0, 1.3)
+            # The one branch has its 1,000 keys since the first moments; so has each of these.
+            for index in range(64):
+                self.load_documents(st8, f"bench-{index}", 1000)
             self.add("apply, 64 clients over 64 namespaces", "itself, 64 clients on one branch",
-                     self.interleave(lambda: self.http(st8, "apply", 64, namespaces=64), apply64), 1.0, 1.3)
+                     self.interleave(lambda: self.http(st8, "apply", 64, namespaces=64), apply64), 1.0, 1.3,
+                     note="each namespace has the 1,000 keys, that the one branch has, before it begins")
 
     def reads(self):
         with self.st8d() as st8, servers.Etcd(self.directory("etcd")) as etcd:
@@ -205,25 +209,7 @@ class Bench:
         scope = {"namespace": "large", "branch": "main"}
         head = lambda: st8.call("GET", "/v1/resolve?namespace=large&branch=main&at=@")["revision"]  # noqa: E731
         for changed, must, reach in ((1, 3, 8), (1000, 10, 50)):
-            before = head()
-            st8.call("POST", "/v1/apply?changes=none", {"scope": scope, "message": "changed", "documents": [
-                {"key": key_name(i * 97 % count), "content": kibibyte(time.time_ns() + i)} for i in range(changed)]})
-            after = head()
-            self.tool("git2_bench", "--directory", repository, "--files", count, "--changed", changed, "--commits", 1)
-
-            def ours(mode):
-                took, answer = timed("POST", f"/v1/diff?changes={mode}", {"scope": scope, "from": str(before), "to": str(after), "limit": 10000})
-                expect(f"changes of st8's diff ({mode})", len(answer["changes"]), changed)
-                return {"ms": took}
-
-            def theirs(form):
-                took, out = git("diff", form, "main~1", "main")
-                expect(f"files of git diff {form}", len(out.splitlines()) - (form == "--stat"), changed)
-                return {"ms": took}
-
-            what = f"diff, {changed:,} changed key(s) of {label}"
-            self.add(what + ": contents of both sides", "git diff --stat", self.interleave(lambda: ours("full"), lambda: theirs("--stat")), must, reach, "ms", "ms", invert=True)
-            self.add(what + ": keys and hashes", "git diff --stat", self.interleave(lambda: ours("keys"), lambda: theirs("--stat")), must, reach, "ms", "ms", invert=True)
+            self.diff_rows(st8, timed, git, repository, count, label, changed, must, reach)
         counter = iter(range(1_000_000))
 
         def rollback():
@@ -253,6 +239,33 @@ class Bench:
 
         self.add(f"rollback at {label} keys", "git revert", self.interleave(rollback, revert, 3), 1, 300, "ms", "ms", invert=True)
         wire.close()
+
+    def diff_rows(self, st8, timed, git, repository, count, label, changed, must, reach):
+        """Each round compares two revisions that nobody has compared before; then the same two once more."""
+        scope = {"namespace": "large", "branch": "main"}
+        head = lambda: st8.call("GET", "/v1/resolve?namespace=large&branch=main&at=@")["revision"]  # noqa: E731
+        rows = {"contents of both sides": [], "keys and hashes": [], "contents of both sides, asked for again": []}
+        for number in range(self.rounds):
+            before = head()
+            st8.call("POST", "/v1/apply?changes=none", {"scope": scope, "message": "changed", "documents": [
+                {"key": key_name((i * 97 + number * 31) % count), "content": kibibyte(time.time_ns() + i)} for i in range(changed)]})
+            after = head()
+            self.tool("git2_bench", "--directory", repository, "--files", count, "--changed", changed, "--commits", 1)
+
+            def ours(mode):
+                took, answer = timed("POST", f"/v1/diff?changes={mode}", {"scope": scope, "from": str(before), "to": str(after), "limit": 10000})
+                expect(f"changes of st8's diff ({mode})", len(answer["changes"]), changed)
+                return {"ms": took}
+
+            def theirs():
+                took, out = git("diff", "--stat", "main~1", "main")
+                expect("files of git diff --stat", len(out.splitlines()) - 1, changed)
+                return {"ms": took}
+
+            for what, pairs in rows.items():
+                pairs.append((ours("keys" if what.startswith("keys") else "full"), theirs()))
+        for what, pairs in rows.items():
+            self.add(f"diff, {changed:,} changed key(s) of {label}: {what}", "git diff --stat", pairs, must, reach, "ms", "ms", invert=True)
 
     def disk(self):
         revisions, files = (2000, 200) if self.quick else (10000, 1000)
