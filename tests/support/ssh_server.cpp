@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <fstream>
-#include <iterator>
 #include <signal.h>
 #include <sstream>
 #include <stdexcept>
@@ -18,9 +17,12 @@ namespace {
 
 constexpr const char* kServer = "/usr/sbin/sshd";
 
+// Empty too of a process that ends meanwhile: reading what /proc says of it fails then.
 std::string text_of(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return file && text ? std::move(text).str() : std::string();
 }
 
 std::uint16_t free_port() {
