@@ -248,6 +248,39 @@ TEST_F(ServiceTest, APolicyIsPickedUpWhateverBringsIt) {
   EXPECT_TRUE(eventually([&] { return live("other", "value") == "in the next life"; })) << problem();
 }
 
+// Revisions count from 1 again in a namespace that is made again: what was planned and promoted of that number in its life
+// before must not be taken for this one's.
+TEST_F(ServiceTest, ANamespaceMadeAgainGoesLiveFromItsFirstRevisionOn) {
+  const auto settled = [&] { ASSERT_TRUE(service_->wait_until_settled(std::chrono::seconds(20))); };
+  const auto good = [](const auto& done) { ASSERT_TRUE(done) << done.error().message; };
+  add_targets({"again"});
+  const std::string policy = "branches: [main]\ntargets: {names: [again]}\n";
+  const auto goes_live = [&](const Documents& documents) {
+    good(harness_.apply(documents, "main", "again"));
+    EXPECT_TRUE(eventually([&] { return live("again", "value") == documents.at("value"); }))
+        << "\"" << documents.at("value") << "\" does not go live: " << problem();
+    settled();
+  };
+  goes_live({{".st8/rollout.yaml", policy}, {"value", "1"}});
+  goes_live({{"value", "2"}});
+  for (const bool away : {false, true}) {
+    if (away) service_->stop();
+    good(harness_->delete_namespace({state::test::ns("again"), true, StoreHarness::context()}));
+    const std::string life = away ? "third life" : "second life";
+    if (away) {
+      good(harness_.apply({{".st8/rollout.yaml", policy}, {"value", life}}, "main", "again"));
+      good(harness_.apply({{"value", life + ", as many revisions as in the life before"}}, "main", "again"));
+      restart();
+      EXPECT_TRUE(
+          eventually([&] { return live("again", "value") == life + ", as many revisions as in the life before"; }));
+      settled();
+    } else {
+      goes_live({{".st8/rollout.yaml", policy}, {"value", life}});
+      goes_live({{"value", life + ", second revision"}});
+    }
+  }
+}
+
 TEST_F(ServiceTest, APolicyMayComeBeforeItsTargetsAndMoreMayComeLater) {
   const auto first = apply({{".st8/rollout.yaml", kPolicy}, {"a", "1"}});
   ASSERT_TRUE(eventually([&] { return problem().find("chooses no target that exists") != std::string::npos; }))

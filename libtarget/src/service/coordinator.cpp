@@ -130,8 +130,8 @@ Status Coordinator::read_records() {
   }
   ST8_ASSIGN(const auto planned, scan_all(records_, records::kPlannedPrefix));
   for (const state::Record& record : planned) {
-    if (const auto branch = records::branch_of(record.key, records::kPlannedPrefix))
-      planned_[*branch] = {number_of(record.value)};
+    ST8_ASSIGN(const records::Planned one, records::decode_planned(record.value));
+    if (const auto branch = records::branch_of(record.key, records::kPlannedPrefix)) planned_[*branch] = one;
   }
   ST8_ASSIGN(const auto promoted, scan_all(records_, records::kPromotedPrefix));
   for (const state::Record& record : promoted) {
@@ -400,6 +400,33 @@ std::string Coordinator::quarantined(const BranchId& branch, const std::vector<S
   return "";
 }
 
+Status Coordinator::forget_earlier_life(const BranchId& branch, const SourceHead& head, Group& group) {
+  const auto is_of_this_life = [&](state::RevisionNumber number, const std::optional<Hash>& hash) -> Result<bool> {
+    if (number == head.revision) return !hash || *hash == head.hash;
+    const auto revision = source_.revision(branch.first, number);
+    if (!revision && revision.error().code == ErrorCode::kNotFound) return false;
+    if (!revision) return fail(revision.error());
+    return !hash || *hash == revision->hash;
+  };
+  if (const auto planned = planned_.find(branch); planned != planned_.end()) {
+    ST8_ASSIGN(const bool keeps, is_of_this_life(planned->second.revision, planned->second.hash));
+    if (!keeps) {
+      planned_.erase(planned);
+      group.writes.push_back({records::planned(branch), std::nullopt});
+    }
+  }
+  if (const auto promoted = promoted_.find(branch); promoted != promoted_.end()) {
+    ST8_ASSIGN(const bool keeps, is_of_this_life(promoted->second.revision, promoted->second.hash));
+    if (!keeps) {
+      promoted_.erase(promoted);
+      policies_.erase(branch);
+      status_[branch].promoted = {};
+      group.writes.push_back({records::promoted(branch), std::nullopt});
+    }
+  }
+  return {};
+}
+
 Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group) {
   const auto look = unfollowed_.begin_look();
   ST8_ASSIGN(const auto head, source_.head(branch));
@@ -416,6 +443,7 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
     }
   }
   const bool targets_changed = targets_changed_.erase(branch) > 0;
+  ST8_TRY(forget_earlier_life(branch, *head, group));
   Active* open = nullptr;
   for (auto& [id, active] : active_) {
     if (active->executor->plan().name_space.str() == branch.first &&
@@ -424,9 +452,9 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
   }
   const auto planned = planned_.find(branch);
   const bool reaches_new_targets = targets_changed && open == nullptr && planned != planned_.end() &&
-                                   planned->second == head->revision && promoted_.contains(branch) &&
+                                   planned->second.revision == head->revision && promoted_.contains(branch) &&
                                    promoted_[branch].revision == head->revision;
-  if (planned != planned_.end() && planned->second == head->revision && !reaches_new_targets) {
+  if (planned != planned_.end() && planned->second.revision == head->revision && !reaches_new_targets) {
     if (auto status = status_.find(branch); status != status_.end()) status->second.desired = head->revision;
     return {};
   }
@@ -492,16 +520,17 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
   group.writes.push_back({records::plan(id), encode_plan(*plan)});
   group.writes.push_back({records::open(id), ""});
   group.writes.push_back({records::event(id, 1), encode_event(created)});
-  group.writes.push_back({records::planned(branch), std::to_string(plan->revision.value)});
+  const records::Planned planned_now{plan->revision, plan->revision_hash};
+  group.writes.push_back({records::planned(branch), records::encode(planned_now)});
   group.writes.push_back({records::index(id), encode_summary(summarize(id, *plan, state, ""))});
   active->executor = std::make_unique<Executor>(std::make_shared<const Plan>(std::move(*plan)), std::move(state), now);
-  group.then.push_back([this, branch, id, revision = head->revision,
-                        shared = std::make_shared<std::unique_ptr<Active>>(std::move(active))] {
-    sequence_ = id.value;
-    planned_[branch] = revision;
-    status_[branch].rollout = id;
-    active_[id] = std::move(*shared);
-  });
+  group.then.push_back(
+      [this, branch, id, planned_now, shared = std::make_shared<std::unique_ptr<Active>>(std::move(active))] {
+        sequence_ = id.value;
+        planned_[branch] = planned_now;
+        status_[branch].rollout = id;
+        active_[id] = std::move(*shared);
+      });
   return {};
 }
 
@@ -516,7 +545,8 @@ Status Coordinator::drifted(const TargetName& target) {
   const BranchId branch{live->second.name_space, live->second.branch};
   const auto promoted = promoted_.find(branch);
   const auto planned = planned_.find(branch);
-  if (promoted == promoted_.end() || planned == planned_.end() || planned->second != promoted->second.revision) {
+  if (promoted == promoted_.end() || planned == planned_.end() ||
+      planned->second.revision != promoted->second.revision) {
     return fail(ErrorCode::kConflict,
                 "the head of " + branch.first + " branch " + branch.second +
                     " is not promoted, so there is nothing to bring back to",
@@ -678,8 +708,8 @@ Surroundings Coordinator::surroundings_of(const Plan& plan, RolloutId rollout, b
     const BranchId other{dependency.name_space, dependency.branch};
     const auto promoted = promoted_.find(other);
     const auto planned = planned_.find(other);
-    const bool settled =
-        promoted != promoted_.end() && (planned == planned_.end() || planned->second == promoted->second.revision);
+    const bool settled = promoted != promoted_.end() &&
+                         (planned == planned_.end() || planned->second.revision == promoted->second.revision);
     if (!settled) around.blocked = dependency.name_space + " branch " + dependency.branch + " to be promoted";
   }
   return around;
@@ -788,7 +818,7 @@ void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group
         group.writes.push_back({records::lease(target.target.name), records::encode(lease->second)});
       }
       if (event.outcome == RolloutPhase::kPromoted) {
-        const records::Promoted promoted{plan.revision, active.id, event.at};
+        const records::Promoted promoted{plan.revision, active.id, event.at, plan.revision_hash};
         group.writes.push_back({records::promoted(branch), records::encode(promoted)});
         promoted_[branch] = promoted;
         status_[branch].promoted = plan.revision;

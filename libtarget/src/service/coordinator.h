@@ -98,6 +98,8 @@ class Coordinator {
   Result<std::unique_ptr<Active>> load(RolloutId id, Timestamp now);
   void reload_all(Timestamp now);
   Status consider(const BranchId& branch, Timestamp now, Group& group);
+  // Drops what is known of a branch of the same name in a namespace that was deleted since.
+  Status forget_earlier_life(const BranchId& branch, const SourceHead& head, Group& group);
   Result<PlannerInput> gather(const BranchId& branch, const SourceHead& head, Policy policy, std::string policy_source,
                               Timestamp now);
   Surroundings surroundings_of(const Active& active, Timestamp now);
@@ -121,7 +123,7 @@ class Coordinator {
   std::map<RolloutId, std::unique_ptr<Active>> active_;
   std::map<TargetName, records::Lease> leases_;
   std::map<TargetName, LedgerEntry> live_;
-  std::map<BranchId, state::RevisionNumber> planned_;
+  std::map<BranchId, records::Planned> planned_;
   std::map<BranchId, records::Promoted> promoted_;
   std::map<BranchId, BranchStatus> status_;
   std::map<BranchId, std::vector<Dependency>> dependencies_;

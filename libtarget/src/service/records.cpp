@@ -1,6 +1,9 @@
 #include "service/records.h"
 
+#include <charconv>
+
 #include "codec/json.h"
+#include "st8/state/text.h"
 #include "st8/target/quarantine.h"
 
 namespace st8::target {
@@ -126,15 +129,41 @@ Result<Lease> decode_lease(std::string_view bytes) {
   });
 }
 
+std::string encode(const Planned& planned) {
+  std::string text = std::to_string(planned.revision.value);
+  if (planned.hash) text += " " + planned.hash->hex();
+  return text;
+}
+Result<Planned> decode_planned(std::string_view bytes) {
+  Planned planned;
+  const char* const end = bytes.data() + bytes.size();
+  const auto [number_end, error] = std::from_chars(bytes.data(), end, planned.revision.value);
+  bool whole = error == std::errc{};
+  if (whole && number_end != end) {
+    planned.hash = Hash::from_hex(std::string_view(number_end + 1, end));
+    whole = *number_end == ' ' && planned.hash.has_value();
+  }
+  if (whole) return planned;
+  return fail(ErrorCode::kCorrupt, "the record of a planned revision cannot be read: " + quote(bytes),
+              "Run `st8d fsck` to learn what else is damaged, then restore a backup.");
+}
+
 std::string encode(const Promoted& promoted) {
-  return codec::dump(
-      {{"revision", promoted.revision.value}, {"rollout", promoted.rollout.value}, {"at", promoted.at.micros}});
+  Json json{{"revision", promoted.revision.value}, {"rollout", promoted.rollout.value}, {"at", promoted.at.micros}};
+  if (promoted.hash) json["hash"] = promoted.hash->hex();
+  return codec::dump(json);
 }
 Result<Promoted> decode_promoted(std::string_view bytes) {
   return codec::guarded<Promoted>("promotion", bytes, [](const Json& json) -> Result<Promoted> {
-    return Promoted{{json.at("revision").get<std::uint64_t>()},
-                    {json.at("rollout").get<std::uint64_t>()},
-                    {json.at("at").get<std::int64_t>()}};
+    Promoted promoted{{json.at("revision").get<std::uint64_t>()},
+                      {json.at("rollout").get<std::uint64_t>()},
+                      {json.at("at").get<std::int64_t>()},
+                      std::nullopt};
+    if (const auto hash = json.find("hash"); hash != json.end()) {
+      promoted.hash = Hash::from_hex(hash->get<std::string>());
+      if (!promoted.hash) return fail(ErrorCode::kCorrupt, "its hash is not one", "");
+    }
+    return promoted;
   });
 }
 

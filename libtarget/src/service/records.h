@@ -19,14 +19,14 @@ using BranchId = std::pair<std::string, std::string>;  // Namespace and branch.
 
 std::string sixteen(std::uint64_t number);
 
-inline constexpr std::string_view kSequence = "rollout/sequence";         // The last rollout's number, decimal.
-inline constexpr std::string_view kFence = "rollout/fence";               // The last fencing token, decimal.
-inline constexpr std::string_view kFreezePrefix = "rollout/freeze/";      // namespace, or "*" → Freeze
-inline constexpr std::string_view kOpenPrefix = "rollout/open/";          // rollout → empty: it is not over
-inline constexpr std::string_view kLeasePrefix = "rollout/lease/";        // target → Lease
-inline constexpr std::string_view kLivePrefix = "rollout/live/";          // target → LedgerEntry that is live now
-inline constexpr std::string_view kPlannedPrefix = "rollout/planned/";    // ns NUL branch → the last planned revision
-inline constexpr std::string_view kPromotedPrefix = "rollout/promoted/";  // ns NUL branch → Promoted
+inline constexpr std::string_view kSequence = "rollout/sequence";             // The last rollout's number, decimal.
+inline constexpr std::string_view kFence = "rollout/fence";                   // The last fencing token, decimal.
+inline constexpr std::string_view kFreezePrefix = "rollout/freeze/";          // namespace, or "*" → Freeze
+inline constexpr std::string_view kOpenPrefix = "rollout/open/";              // rollout → empty: it is not over
+inline constexpr std::string_view kLeasePrefix = "rollout/lease/";            // target → Lease
+inline constexpr std::string_view kLivePrefix = "rollout/live/";              // target → LedgerEntry that is live now
+inline constexpr std::string_view kPlannedPrefix = "rollout/planned/";        // ns NUL branch → Planned
+inline constexpr std::string_view kPromotedPrefix = "rollout/promoted/";      // ns NUL branch → Promoted
 inline constexpr std::string_view kQuarantinePrefix = "rollout/quarantine/";  // ns NUL key NUL hash → Quarantine
 inline constexpr std::string_view kIndexPrefix = "rollout/index/";            // rollout → Summary
 
@@ -53,10 +53,20 @@ struct Lease {
 std::string encode(const Lease& lease);
 Result<Lease> decode_lease(std::string_view bytes);
 
+// The last planned revision of a branch. A namespace that is deleted and made again counts its revisions from 1 again: the
+// hash tells whether the record is of this life. Records of earlier versions have none, and are taken for this life's.
+struct Planned {
+  state::RevisionNumber revision;
+  std::optional<Hash> hash;
+};
+std::string encode(const Planned& planned);
+Result<Planned> decode_planned(std::string_view bytes);
+
 struct Promoted {
   state::RevisionNumber revision;
   RolloutId rollout;
   Timestamp at;
+  std::optional<Hash> hash;  // As in Planned.
 };
 std::string encode(const Promoted& promoted);
 Result<Promoted> decode_promoted(std::string_view bytes);
