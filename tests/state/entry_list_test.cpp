@@ -88,9 +88,10 @@ TEST(EntryListTest, AnEmptyListHasNothing) {
 
 TEST(EntryListTest, OfOneKeyTheNewestIsFirstAndAnEqualOneIsRefused) {
   Fixture fixture;
-  for (const std::uint64_t tag : {7u, 9u, 8u}) EXPECT_TRUE(fixture.list.insert(fixture.node("k", tag, "v")));
-  EXPECT_FALSE(fixture.list.insert(fixture.node("k", 8, "other")));
   EntryList::Place place = fixture.list.beginning();
+  for (const std::uint64_t tag : {7u, 9u, 8u}) EXPECT_TRUE(fixture.list.insert(fixture.node("k", tag, "v"), place));
+  EXPECT_FALSE(fixture.list.insert(fixture.node("k", 8, "other"), place));
+  place = fixture.list.beginning();
   EXPECT_FALSE(fixture.list.insert(fixture.node("k", 9, "other"), place));
   expect_same(fixture.list, {{{"k", 7}, "v"}, {{"k", 8}, "v"}, {{"k", 9}, "v"}});
   EXPECT_EQ(fixture.list.at_or_after({"k", ~0ull})->key().tag, 9u);
@@ -121,7 +122,8 @@ TEST(EntryListTest, IsAMapWhateverTheOrderOfInsertion) {
       const std::uint64_t tag = random() % 3 == 0 ? random() % 4 : static_cast<std::uint64_t>(i) << 8;
       const std::string value = std::to_string(i);
       EntryList::Node* const node = fixture.node(key, tag, value);
-      const bool is_new = random() % 8 == 0 ? fixture.list.insert(node) : fixture.list.insert(node, places[at]);
+      EntryList::Place beginning = fixture.list.beginning();
+      const bool is_new = fixture.list.insert(node, random() % 8 == 0 ? beginning : places[at]);
       ASSERT_EQ(is_new, model.emplace(std::pair(key, tag), value).second) << "round " << round << ", entry " << i;
     }
     ASSERT_NO_FATAL_FAILURE(expect_same(fixture.list, model)) << "round " << round;
@@ -160,15 +162,11 @@ TEST(EntryListTest, ReadersBesideAWriterSeeWholeEntriesInOrder) {
   };
   std::vector<std::thread> readers;
   for (unsigned i = 0; i < 3; ++i) readers.emplace_back(read, i);
-  EntryList::Place place = fixture.list.beginning();
+  EntryList::Place places[2] = {fixture.list.beginning(), fixture.list.beginning()};
   for (int i = 0; i < kEntries; ++i) {
     const std::string key = key_of(i);
     EntryList::Node* const node = fixture.node(key, static_cast<std::uint64_t>(i), key);
-    if (i % 2 == 0) {
-      EXPECT_TRUE(fixture.list.insert(node));
-    } else {
-      EXPECT_TRUE(fixture.list.insert(node, place));
-    }
+    EXPECT_TRUE(fixture.list.insert(node, places[i % 2]));
     inserted.store(i + 1, std::memory_order_release);
   }
   for (std::thread& reader : readers) reader.join();

@@ -10,7 +10,7 @@ EntryList::Node* EntryList::Node::make(void* memory, int height) {
   return node;
 }
 
-EntryList::EntryList(Node* head) : head_(head), last_(beginning()) {}
+EntryList::EntryList(Node* head) : head_(head) {}
 
 EntryList::Place EntryList::beginning() const {
   Place place;

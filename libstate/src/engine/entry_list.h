@@ -81,7 +81,6 @@ class EntryList {
   // The node's entry is written. False: an equal one is there already, and the list is as before. Cost: a few comparisons
   // next to the last insertion at this place, O(log distance) further away.
   bool insert(Node* node, Place& place);
-  bool insert(Node* node) { return insert(node, last_); }
 
   // By any thread; null: none ------------------------------------------------------------------------------------------
   Node* first() const { return head_->next(0); }
@@ -98,7 +97,6 @@ class EntryList {
 
   Node* const head_;
   std::atomic<int> height_{1};
-  Place last_;
   std::uint64_t random_ = 0x9e3779b97f4a7c15u;
 };
 

@@ -24,7 +24,6 @@
 #include <rocksdb/flush_block_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/slice.h>
-#include <rocksdb/slice_transform.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
 #include <rocksdb/table_properties.h>
@@ -57,7 +56,6 @@ constexpr std::string_view kBodiesName = "bodies";
 constexpr std::size_t kBodyBlockBytes = 8u << 10;
 constexpr std::size_t kHistoryBlockBytes = 32u << 10;
 constexpr std::size_t kRecordBlockBytes = 8u << 10;
-constexpr std::size_t kPrefixBytes = 6;  // Of a key: its table, its namespace, and a level or what comes first.
 constexpr double kBloomBitsPerKey = 10;
 // Kept free for the engine's own housekeeping (flushes, compactions that give space back): a commit that would eat into
 // it is refused before anything is written. A small disk keeps a twentieth.
@@ -861,9 +859,6 @@ void set_level_shape(rocksdb::ColumnFamilyOptions& family) {
   // a million revisions that costs 20 µs of processor time a commit at 8 files, 13 at 12, 11 at 16. A reader looks at each of
   // them, and finds most ruled out by their filters.
   family.level0_file_num_compaction_trigger = 12;
-  // Keys that begin alike (a table of a namespace; of nodes, one level) are mostly written one behind the other: the write
-  // buffer looks for the next one's place from the last one's.
-  family.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(kPrefixBytes));
   family.memtable_factory = make_write_buffer_factory();
 }
 

@@ -1,12 +1,16 @@
 #include "engine/rocksdb_write_buffer.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <new>
 #include <rocksdb/slice.h>
+#include <string_view>
 
 #include "engine/entry_list.h"
+#include "engine/keyspace.h"
 
 namespace st8::state {
 namespace {
@@ -93,15 +97,9 @@ class WriteBuffer final : public rocksdb::MemTableRep {
     return node;
   }
   void Insert(rocksdb::KeyHandle handle) override { InsertKey(handle); }
-  bool InsertKey(rocksdb::KeyHandle handle) override { return list_.insert(static_cast<EntryList::Node*>(handle)); }
-  void InsertWithHint(rocksdb::KeyHandle handle, void** hint) override { InsertKeyWithHint(handle, hint); }
-  bool InsertKeyWithHint(rocksdb::KeyHandle handle, void** hint) override {
-    if (*hint == nullptr) {
-      auto* const place =
-          new (memory(sizeof(EntryList::Place), alignof(EntryList::Place))) EntryList::Place(list_.beginning());
-      *hint = place;
-    }
-    return list_.insert(static_cast<EntryList::Node*>(handle), *static_cast<EntryList::Place*>(*hint));
+  bool InsertKey(rocksdb::KeyHandle handle) override {
+    auto* const node = static_cast<EntryList::Node*>(handle);
+    return list_.insert(node, place_of(node->key().user));
   }
   bool Contains(const char* entry) const override {
     const EntryList::Key key = EntryList::Key::of_entry(entry);
@@ -116,6 +114,21 @@ class WriteBuffer final : public rocksdb::MemTableRep {
   }
 
  private:
+  static constexpr std::size_t kPlaceBits = 9;
+
+  // Where the last key that begins alike went, which the next one mostly goes near to: keys of a table and namespace, of nodes those of
+  // a level, are written one behind the other. Those of different beginnings may share a place, which then helps neither.
+  EntryList::Place& place_of(std::string_view key) {
+    // What follows the namespace: a level, or the first byte of a name. Of a revision's hash nothing is worth a place.
+    const bool by_hash = !key.empty() && key.front() == static_cast<char>(keyspace::Table::kRevisionByHash);
+    std::uint64_t beginning = 0;
+    std::memcpy(&beginning, key.data(), std::min<std::size_t>(key.size(), by_hash ? 5 : 6));
+    EntryList::Place*& place = places_[(beginning * 0x9e3779b97f4a7c15u) >> (64 - kPlaceBits)];
+    if (place == nullptr) {
+      place = new (memory(sizeof(EntryList::Place), alignof(EntryList::Place))) EntryList::Place(list_.beginning());
+    }
+    return *place;
+  }
   // The allocator gives bytes as they come; its type, with a call for aligned ones, is not published.
   void* memory(std::size_t bytes, std::size_t alignment) {
     char* raw = nullptr;
@@ -129,6 +142,7 @@ class WriteBuffer final : public rocksdb::MemTableRep {
   }
 
   EntryList list_;
+  std::array<EntryList::Place*, std::size_t{1} << kPlaceBits> places_{};
 };
 
 class Factory final : public rocksdb::MemTableRepFactory {
