@@ -100,5 +100,21 @@ TEST_P(Counters, OfAReadAtHead) {
   EXPECT_DOUBLE_EQ(counts.syncs, 0);
 }
 
+// A rollout of what was applied, or a look at the change, reads it next.
+TEST_P(Counters, OfAReadOfWhatAnApplyOfManyHasJustWritten) {
+  constexpr int kMany = 500;
+  Documents documents;
+  for (int i = 0; i < kMany; ++i) documents[name_of(i)] = content_of(2 * kKeys + i);
+  ASSERT_TRUE(harness_.apply(documents));
+  const Counts counts = of("read of the just written", [&](int i) {
+    const auto view = harness_->view(ns("default"), branch("main"), Selector::head());
+    ASSERT_TRUE(view);
+    const auto content = view->get(key(name_of(i % kMany)));
+    ASSERT_TRUE(content && *content);
+    EXPECT_EQ(**content, content_of(2 * kKeys + i % kMany));
+  });
+  EXPECT_LE(counts.reads, 0.1);
+}
+
 }  // namespace
 }  // namespace st8::state::test

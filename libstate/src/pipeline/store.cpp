@@ -1,5 +1,7 @@
 #include "st8/state/store.h"
 
+#include <algorithm>
+
 #include "maintenance/backup.h"
 #include "pipeline/store_impl.h"
 #include "query/chain.h"
@@ -85,10 +87,30 @@ void Store::Impl::read_before_ahead(const ApplyRequest& request) {
   if (core.contents.find((*ref)->hash) == nullptr) ahead.begin(found->id(), key.view(), **ref);
 }
 
+void Store::Impl::keep_contents(std::vector<Document>& documents, const std::vector<Change>& changes) {
+  // What was written is read next, by a rollout or by who looks at the change. Who loads more than this would drive out
+  // what others change again and again.
+  const std::size_t bytes_max = core.options.content_cache_bytes / 4;
+  std::size_t bytes = 0;
+  for (const Document& document : documents) bytes += document.content.size();
+  if (bytes > bytes_max) return;
+  std::sort(documents.begin(), documents.end(), [](const Document& a, const Document& b) { return a.key < b.key; });
+  for (const Change& change : changes) {
+    if (!change.after) continue;
+    const auto document = std::lower_bound(documents.begin(), documents.end(), change.key,
+                                           [](const Document& each, const DocumentKey& key) { return each.key < key; });
+    if (document != documents.end() && document->key == change.key) {
+      core.contents.put(change.after->hash, std::move(document->content));
+    }
+  }
+}
+
 void Store::Impl::give_contents(ApplyRequest& request, CommitResult& result) {
-  // Who brings many at once is loading, and does not change them again soon.
-  if (request.documents.size() > CommitResult::kContentsMax) return;
   const bool written = !request.context.dry_run;
+  if (request.documents.size() > CommitResult::kContentsMax) {
+    if (written) keep_contents(request.documents, result.changes);
+    return;
+  }
   // What a prune deletes may be much, and is not looked for one by one.
   const bool before_wanted = request.before_wanted && result.changes.size() <= CommitResult::kContentsMax;
   result.contents.resize(result.changes.size());

@@ -29,6 +29,8 @@ class Store::Impl final : public RecordStore {
   void read_before_ahead(const ApplyRequest& request);
   // Gives the result its contents, and keeps what was written at hand for who changes it next.
   void give_contents(ApplyRequest& request, CommitResult& result);
+  // As that, of many documents, unless they are too much.
+  void keep_contents(std::vector<Document>& documents, const std::vector<Change>& changes);
   // Turns a commit command's answer into the result, replays included.
   Result<CommitResult> render(const NamespaceName& ns, pipeline::CommitAnswer answer);
 
