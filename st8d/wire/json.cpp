@@ -101,7 +101,7 @@ constexpr std::array<char, 256> make_simple_escapes() {
 constexpr std::array<char, 256> kSimpleEscapes = make_simple_escapes();
 
 // A strict parser of RFC 8259 in one pass over the text. It is our own because requests spend their time here: general
-// parsers copy every byte of a string several times, this one looks for the next byte that matters, eight at a time, and
+// parsers copy every byte of a string several times, this one looks for the next byte that matters, a block at a time, and
 // copies runs. tests/server/json_parser_test.cpp holds it against nlohmann/json on random and damaged input.
 class Parser {
  public:

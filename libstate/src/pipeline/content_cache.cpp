@@ -4,21 +4,12 @@
 
 namespace st8::state::pipeline {
 
-std::shared_ptr<const std::string> ContentCache::find(const Hash& hash) {
+std::shared_ptr<const std::string> ContentCache::find(const Hash& hash, bool goes_next) {
   Shard& shard = shard_of(hash);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.index.find(hash);
   if (found == shard.index.end()) return nullptr;
-  shard.entries.splice(shard.entries.end(), shard.entries, found->second);
-  return found->second->content;
-}
-
-std::shared_ptr<const std::string> ContentCache::find_replaced(const Hash& hash) {
-  Shard& shard = shard_of(hash);
-  const std::lock_guard lock(shard.mutex);
-  const auto found = shard.index.find(hash);
-  if (found == shard.index.end()) return nullptr;
-  shard.entries.splice(shard.entries.begin(), shard.entries, found->second);
+  shard.entries.splice(goes_next ? shard.entries.begin() : shard.entries.end(), shard.entries, found->second);
   return found->second->content;
 }
 

@@ -26,15 +26,17 @@ class ContentCache {
   explicit ContentCache(std::size_t bytes_max) : shard_bytes_max_(bytes_max / kShards) {}
 
   // Null when it is not here.
-  std::shared_ptr<const std::string> find(const Hash& hash);
+  std::shared_ptr<const std::string> find(const Hash& hash) { return find(hash, false); }
   // As find(), for a content that has just been replaced: who else may want it can read it, so it is the next to go.
-  std::shared_ptr<const std::string> find_replaced(const Hash& hash);
+  std::shared_ptr<const std::string> find_replaced(const Hash& hash) { return find(hash, true); }
   void put(const Hash& hash, std::shared_ptr<const std::string> content);
   void put(const Hash& hash, std::string content) {
     put(hash, std::make_shared<const std::string>(std::move(content)));
   }
 
  private:
+  std::shared_ptr<const std::string> find(const Hash& hash, bool goes_next);
+
   struct Entry {
     Hash hash;
     std::shared_ptr<const std::string> content;
