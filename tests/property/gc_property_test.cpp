@@ -289,7 +289,7 @@ TEST_P(GcProperty, NobodyBesideItNotices) {
   std::map<std::uint64_t, Documents> documents{{0, {}}};
   std::atomic<std::uint64_t> newest{0};
   std::atomic<bool> stop{false};
-  std::atomic<int> gone{0}, copied{0}, read{0}, failures{0};
+  std::atomic<int> gone{0}, copied{0}, read{0}, failures{0}, runs{0};
   const auto fail_with = [&](const std::string& what) {
     if (failures.fetch_add(1) < 5) ADD_FAILURE() << what;
     stop = true;
@@ -299,7 +299,8 @@ TEST_P(GcProperty, NobodyBesideItNotices) {
     std::mt19937_64 random(static_cast<std::uint64_t>(writer));
     const std::string name = "w" + std::to_string(writer);
     Documents now;
-    for (int i = 0; i < 250 && !stop; ++i) {
+    // gc rests while there are writers: they go on until it has been there twice, or never comes.
+    for (int i = 0; (i < 250 || (runs < 2 && i < 10'000)) && !stop; ++i) {
       if (i > 10 && random() % 4 == 0) {
         const std::uint64_t source = 1 + random() % newest.load();
         const auto result = store.copy(CopyRequest{ns("default"),
@@ -382,7 +383,6 @@ TEST_P(GcProperty, NobodyBesideItNotices) {
   std::vector<std::thread> writers, others;
   for (int i = 0; i < 3; ++i) writers.emplace_back(write, i);
   for (int i = 0; i < 2; ++i) others.emplace_back(read_on, i);
-  int runs = 0;
   std::uint64_t swept = 0;
   others.emplace_back([&] {
     while (!stop) {

@@ -569,6 +569,65 @@ TEST_F(RocksDbEngine, VersionsOfOnePathPackAgainstEachOther) {
   EXPECT_LE((*engine)->stats().disk_bytes, kPaths * std::uint64_t{1'800}) << "each path's text should be there once";
 }
 
+std::uint64_t statistic(const Engine& engine, std::string_view wanted) {
+  std::istringstream lines(engine.stats().detail);
+  std::string name;
+  std::uint64_t value = 0;
+  while (lines >> name >> value) {
+    if (name == wanted) return value;
+  }
+  ADD_FAILURE() << "there is no " << wanted;
+  return 0;
+}
+
+TEST_F(RocksDbEngine, GivingSpaceBackRestsWhileOthersWrite) {
+  auto engine = open_rocksdb_engine(options());
+  ASSERT_TRUE(engine);
+  std::mt19937_64 random(1);
+  std::uint64_t revision = 0;
+  const auto reclaim = [&] {
+    ++revision;
+    Batch batch;
+    for (int path = 0; path < 4'000; ++path) batch.put(body_key(path, revision), noise_of(random, 1'000));
+    ASSERT_TRUE((*engine)->commit(batch, {}, Durability::kBuffered));
+    ASSERT_TRUE((*engine)->reclaim({KeyRange::prefix("D")}));
+  };
+  for (int i = 0; i < 3; ++i) reclaim();
+  EXPECT_EQ(statistic(**engine, "rocksdb_reclaim_rests_total"), 0u) << "nobody wrote";
+
+  std::atomic<bool> stop{false};
+  std::atomic<int> refused{0};
+  std::thread writer([&] {
+    for (int i = 0; !stop; ++i) {
+      Batch batch;
+      batch.put("B" + std::to_string(i % 100), "x");
+      if (!(*engine)->commit(batch, {}, Durability::kBuffered)) ++refused;
+    }
+  });
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (statistic(**engine, "rocksdb_reclaim_rests_total") == 0 && std::chrono::steady_clock::now() < deadline)
+    reclaim();
+  stop = true;
+  writer.join();
+  EXPECT_GT(statistic(**engine, "rocksdb_reclaim_rests_total"), 0u);
+  EXPECT_EQ(refused, 0);
+}
+
+TEST_F(RocksDbEngine, CountsItsNewestFiles) {
+  auto engine = open_rocksdb_engine(options());
+  ASSERT_TRUE(engine);
+  EXPECT_EQ(statistic(**engine, "rocksdb_level0_files"), 0u);
+  std::mt19937_64 random(1);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  for (int i = 0; statistic(**engine, "rocksdb_level0_files") == 0 && std::chrono::steady_clock::now() < deadline;
+       ++i) {
+    Batch batch;
+    batch.put(body_key(i, 1), noise_of(random, 256 * 1024));
+    ASSERT_TRUE((*engine)->commit(batch, {}, Durability::kBuffered));
+  }
+  EXPECT_GT(statistic(**engine, "rocksdb_level0_files"), 0u);
+}
+
 TEST_F(RocksDbEngine, SaysItsStatisticsAsNamesAndNumbers) {
   auto engine = open_rocksdb_engine(options());
   ASSERT_TRUE(engine);

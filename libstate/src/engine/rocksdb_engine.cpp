@@ -1,10 +1,11 @@
-// The engine seam over RocksDB: with rocksdb_write_buffer.cpp the only file that knows it.
+// The engine seam over RocksDB: with rocksdb_write_buffer.cpp and rocksdb_pace.cpp the only file that knows it.
 //
 // Two column families share one log. "default" holds the small records; "bodies" holds nodes and blobs, whose keys lay the
 // versions of one path side by side: there, large blocks and zstd find what the versions have in common, which is worth
 // more than any delta format.
 //
 // Source: RocksDB 7.8, include/rocksdb/{options,advanced_options,table,listener}.h.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bitset>
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <mutex>
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
@@ -39,6 +41,7 @@
 
 #include "engine/keyspace.h"
 #include "engine/log_file.h"
+#include "engine/rocksdb_pace.h"
 #include "engine/rocksdb_write_buffer.h"
 #include "st8/state/clock.h"
 #include "st8/state/engine.h"
@@ -425,18 +428,30 @@ class RocksEngine final : public Engine {
  public:
   RocksEngine(std::string directory, bool read_only, std::unique_ptr<rocksdb::Env> environment,
               std::shared_ptr<LogHealth> health, std::shared_ptr<ErrorListener> listener,
-              std::shared_ptr<rocksdb::Cache> cache, std::shared_ptr<rocksdb::Statistics> statistics,
-              std::unique_ptr<rocksdb::DB> db, rocksdb::ColumnFamilyHandle* records,
-              rocksdb::ColumnFamilyHandle* bodies)
+              std::shared_ptr<ReclaimPace> pace, std::shared_ptr<rocksdb::Cache> cache,
+              std::shared_ptr<rocksdb::Statistics> statistics, std::unique_ptr<rocksdb::DB> db,
+              rocksdb::ColumnFamilyHandle* records, rocksdb::ColumnFamilyHandle* bodies)
       : directory_(std::move(directory)),
         read_only_(read_only),
         environment_(std::move(environment)),
         health_(std::move(health)),
         listener_(std::move(listener)),
+        pace_(std::move(pace)),
         cache_(std::move(cache)),
         statistics_(std::move(statistics)),
         db_(std::move(db)),
-        families_{records, bodies} {}
+        families_{records, bodies} {
+    // Newest files wait while their elders are merged, and at the second number RocksDB holds writers back.
+    for (rocksdb::ColumnFamilyHandle* family : families_) {
+      const rocksdb::Options shape = db_->GetOptions(family);
+      newest_files_many_ = std::min<std::uint64_t>(
+          newest_files_many_,
+          static_cast<std::uint64_t>(shape.level0_file_num_compaction_trigger + shape.level0_slowdown_writes_trigger) /
+              2);
+    }
+    pace_->watch([this] { return commits_.load(std::memory_order_relaxed); },
+                 [this] { return closing_.load() || many_newest_files(); });
+  }
 
   ~RocksEngine() override {
     closing_.store(true);
@@ -554,7 +569,7 @@ class RocksEngine final : public Engine {
     line("block_cache_bytes", cached);
     line("block_cache_capacity_bytes", cache_->GetCapacity());
     line("keys_estimate", sum_property("rocksdb.estimate-num-keys"));
-    line("level0_files", sum_property("rocksdb.num-files-at-level0"));
+    line("level0_files", newest_files(families_[kRecords]) + newest_files(families_[kBodies]));
     line("compaction_pending_bytes", sum_property("rocksdb.estimate-pending-compaction-bytes"));
     line("compactions_running", property("rocksdb.num-running-compactions", families_[0]));
     line("flushes_running", property("rocksdb.num-running-flushes", families_[0]));
@@ -562,6 +577,7 @@ class RocksEngine final : public Engine {
     line("background_errors_total", property("rocksdb.background-errors", families_[0]));
     line("write_stopped", property("rocksdb.is-write-stopped", families_[0]));
     line("write_delayed_bytes_per_second", property("rocksdb.actual-delayed-write-rate", families_[0]));
+    line("reclaim_rests_total", pace_->rests());
     for (const auto& [ticker, name] : kTickers) line(name, statistics_->getTickerCount(ticker));
     return stats;
   }
@@ -763,6 +779,15 @@ class RocksEngine final : public Engine {
     for (rocksdb::ColumnFamilyHandle* family : families_) sum += property(name, family);
     return sum;
   }
+  std::uint64_t newest_files(rocksdb::ColumnFamilyHandle* family) const {
+    std::string number;  // Not among the properties that GetIntProperty() knows.
+    if (!db_->GetProperty(family, "rocksdb.num-files-at-level0", &number)) return 0;
+    return std::strtoull(number.c_str(), nullptr, 10);
+  }
+  bool many_newest_files() const {
+    return std::any_of(families_.begin(), families_.end(),
+                       [this](auto* family) { return newest_files(family) >= newest_files_many_; });
+  }
   std::uint64_t log_bytes() const {
     std::uint64_t sum = 0;
     std::error_code error;
@@ -782,11 +807,13 @@ class RocksEngine final : public Engine {
   std::unique_ptr<rocksdb::Env> environment_;  // Before the database, so that it outlives it.
   std::shared_ptr<LogHealth> health_;
   std::shared_ptr<ErrorListener> listener_;
+  std::shared_ptr<ReclaimPace> pace_;
   std::shared_ptr<rocksdb::Cache> cache_;
   std::shared_ptr<rocksdb::Statistics> statistics_;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, 2> families_;
   std::atomic<bool> closing_{false};
+  std::uint64_t newest_files_many_ = std::numeric_limits<std::uint64_t>::max();
 
   std::mutex commit_mutex_;
   ExpectedRecords expected_;  // Guarded by commit_mutex_.
@@ -889,6 +916,7 @@ rocksdb::ColumnFamilyOptions body_options(const RocksDbOptions& options, const s
 }
 
 rocksdb::DBOptions database_options(const RocksDbOptions& options, std::shared_ptr<ErrorListener> listener,
+                                    const std::shared_ptr<ReclaimPace>& pace,
                                     std::shared_ptr<rocksdb::Statistics> statistics) {
   rocksdb::DBOptions db;
   db.create_if_missing = options.create_if_missing;
@@ -914,7 +942,8 @@ rocksdb::DBOptions database_options(const RocksDbOptions& options, std::shared_p
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   db.skip_stats_update_on_db_open = true;
-  db.listeners = {std::move(listener)};
+  db.listeners = {std::move(listener), pace};
+  db.rate_limiter = pace;
   db.statistics = std::move(statistics);
   return db;
 }
@@ -959,13 +988,14 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
     }
   }
   auto listener = std::make_shared<ErrorListener>();
+  auto pace = std::make_shared<ReclaimPace>();
   auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, /*num_shard_bits=*/4, /*strict_capacity_limit=*/false,
                                     /*high_pri_pool_ratio=*/0.5);
   auto statistics = rocksdb::CreateDBStatistics();
   statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
   auto health = std::make_shared<LogHealth>();
   std::unique_ptr<rocksdb::Env> environment = rocksdb::NewCompositeEnv(std::make_shared<FileSystem>(health));
-  rocksdb::DBOptions db_options = database_options(options, listener, statistics);
+  rocksdb::DBOptions db_options = database_options(options, listener, pace, statistics);
   db_options.env = environment.get();
   const std::vector<rocksdb::ColumnFamilyDescriptor> families{
       {rocksdb::kDefaultColumnFamilyName, record_options(options, cache)},
@@ -978,7 +1008,7 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
                         : rocksdb::DB::Open(db_options, options.directory, families, &handles, &raw);
   if (!status.ok()) return fail(open_error(status, options.directory));
   return std::make_unique<RocksEngine>(options.directory, options.read_only, std::move(environment), std::move(health),
-                                       std::move(listener), std::move(cache), std::move(statistics),
+                                       std::move(listener), std::move(pace), std::move(cache), std::move(statistics),
                                        std::unique_ptr<rocksdb::DB>(raw), handles[0], handles[1]);
 }
 

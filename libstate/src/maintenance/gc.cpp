@@ -52,8 +52,8 @@ class Pace {
   }
 
  private:
-  static constexpr int kRest = 2;  // Times as long as the step took.
-  static constexpr std::chrono::milliseconds kRestMax{10};
+  static constexpr int kRest = 4;  // Times as long as the step took.
+  static constexpr std::chrono::milliseconds kRestMax{20};
 
   const pipeline::StoreCore& core_;
   std::uint64_t commits_;
@@ -343,6 +343,7 @@ Status sweep_deleted_namespaces(pipeline::StoreCore& core, const GcRequest& requ
     if (!in_use) gone.push_back(ns);
   }
   ST8_TRY(cursor->status());
+  Pace pace(core);
   for (const NamespaceId ns : gone) {
     for (const Table table :
          {Table::kCounters, Table::kBranch, Table::kCheckpoint, Table::kRevision, Table::kRevisionByHash,
@@ -357,6 +358,7 @@ Status sweep_deleted_namespaces(pipeline::StoreCore& core, const GcRequest& requ
         ST8_TRY(core.engine->commit(batch, {}, Durability::kBuffered));
         batch.clear();
         batch.set_frees_space(true);
+        pace.rest();
         return {};
       };
       for (; dead->valid(); dead->next()) {
