@@ -51,6 +51,25 @@ class Rows(unittest.TestCase):
             run.expect("changes", 7, 1000)
 
 
+class Tools(unittest.TestCase):
+    def test_a_load_goes_on_until_the_work_beside_it_is_done(self):
+        made = bench()
+        with tempfile.TemporaryDirectory() as made.tools:
+            load = os.path.join(made.tools, "load")
+            with open(load, "w") as out:
+                out.write(f'#!/bin/sh\ncat >/dev/null; echo "{{\\"worked\\": $(cat {made.tools}/worked)}}"\n')
+            os.chmod(load, 0o755)
+
+            def work():
+                with open(os.path.join(made.tools, "worked"), "w") as out:
+                    out.write("1")
+
+            self.assertEqual(made.tool_beside(work, "load"), {"worked": 1})
+            os.remove(os.path.join(made.tools, "worked"))
+            with self.assertRaises(ValueError):
+                made.tool("load")
+
+
 class Pages(unittest.TestCase):
     def test_page_and_charts_hold_every_row(self):
         made = bench()

@@ -44,22 +44,33 @@ class Bench:
         return servers.St8d(os.path.join(self.bin, "st8d"), self.directory(name), tls)
 
     def tool(self, name, *arguments):
-        done = subprocess.run([os.path.join(self.tools, name), *map(str, arguments)], capture_output=True, text=True)
-        if not done.stdout.strip():
-            raise RuntimeError(f"{name} {arguments}: exit {done.returncode}: {done.stderr[-1000:]}")
-        result = json.loads(done.stdout.strip().splitlines()[-1])
+        return self.tool_beside(None, name, *arguments)
+
+    def tool_beside(self, work, name, *arguments):
+        """Runs a tool; with `work`, a load that goes on until that is done."""
+        with subprocess.Popen([os.path.join(self.tools, name), *map(str, arguments)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as process:
+            if work:
+                work()
+            out, err = process.communicate()  # Ends its standard input.
+        if not out.strip():
+            raise RuntimeError(f"{name} {arguments}: exit {process.returncode}: {err[-1000:]}")
+        result = json.loads(out.strip().splitlines()[-1])
         if result.get("errors"):
             raise RuntimeError(f"{name} {arguments}: {result['errors']} errors, the first: {result['first_error']}")
         if result.get("least_answers") == 0:
             raise RuntimeError(f"{name} {arguments}: a connection got no answer at all (starved)")
         return result
 
-    def http(self, server, workload, connections, seconds=None, **more):
+    def http(self, server, workload, connections, seconds=None, beside=None, **more):
+        """A load of so many seconds, or until `beside` is done."""
+        if beside:
+            more["until_eof"] = True
         arguments = ["--port", server.port, "--token", server.token, "--workload", workload, "--connections", connections,
                      "--seconds", seconds or self.seconds, "--seed", random.randrange(1 << 40)]
         for name, value in more.items():
             arguments += [f"--{name.replace('_', '-')}"] + ([] if value is True else [value])
-        return self.tool("http_load", *arguments)
+        return self.tool_beside(beside, "http_load", *arguments)
 
     def etcd(self, server, workload, clients, **more):
         arguments = ["--port", server.port, "--workload", workload, "--clients", clients, "--connections", clients, "--seconds", self.seconds]
@@ -294,27 +305,36 @@ class Bench:
         self.gc_beside_writers(revisions, files)
 
     def gc_beside_writers(self, revisions, files):
-        """Each round has a namespace of its own to collect: only the first gc of one has work."""
-        seconds = max(3, self.seconds)
+        """Each round has a namespace of its own to collect: only the first gc of one has work.
+
+        A round measures writers for as long as a gc takes, from its first moment to its last: before it, beside it, after it. Where the disk or
+        the machine is shared, the p99 of some seconds changes by several times within a minute; so a gc is compared with both of its neighbours,
+        by the geometric mean of theirs."""
+        warmup = 0.5
+        took = max(3, self.seconds)
         notes = []
 
-        def collect(name):
+        def writers(**more):
+            return self.http(st8, "apply", 16, namespace="writers", warmup=warmup, **more)
+
+        def collect():
+            nonlocal took
+            time.sleep(warmup)
             began = time.perf_counter()
             done = st8.call("POST", "/v1/gc", {"keep": 10, "namespace": name})
-            notes.append(f"{done['pruned']:,} in {time.perf_counter() - began:.1f} s")
+            took = time.perf_counter() - began
+            notes.append(f"{done['pruned']:,} in {took:.1f} s")
 
         with self.st8d("st8d-gc") as st8:
             pairs = []
-            for number in range(3):
+            for number in range(3 if self.quick else 5):
                 name = f"history-{number}"
                 self.load_documents(st8, name, files)
                 self.http(st8, "apply", 64, seconds=600, warmup=0, operations=revisions, keys=files, namespace=name)
-                without = self.http(st8, "apply", 16, seconds=seconds, namespace="writers")
-                collector = threading.Timer(0.8, collect, (name,))
-                collector.start()
-                beside = self.http(st8, "apply", 16, seconds=seconds, namespace="writers")
-                collector.join()
-                pairs.append((beside, without))
+                before = writers(seconds=took)
+                beside = writers(seconds=600, beside=collect)
+                after = writers(seconds=took)
+                pairs.append((beside, {what: (before[what] * after[what]) ** 0.5 for what in ("p50_us", "p99_us", "per_second")}))
             expect("runs of gc", len(notes), len(pairs))
             self.add(f"gc of {revisions:,} revisions to 10, beside 16 writers: writers' p99", "without gc", pairs, 2, 1.2, "p99_us", "µs",
                      lower_is_better=True, note="gc pruned " + ", ".join(notes))

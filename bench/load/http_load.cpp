@@ -46,6 +46,7 @@ struct Options {
   bool tls = false;
   std::uint64_t seed = 1;
   std::uint64_t operations = 0;  // Stop after so many; 0: by time alone.
+  bool until_eof = false;        // Stop when standard input ends, too.
 };
 
 std::string key_name(std::size_t index) {
@@ -229,10 +230,19 @@ int run(const Options& options) {
   std::vector<RunReport> reports(threads);
   std::vector<std::uint64_t> at_warm(options.connections, 0);
   std::atomic<std::uint64_t> left{options.operations == 0 ? UINT64_MAX : options.operations};
+  const auto stop = std::make_shared<std::atomic<bool>>(false);
   const auto warm = SteadyClock::now() +
                     std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.warmup));
   const auto end =
       warm + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(options.seconds));
+  if (options.until_eof) {
+    // Not joined: it may wait for input when all is done.
+    std::thread([stop = stop] {
+      char byte;
+      while (::read(STDIN_FILENO, &byte, 1) > 0) {}
+      stop->store(true);
+    }).detach();
+  }
   std::vector<std::thread> pool;
   for (std::size_t t = 0; t < threads; ++t) {
     pool.emplace_back([&, t] {
@@ -256,7 +266,7 @@ int run(const Options& options) {
           measuring = true;
           for (const auto i : mine) at_warm[i] = connections[i]->answers();
         }
-        if (now >= end) break;
+        if (now >= end || stop->load(std::memory_order_relaxed)) break;
         for (int e = 0; e < ready; ++e) {
           auto& connection = *connections[events[e].data.u64];
           std::string failure;
@@ -318,6 +328,7 @@ int main(int argc, char** argv) {
   app.add_option("--path", options.path);
   app.add_option("--seed", options.seed);
   app.add_option("--operations", options.operations);
+  app.add_flag("--until-eof", options.until_eof);
   app.add_flag("--tls", options.tls);
   CLI11_PARSE(app, argc, argv);
   return st8::bench::run(options);
