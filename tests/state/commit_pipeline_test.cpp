@@ -153,6 +153,63 @@ TEST_P(CommitPipeline, AGroupIsBuiltUponTheOneInFlight) {
   }
 }
 
+// The writer wants its next group while the builder has a command at hand: the builder seals it behind that command, and
+// goes on to those that have queued up meanwhile.
+TEST_P(CommitPipeline, ABuilderAtWorkSealsForTheWriterAndGoesOn) {
+  ASSERT_TRUE(harness.apply({{"a", "0"}}));
+  HeldWrite write;
+  auto first = begin_apply({{"a", "1"}});
+  write.await();
+  auto second = begin_apply({{"b", "1"}});
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool held = false, released = false;
+  failpoint::on_hit("commit.before_build", [&]() -> Status {
+    std::unique_lock lock(mutex);
+    held = true;
+    changed.notify_all();
+    changed.wait(lock, [&] { return released; });
+    return {};
+  });
+  // One that waits for its own command, and behind it some that do not.
+  auto third = std::async(std::launch::async, [&] { return harness.apply({{"c", "1"}}); });
+  {
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(changed.wait_for(lock, kPatience, [&] { return held; })) << "nobody builds beside the write";
+  }
+  constexpr int kBegun = 3;
+  std::vector<Store::FinishApply> answers;
+  for (int i = 0; i < kBegun; ++i) {
+    harness->begin_apply(StoreHarness::apply_request({{"d" + std::to_string(i), "1"}}), [&](Store::FinishApply finish) {
+      const std::lock_guard lock(mutex);
+      answers.push_back(std::move(finish));
+    });
+  }
+  write.release({});
+  ASSERT_TRUE(first.get());
+  {
+    const std::lock_guard lock(mutex);
+    released = true;
+    changed.notify_all();
+  }
+  ASSERT_EQ(second.wait_for(kPatience), std::future_status::ready) << "nobody writes the group";
+  ASSERT_EQ(third.wait_for(kPatience), std::future_status::ready) << "nobody writes the group";
+  const auto two = second.get(), three = third.get();
+  ASSERT_TRUE(two) << why(two);
+  ASSERT_TRUE(three) << why(three);
+  EXPECT_EQ(two->revision.value, 3u);
+  EXPECT_EQ(three->revision.value, 4u);
+  ASSERT_TRUE(eventually(
+      [&] {
+        const std::lock_guard lock(mutex);
+        return answers.size() == kBegun;
+      },
+      kPatience))
+      << "nobody builds what has queued up";
+  EXPECT_EQ(harness.head().value, 4u + kBegun);
+  expect_sound();
+}
+
 TEST_P(CommitPipeline, ANamespaceComesAndGoesBetweenGroups) {
   HeldWrite write;
   auto made = begin_apply({{"old", "1"}}, "main", "fresh");

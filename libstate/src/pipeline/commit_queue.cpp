@@ -29,11 +29,12 @@ void relax() {
 #endif
 }
 
-// How often the writer looks whether the builder is gone before it sleeps: about as long as a command takes to build.
+// How often the writer looks whether its group is there before it sleeps: about as long as a command takes to build.
 constexpr int kLooks = 300;
 
-// How many commands one that does not wait for its own builds before it goes about its business: a group's worth.
-constexpr int kBuiltForOthersMax = 64;
+// How many commands one that does not wait for its own builds before it goes about its business, which is others' requests:
+// half a group. With 64 in place of 8 the rate was 4% lower at 64 clients, 3 to 5% at 256.
+constexpr int kBuiltForOthersMax = 8;
 
 }  // namespace
 
@@ -69,11 +70,7 @@ Status CommitQueue::submit(Command& command) {
   {
     Lock lock(mutex_);
     queue_.push_back(&command);
-    // A writer who waits for the builder's role comes first, and passes it on.
-    if (!building_.load(std::memory_order_relaxed) && !seal_wanted_.load(std::memory_order_relaxed)) {
-      building_.store(true, std::memory_order_relaxed);
-      build(lock, Builder::kWaits, &command);
-    }
+    if (take_building()) build(lock, Builder::kWaits, &command);
   }
   while (sleep(command) == Command::kBuild) {
     Lock lock(mutex_);
@@ -88,11 +85,15 @@ Status CommitQueue::begin(Command& command) {
   command.begun_ = true;
   Lock lock(mutex_);
   queue_.push_back(&command);
-  if (!building_.load(std::memory_order_relaxed) && !seal_wanted_.load(std::memory_order_relaxed)) {
-    building_.store(true, std::memory_order_relaxed);
-    build(lock, Builder::kBegins, nullptr);
-  }
+  if (take_building()) build(lock, Builder::kBegins, nullptr);
   return {};
+}
+
+bool CommitQueue::take_building() {
+  // A writer who waits for the builder's role comes first, and passes it on.
+  if (building_ || role_wanted_) return false;
+  building_ = true;
+  return true;
 }
 
 void CommitQueue::build(Lock& lock, Builder who, const Command* own) {
@@ -101,8 +102,9 @@ void CommitQueue::build(Lock& lock, Builder who, const Command* own) {
   const auto answered = [own] {
     return own != nullptr && own->state_.load(std::memory_order_relaxed) == Command::kAnswered;
   };
-  while (!queue_.empty() && !committer_.full() && !seal_wanted_.load(std::memory_order_relaxed) &&
-         !(built_ && !writing_) && !answered() && left > 0) {
+  while (true) {
+    if (seal_wanted_.load(std::memory_order_relaxed)) seal_for_writer(lock);
+    if (queue_.empty() || committer_.full() || role_wanted_ || (built_ && !writing_) || answered() || left == 0) break;
     Command& next = *queue_.front();
     queue_.pop_front();
     lock.unlock();
@@ -138,16 +140,26 @@ void CommitQueue::build(Lock& lock, Builder who, const Command* own) {
   lock.unlock();
 }
 
+void CommitQueue::seal_for_writer(Lock& lock) {
+  built_ = false;
+  lock.unlock();
+  std::shared_ptr<CommitGroup> group = committer_.seal();
+  lock.lock();
+  sealed_ = std::move(group);
+  seal_wanted_.store(false, std::memory_order_release);
+  writer_wait_.notify_one();
+}
+
 void CommitQueue::stop_writing() {
   writing_ = false;
   // With nobody building, the lock is as good as the builder's role.
-  if (!building_.load(std::memory_order_relaxed)) committer_.let_go_of_sealed();
+  if (!building_) committer_.let_go_of_sealed();
 }
 
 void CommitQueue::pass_builder_on(Lock&) {
-  if (seal_wanted_.load(std::memory_order_relaxed)) {
-    building_.store(false, std::memory_order_relaxed);
-    builder_gone_.notify_one();
+  if (role_wanted_) {
+    building_ = false;
+    writer_wait_.notify_one();
   } else if (!queue_.empty() && !committer_.full()) {
     // It stays at its place; its own thread takes it from there, or the helper if it has none.
     if (!queue_.front()->begun_) {
@@ -157,20 +169,15 @@ void CommitQueue::pass_builder_on(Lock&) {
       builder_wake_.notify_one();
     }
   } else {
-    building_.store(false, std::memory_order_relaxed);
+    building_ = false;
   }
 }
 
 void CommitQueue::become_builder(Lock& lock) {
-  seal_wanted_.store(true, std::memory_order_relaxed);
-  if (building_.load(std::memory_order_relaxed)) {
-    lock.unlock();
-    for (int i = 0; i < kLooks && building_.load(std::memory_order_relaxed); ++i) relax();
-    lock.lock();
-    builder_gone_.wait(lock, [this] { return !building_.load(std::memory_order_relaxed); });
-  }
-  seal_wanted_.store(false, std::memory_order_relaxed);
-  building_.store(true, std::memory_order_relaxed);
+  role_wanted_ = true;
+  writer_wait_.wait(lock, [this] { return !building_; });
+  role_wanted_ = false;
+  building_ = true;
 }
 
 void CommitQueue::write(CommitGroup& group) {
@@ -198,13 +205,20 @@ std::shared_ptr<CommitGroup> CommitQueue::seal_next(Lock& lock) {
     stop_writing();
     return nullptr;
   }
-  become_builder(lock);
-  built_ = false;
+  if (take_building()) {
+    built_ = false;
+    lock.unlock();
+    std::shared_ptr<CommitGroup> group = committer_.seal();
+    lock.lock();
+    pass_builder_on(lock);
+    return group;
+  }
+  seal_wanted_.store(true, std::memory_order_relaxed);
   lock.unlock();
-  std::shared_ptr<CommitGroup> group = committer_.seal();
+  for (int i = 0; i < kLooks && seal_wanted_.load(std::memory_order_acquire); ++i) relax();
   lock.lock();
-  pass_builder_on(lock);
-  return group;
+  writer_wait_.wait(lock, [this] { return !seal_wanted_.load(std::memory_order_relaxed); });
+  return std::move(sealed_);
 }
 
 void CommitQueue::call_writer() {

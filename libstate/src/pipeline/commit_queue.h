@@ -1,7 +1,7 @@
-// The queue before the committer, and who does its work: the writers themselves, and one thread that helps.
+// The queue before the committer, and who does its work: the writers themselves, and two threads that help.
 //
 // Two roles, each held by at most one thread. The builder takes commands from the queue, in order, and builds them into
-// the open group. The writer seals the open group, writes it with one sync, publishes it and answers its commands. So a
+// the open group. The writer has the open group sealed, writes it with one sync, publishes it and answers its commands. So a
 // group is built while the one before is on its way to the disk, and a group holds all that came meanwhile. A client that
 // is alone holds both roles, one after the other, on its own thread: no hand-off, no other thread.
 //
@@ -10,13 +10,16 @@
 //   1. A queued command has a builder; or the open group is full; or the writer waits to become the builder.
 //   2. A built command that is not sealed has a writer; or a builder, who becomes the writer on giving up that role.
 // A role is given up in the very section that looks at what is left to do, so these are kept:
-//   - The builder stops when the queue is empty, the group is full, the writer wants to seal, nobody writes what it has
+//   - The builder stops when the queue is empty, the group is full, the writer wants the role, nobody writes what it has
 //     built, or its own command is answered. If nobody writes, it takes the role of the writer (or, its own command being
 //     answered, calls the helper to it). Its own role then goes to the writer who wants it, or else to the first in the
 //     queue, whose thread is woken with it, or else to nobody (queue empty, or group full and thus with a writer).
-//   - The writer stops when nothing is built. To seal (after a failure: to forget what was built on it) it needs to be the
-//     builder for a moment, and comes before all others: who builds stops behind the command at hand, and
-//     holds nothing else that the writer could wait for. Afterwards the role goes on as above.
+//   - The writer stops when nothing is built. It seals a group itself if nobody builds. Otherwise it asks the builder to, who
+//     does so behind the command at hand and in any case before giving up the role, and goes on building: while the role went to
+//     the writer for that, nobody built until a thread was woken again, which was longer than a group takes to build.
+//     After a failure, to forget what was built on it, the writer takes the builder's role, and comes before all
+//     others: who builds stops behind the command at hand, and holds nothing else that the writer could wait for.
+//     Afterwards the role goes on as above.
 //   - A writer that is a client hands its role to the helper rather than serve others for longer than its own group.
 //   - Where the first in the queue has no thread that waits with it (begin()), the builder's role goes to a helper too.
 // Nobody waits but: clients, for their answer or a role; the writer, for the builder; the helpers, for their roles.
@@ -90,9 +93,10 @@ class CommitQueue {
   enum class Builder : std::uint8_t { kWaits, kBegins, kHelps };
   // As the builder, under the lock; returns, unlocked, without the role. `own` is null but for one that waits.
   void build(Lock& lock, Builder who, const Command* own);
+  bool take_building();              // Under the lock. False: somebody has the builder's role, or comes first.
   void pass_builder_on(Lock& lock);  // As the builder, under the lock.
-  // As the writer, under the lock: takes the builder's role for a moment.
-  void become_builder(Lock& lock);
+  void seal_for_writer(Lock& lock);  // As the builder, under the lock, while seal_wanted_.
+  void become_builder(Lock& lock);   // As the writer, under the lock: waits for the builder's role.
   // As the writer: writes, publishes, answers.
   void write(CommitGroup& group);
   // As the writer, under the lock: the next group; null: there is none, and the role is given up.
@@ -113,10 +117,12 @@ class CommitQueue {
   std::deque<Command*> queue_;  // Not built yet.
   bool built_ = false;          // The open group has commands.
   bool writing_ = false;        // Somebody is the writer.
-  // Somebody is the builder; changed under the mutex.
-  std::atomic<bool> building_{false};
-  std::atomic<bool> seal_wanted_{false};  // The writer waits for the builder's role; set under the mutex.
-  std::condition_variable builder_gone_;  // For the writer, while seal_wanted_.
+  bool building_ = false;       // Somebody is the builder.
+  // The writer waits until the builder has sealed the open group, which is then in sealed_. Changed under the mutex.
+  std::atomic<bool> seal_wanted_{false};
+  std::shared_ptr<CommitGroup> sealed_;
+  bool role_wanted_ = false;             // The writer waits for the builder's role.
+  std::condition_variable writer_wait_;  // For the writer, while it waits for either.
 
   bool writer_called_ = false;   // The writer's role is that helper's.
   bool builder_called_ = false;  // The builder's role is that helper's.
