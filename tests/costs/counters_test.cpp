@@ -65,6 +65,29 @@ TEST_P(Counters, OfAnApplyOfOneDocument) {
   EXPECT_LE(counts.reads, 0.1) << "what it builds upon is at hand";
 }
 
+// Commits leave more versions of nodes behind than the cache holds; those of the heads, and what the next ones lean on, stay.
+TEST(NodeCounters, CommitsInManyNamespacesFindTheirNodes) {
+  constexpr int kNamespaces = 16, kNodeKeys = 1'000, kCommits = 6'000;
+  StoreOptions options;
+  options.node_cache_bytes = 12u << 20;
+  StoreHarness harness(EngineKind::kMemory, options);
+  const auto apply = [&](int ns, int first, int count, int salt) {
+    ApplyRequest request = StoreHarness::apply_request({}, "main", "space-" + std::to_string(ns));
+    for (int i = first; i < first + count; ++i)
+      request.documents.push_back({key("services/service-" + std::to_string(i)), std::to_string(salt)});
+    const auto applied = harness->apply(std::move(request));
+    ASSERT_TRUE(applied) << why(applied);
+  };
+  for (int ns = 0; ns < kNamespaces; ++ns) apply(ns, 0, kNodeKeys, ns);
+  const auto commit = [&](int i) { apply(i % kNamespaces, i / kNamespaces * 389 % kNodeKeys, 1, 1'000 + i); };
+  for (int i = 0; i < kCommits; ++i) commit(i);
+  const StoreStats before = harness->stats();
+  for (int i = kCommits; i < 2 * kCommits; ++i) commit(i);
+  const StoreStats after = harness->stats();
+  EXPECT_GT(after.node_cache_bytes, options.node_cache_bytes * 9 / 10) << "it is full";
+  EXPECT_LE(after.node_cache_misses - before.node_cache_misses, kCommits / 50u);
+}
+
 TEST_P(Counters, OfARetryAnsweredFromItsRecord) {
   auto request = StoreHarness::apply_request({{"a", "1"}});
   request.context.idempotency = IdempotencyKey{"key", Hash::of("request")};

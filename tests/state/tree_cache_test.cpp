@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <random>
 #include <thread>
@@ -67,6 +68,38 @@ TEST(NodeCache, StaysWithinItsBoundAndKeepsWhatIsAskedFor) {
   EXPECT_EQ(kept, 400u * 64);  // A scan of 20,000 others did not drive them out.
 }
 
+TEST(NodeCache, WhatWasLetGoLeavesFirst) {
+  NodeCache cache(1 << 20);
+  const auto present = [&](const auto& nodes) {
+    return static_cast<std::size_t>(std::count_if(
+        nodes.begin(), nodes.end(), [&](const auto& node) { return cache.get(kNs, node->name(), {1}) != nullptr; }));
+  };
+  std::vector<std::shared_ptr<const Node>> kept, wanted, left;
+  for (std::uint64_t i = 0; i < 64; ++i) {
+    for (auto* nodes : {&kept, &wanted, &left}) {
+      nodes->push_back(numbered_node(1'000 * i + nodes->size() +
+                                     (nodes == &kept     ? 100
+                                      : nodes == &wanted ? 300
+                                                         : 500)));
+      cache.put(kNs, {1}, nodes->back());
+    }
+    cache.let_go(kNs, wanted.back()->name(), {1});
+    cache.let_go(kNs, left.back()->name(), {1});
+    cache.let_go(kNs, left.back()->name(), {1});  // Twice is once.
+    cache.let_go(kNs, left.back()->name(), {2});  // Nobody has that.
+  }
+  EXPECT_EQ(present(wanted), 64u);  // Asked for again: they stay.
+  for (std::uint64_t i = 0; i < 20'000; ++i) {
+    const auto node = numbered_node(100'000 + i);
+    cache.put(kNs, {1}, node);
+    cache.let_go(kNs, node->name(), {1});
+  }
+  EXPECT_LE(cache.stats().bytes, std::size_t{1} << 20);
+  EXPECT_EQ(present(left), 0u);
+  EXPECT_EQ(present(kept), 64u) << "nobody asked for them, and they had not been let go";
+  EXPECT_EQ(present(wanted), 64u);
+}
+
 TEST(NodeCache, AgreesWithAPlainMapThroughEvictions) {
   // Small, so that shards fill, evict, and their tables close holes over and over.
   NodeCache cache(64 << 10);
@@ -83,6 +116,7 @@ TEST(NodeCache, AgreesWithAPlainMapThroughEvictions) {
       cache.put(kNs, {1}, node);
       ASSERT_EQ(cache.get(kNs, node->name(), {1}), node);  // What was just put is there.
     }
+    if (i % 5 == 0) cache.let_go(kNs, nodes[random() % nodes.size()]->name(), {1});
   }
   EXPECT_GT(hits, 1'000u);
   EXPECT_LE(cache.stats().bytes, std::size_t{64} << 10);
@@ -104,6 +138,7 @@ TEST(NodeCache, ServesManyThreads) {
           cache.put(kNs, {1}, node);
         else if (found != node)
           ++wrong;
+        if (i % 5 == 0) cache.let_go(kNs, node->name(), {1});
       }
     });
   }

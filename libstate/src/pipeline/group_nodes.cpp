@@ -74,6 +74,8 @@ std::size_t GroupNodes::accept(std::vector<Batch::Write>& writes) {
     writes.push_back(std::move(body));
   }
   bodies_.clear();
+  for (const tree::Base& left : left_) stored_.let_go(left.name, left.written_at);
+  left_.clear();
   if (building_ == nullptr) return bytes;
   // Kept here, where there is time, and not by the writer, behind whom all wait. Nobody asks for a node before its revision is
   // published; if it never is, Committer::abandon() clears the cache.
@@ -84,6 +86,7 @@ std::size_t GroupNodes::accept(std::vector<Batch::Write>& writes) {
 }
 
 void GroupNodes::discard() {
+  left_.clear();
   if (bodies_.empty()) return;
   bodies_.clear();
   building_->truncate(accepted_);

@@ -43,6 +43,7 @@ class GroupNodes final : public tree::NodeSource, public tree::NodeSink {
   Result<std::shared_ptr<const tree::Node>> node(const tree::NodeLocation& location, const Hash& name) const override;
   std::shared_ptr<const tree::Node> cached(const Hash& name, RevisionNumber written_at) const override;
   void put(const tree::NodeLocation& location, std::shared_ptr<const tree::Node> node, std::string body) override;
+  void leave(const Hash& name, RevisionNumber written_at) override { left_.push_back({written_at, name}); }
 
   keyspace::NamespaceId ns() const { return ns_; }
   // What was put since the last accept() or discard(): among the writes (and how many bytes that is) and in the cache, or away.
@@ -59,6 +60,7 @@ class GroupNodes final : public tree::NodeSource, public tree::NodeSink {
   std::unique_ptr<const NodeTable> sealed_;
   std::size_t accepted_ = 0;          // Of building_'s items.
   std::vector<Batch::Write> bodies_;  // Of the others.
+  std::vector<tree::Base> left_;      // By their edits.
 };
 
 // Takes back what an edit put, unless it was accepted meanwhile.

@@ -14,6 +14,8 @@ tl::unexpected<Error> mismatch(std::uint8_t level, std::string_view first_key) {
 
 std::shared_ptr<const Node> NodeSource::cached(const Hash&, RevisionNumber) const { return nullptr; }
 
+void NodeSink::leave(const Hash&, RevisionNumber) {}
+
 Result<std::shared_ptr<const Node>> load_root(const NodeSource& source, const TreeRoot& root) {
   auto node = source.cached(root.hash, root.written_at);
   if (!node) {

@@ -57,6 +57,7 @@ class Editor {
       const NodeLocation location{made.node->level(), std::string(made.node->first_key()), number_};
       sink.put(location, std::move(made.node), std::move(made.body));
     }
+    for (const Base& left : left_) sink.leave(left.name, left.written_at);
     return result;
   }
 
@@ -187,7 +188,7 @@ class Editor {
     auto old = removed_.begin();
     for (std::shared_ptr<Node>& node : region_) {
       const std::string_view key = node->first_key();
-      for (; old != removed_.end() && old->node->first_key() < key; ++old) drop(above, *old->node);
+      for (; old != removed_.end() && old->node->first_key() < key; ++old) drop(above, *old);
       const bool replaces = old != removed_.end() && old->node->first_key() == key;
       NodeEntry entry{node->name(), node->document_count(), node->content_bytes(), number_};
       if (replaces && old->node->name() == node->name()) {
@@ -203,17 +204,30 @@ class Editor {
                                ? stored_body(source_, *node, old->node, old->written_at)
                                : node->body();
         above.push_back({key, entry});
+        if (replaces) leave_behind(*old, node->bases());
         made_.push_back({std::move(node), std::move(body)});
       }
       if (replaces) ++old;
     }
-    for (; old != removed_.end(); ++old) drop(above, *old->node);
+    for (; old != removed_.end(); ++old) drop(above, *old);
     region_.clear();
     removed_.clear();
   }
-  void drop(std::vector<LevelEdit>& above, const Node& old) {
-    dropped_keys_.emplace_front(old.first_key());
+  void drop(std::vector<LevelEdit>& above, const Old& old) {
+    leave_behind(old, {});
+    dropped_keys_.emplace_front(old.node->first_key());
     above.push_back({dropped_keys_.front(), std::nullopt});
+  }
+  // Of a version and its bases those that are not among the bases of the one that takes its place: no later one leans on them.
+  void leave_behind(const Old& old, std::span<const Base> bases) {
+    const auto leave = [&](RevisionNumber written_at, const Hash& name) {
+      const bool leaned_on = std::any_of(bases.begin(), bases.end(), [&](const Base& base) {
+        return base.written_at == written_at && base.name == name;
+      });
+      if (!leaned_on) left_.push_back({written_at, name});
+    };
+    leave(old.written_at, old.node->name());
+    for (const Base& base : old.node->bases()) leave(base.written_at, base.name);
   }
 
   // The root over one node: that node, or, while it has but one child, the child.
@@ -248,6 +262,7 @@ class Editor {
   std::vector<std::shared_ptr<const Node>> kept_;  // Keeps a key alive.
   std::vector<std::shared_ptr<Node>> region_;      // Of the run at hand: nodes made,
   std::vector<Old> removed_;                       // and the old ones they stand for.
+  std::vector<Base> left_;                         // See NodeSink::leave().
   std::vector<Node::Update> updates_;
   std::forward_list<std::string> dropped_keys_;
 };

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <deque>
 #include <mutex>
 
 #include "tree/delta.h"
@@ -30,6 +31,7 @@ struct alignas(64) NodeCache::Shard {
     std::uint64_t written_at = 0;
     std::uint64_t place = 0;
     std::uint32_t ns = 0;
+    bool leaving = false;  // In the shard's `leaving`.
     mutable std::atomic<bool> asked_for{false};
 
     Entry() = default;
@@ -38,6 +40,7 @@ struct alignas(64) NodeCache::Shard {
           written_at(other.written_at),
           place(other.place),
           ns(other.ns),
+          leaving(other.leaving),
           asked_for(other.asked_for.load(std::memory_order_relaxed)) {}
     // Read first: a flag that is set already is not written again, so the line stays shared.
     void mark_asked_for() const {
@@ -51,7 +54,8 @@ struct alignas(64) NodeCache::Shard {
   mutable std::shared_mutex mutex;
   std::vector<Entry> entries;
   std::vector<std::uint32_t> free;
-  std::vector<std::uint32_t> table;  // Positions in `entries`, or kNone; a power of two, at most half full.
+  std::deque<std::uint32_t> leaving;  // Positions, let go longest ago first; some may hold others by now.
+  std::vector<std::uint32_t> table;   // Positions in `entries`, or kNone; a power of two, at most half full.
   std::size_t hand = 0;
   std::size_t live = 0;
   std::size_t bytes = 0;
@@ -104,23 +108,32 @@ struct alignas(64) NodeCache::Shard {
     }
   }
 
-  // One turn of the hand beyond a full round is enough: each entry's flag is cleared when it is passed.
   void evict_one() {
-    for (;;) {
-      if (hand >= entries.size()) hand = 0;
-      Entry& entry = entries[hand];
-      if (entry.node && !entry.asked_for.exchange(false, std::memory_order_relaxed)) {
-        const auto position = static_cast<std::uint32_t>(hand);
-        bytes -= Entry::bytes_of(*entry.node);
-        --live;
-        unlink(position);
-        entry.node.reset();
-        free.push_back(position);
-        ++hand;
-        return;
-      }
-      ++hand;
+    while (!leaving.empty()) {
+      const std::uint32_t position = leaving.front();
+      leaving.pop_front();
+      Entry& entry = entries[position];
+      if (!entry.leaving) continue;
+      entry.leaving = false;
+      if (!entry.asked_for.load(std::memory_order_relaxed)) return evict(position);
     }
+    // One turn of the hand beyond a full round is enough: each entry's flag is cleared when it is passed.
+    for (;; ++hand) {
+      if (hand >= entries.size()) hand = 0;
+      const Entry& entry = entries[hand];
+      if (entry.node && !entry.asked_for.exchange(false, std::memory_order_relaxed))
+        return evict(static_cast<std::uint32_t>(hand++));
+    }
+  }
+
+  void evict(std::uint32_t position) {
+    Entry& entry = entries[position];
+    bytes -= Entry::bytes_of(*entry.node);
+    --live;
+    unlink(position);
+    entry.node.reset();
+    entry.leaving = false;
+    free.push_back(position);
   }
 };
 
@@ -189,12 +202,26 @@ void NodeCache::put(keyspace::NamespaceId ns, RevisionNumber written_at, std::sh
   home.bytes += bytes;
 }
 
+void NodeCache::let_go(keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at) {
+  const std::uint64_t word = word_of(name);
+  Shard& home = shard(word);
+  const std::unique_lock lock(home.mutex);
+  const Shard::Entry* found = home.find(place_of(ns, word, written_at), ns, name, written_at);
+  if (found == nullptr) return;
+  const auto position = static_cast<std::uint32_t>(found - home.entries.data());
+  Shard::Entry& entry = home.entries[position];
+  entry.asked_for.store(false, std::memory_order_relaxed);
+  if (!entry.leaving) home.leaving.push_back(position);
+  entry.leaving = true;
+}
+
 void NodeCache::clear() {
   for (std::size_t i = 0; i < kShards; ++i) {
     Shard& each = shards_[i];
     const std::unique_lock lock(each.mutex);
     each.entries.clear();
     each.free.clear();
+    each.leaving.clear();
     each.table.clear();
     each.hand = each.live = each.bytes = 0;
   }

@@ -18,7 +18,7 @@ namespace st8::state::tree {
 // Holds nodes by (namespace, name, revision that wrote it): that names one stored body, and its hash is at hand wherever
 // a node is looked up. (The name alone would not do: bodies of one name may place their documents differently.)
 //
-// Bounded by bytes; what has not been asked for since the last round goes first (CLOCK, which unlike a list of recent
+// Bounded by bytes; what was left behind by commits goes first, then what has not been asked for since the last round (CLOCK, which unlike a list of recent
 // use changes nothing shared on a hit). Sharded by name; a hit takes a shard's lock for reading and sets a flag, so
 // readers do not wait for each other. Thread-safe.
 class NodeCache {
@@ -35,6 +35,8 @@ class NodeCache {
                                           std::uint64_t name_word) const;
   // Keeps the node, dropping others when the bound asks for it. A node that is here already stays as it is.
   void put(keyspace::NamespaceId ns, RevisionNumber written_at, std::shared_ptr<const Node> node);
+  // The node is the next to go when room is wanted, unless it is asked for meanwhile. Nothing if it is not here.
+  void let_go(keyspace::NamespaceId ns, const Hash& name, RevisionNumber written_at);
   // Drops all: what was put before its write had succeeded, and the write failed.
   void clear();
 
@@ -67,6 +69,7 @@ class StoredNodes final : public NodeSource {
   void keep(RevisionNumber written_at, std::shared_ptr<const Node> node) const {
     cache_->put(ns_, written_at, std::move(node));
   }
+  void let_go(const Hash& name, RevisionNumber written_at) const { cache_->let_go(ns_, name, written_at); }
 
  private:
   const Engine* engine_;

@@ -47,6 +47,9 @@ class NodeSink {
  public:
   virtual ~NodeSink() = default;
   virtual void put(const NodeLocation& location, std::shared_ptr<const Node> node, std::string body) = 0;
+  // Told of the versions of nodes that the edit leaves behind: the tree that it makes neither has them nor leans on them, nor
+  // will one that is made of it. They may be in other trees. Optional.
+  virtual void leave(const Hash& name, RevisionNumber written_at);
 };
 
 struct Edit {
