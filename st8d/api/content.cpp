@@ -12,6 +12,8 @@ constexpr std::size_t kBareChangesAPart = 1024;  // Keys and hashes.
 constexpr std::size_t kChangeBytes =
     512;  // Of a rendered change without its contents, and room for the writer to work in.
 constexpr std::size_t kReserveMax = 1u << 20;
+// Larger contents are read one by one: many of them at once would be much to hold, and the search for one is little of its read.
+constexpr std::size_t kGatheredBytesMax = 16u << 10;
 
 }  // namespace
 
@@ -28,6 +30,38 @@ const state::Document* ContentReader::known(const state::DocumentKey& key) const
   return known != known_.end() && (*known)->key == key ? *known : nullptr;
 }
 
+Status ContentReader::open() {
+  if (view_) return {};
+  ST8_ASSIGN(state::View view, store_.view(name_space_, state::RevisionNumber{0}));
+  view_.emplace(std::move(view));
+  return {};
+}
+
+Result<std::vector<state::ChangeContents>> ContentReader::gather(std::span<const state::Change> changes,
+                                                                 std::span<const state::ChangeContents> given) {
+  std::vector<state::ChangeContents> gathered(changes.size());
+  std::vector<state::ContentPlace> places;
+  std::vector<state::ContentPointer*> wanted;  // Of each place, where in `gathered` it goes.
+  places.reserve(2 * changes.size());
+  wanted.reserve(2 * changes.size());
+  const auto want = [&](const state::Change& change, const state::DocumentRef& ref, state::ContentPointer& here) {
+    if (here != nullptr || ref.size > kGatheredBytesMax) return;
+    places.push_back({change.key.view(), ref});
+    wanted.push_back(&here);
+  };
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    const state::Change& change = changes[i];
+    if (i < given.size()) gathered[i] = given[i];
+    if (change.before) want(change, *change.before, gathered[i].before);
+    if (change.after && known(change.key) == nullptr) want(change, *change.after, gathered[i].after);
+  }
+  if (places.empty()) return gathered;
+  ST8_TRY(open());
+  ST8_ASSIGN(std::vector<state::ContentPointer> contents, view_->read_all(places, keeps_));
+  for (std::size_t i = 0; i < contents.size(); ++i) *wanted[i] = std::move(contents[i]);
+  return gathered;
+}
+
 Result<ContentReader::Content> ContentReader::content(const state::DocumentKey& key, const state::DocumentRef& ref,
                                                       const std::string* given, const state::Document* known,
                                                       std::string& room) {
@@ -37,11 +71,8 @@ Result<ContentReader::Content> ContentReader::content(const state::DocumentKey& 
   }
   if (given == nullptr && known != nullptr && known->content.size() == ref.size) given = &known->content;
   if (given == nullptr) {
-    if (!view_) {
-      ST8_ASSIGN(state::View view, store_.view(name_space_, state::RevisionNumber{0}));
-      view_.emplace(std::move(view));
-    }
-    Result<std::string> read = keeps_ ? view_->read_and_keep(key, ref) : view_->read(key, ref);
+    ST8_TRY(open());
+    Result<std::string> read = view_->read(key, ref);
     if (!read) {
       if (read.error().code == ErrorCode::kGone) return Content();
       return fail(std::move(read).error());
@@ -154,10 +185,14 @@ Result<std::vector<std::string>> render_changes(const Helpers& helpers, ContentR
     }
     // Quoted JSON is a seventh longer. What is larger grows on the way: the sizes are not worth a doubt about memory there.
     texts[part].reserve(std::min(bytes + bytes / 4, kReserveMax));
+    const std::size_t full = std::max(begin, std::min(end, with_contents));  // Where those with contents end.
+    const std::size_t at_hand = std::min(begin, given.size());
+    ST8_ASSIGN(const std::vector<state::ChangeContents> contents,
+               own.gather(std::span(changes).subspan(begin, full - begin), std::span(given).subspan(at_hand)));
     wire::JsonWriter out(texts[part]);
     for (std::size_t i = begin; i < end; ++i) {
-      ST8_TRY(own.write(out, changes[i], i < with_contents ? ChangesMode::kFull : ChangesMode::kKeys,
-                        i < given.size() ? &given[i] : nullptr));
+      ST8_TRY(own.write(out, changes[i], i < full ? ChangesMode::kFull : ChangesMode::kKeys,
+                        i < full ? &contents[i - begin] : nullptr));
     }
     return {};
   };

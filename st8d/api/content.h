@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,7 @@ class ContentReader {
 
   // What the changes wrote (their `after`), where the caller has it at hand; the documents outlive the reader.
   void know(const std::vector<state::Document>& documents);
-  // What is read from here on is kept in memory for a while: for answers that are likely to be asked for again.
+  // What is gathered from here on is kept in memory for a while: for answers that are likely to be asked for again.
   void keep() { keeps_ = true; }
 
   // The change for the wire; with kFull its contents too. Contents that gc has dropped are left out (their hashes stay). Errors: kCorrupt.
@@ -36,10 +37,15 @@ class ContentReader {
   // As change(), for all, in order; stops adding contents when the answer is full.
   Result<std::vector<wire::ChangeBody>> changes(const std::vector<state::Change>& changes, ChangesMode mode);
 
+  // What the changes' contents are, as far as they are small, read together; what is in `given` (by position) is not read.
+  Result<std::vector<state::ChangeContents>> gather(std::span<const state::Change> changes,
+                                                    std::span<const state::ChangeContents> given);
+
   bool full() const { return bytes_ >= kContentBytesMax; }
   bool left_out() const { return left_out_; }
 
  private:
+  Status open();  // view_, once.
   const state::Document* known(const state::DocumentKey& key) const;
   // One side of a change. `given` and `known` are where it may be at hand, or null; else it is read into `room`. nullopt: left out.
   using Content = std::optional<std::string_view>;

@@ -50,6 +50,36 @@ TEST(Helpers, AreNoMoreThanWereGiven) {
   }
 }
 
+TEST(Helpers, ServeManyAtOnceAndOneAfterTheOther) {
+  const Helpers helpers(3);
+  std::vector<std::thread> callers;
+  std::atomic<std::size_t> done{0};
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (std::size_t round = 0; round < 500; ++round) {
+        std::vector<std::atomic<int>> parts(round % 9);
+        helpers.run(parts.size(), [&](std::size_t part) { ++parts[part]; });
+        for (const auto& times : parts) done += times == 1 ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  std::size_t parts = 0;
+  for (std::size_t round = 0; round < 500; ++round) parts += 4 * (round % 9);
+  EXPECT_EQ(done, parts);
+  // All of them are free again.
+  std::mutex mutex;
+  std::condition_variable all_here;
+  int here = 0;
+  helpers.run(4, [&](std::size_t) {
+    std::unique_lock lock(mutex);
+    ++here;
+    all_here.notify_all();
+    all_here.wait(lock, [&] { return here == 4; });
+  });
+  EXPECT_EQ(here, 4);
+}
+
 TEST(Helpers, WhoFindsNoneFreeDoesItsWorkItself) {
   const Helpers helpers(2);
   std::mutex mutex;

@@ -97,6 +97,51 @@ TYPED_TEST(EngineContract, GetsWhatWasPut) {
   EXPECT_TRUE(this->erase("a")) << "erasing what is not there is no error";
 }
 
+TYPED_TEST(EngineContract, GetsManyAsItGetsOne) {
+  // Of both kinds of table, in no order, some twice, some absent or deleted, some written again; from memory and from files.
+  std::vector<std::string> keys;
+  for (int i = 0; i < 300; ++i) {
+    const std::string key = (i % 3 == 0 ? "R" : "D") + std::to_string(i * 7919 % 1000);
+    keys.push_back(key);
+    if (i % 5 != 0) {
+      ASSERT_TRUE(this->put(key, "first " + key + std::string(static_cast<std::size_t>(i), 'x')));
+    }
+    if (i == 200) {
+      ASSERT_TRUE(this->engine->reclaim({}));
+    }
+    if (i % 7 == 0) {
+      ASSERT_TRUE(this->erase(key));
+    }
+    if (i % 11 == 0) {
+      ASSERT_TRUE(this->put(key, "second " + key));
+    }
+  }
+  keys.push_back(keys.front());
+  keys.push_back("absent");
+  keys.emplace_back();
+  const auto snapshot = this->engine->snapshot();
+  for (int round = 0; round < 2; ++round) {
+    const EngineStats before = this->engine->stats();
+    const auto now = this->engine->get_many(keys);
+    EXPECT_EQ(this->engine->stats().gets - before.gets, keys.size());
+    const auto then = this->engine->get_many(keys, snapshot.get());
+    ASSERT_TRUE(now) << now.error().message;
+    ASSERT_TRUE(then) << then.error().message;
+    ASSERT_EQ(now->size(), keys.size());
+    ASSERT_EQ(then->size(), keys.size());
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      EXPECT_EQ((*now)[i], this->get(keys[i])) << keys[i];
+      EXPECT_EQ((*then)[i], this->engine->get(keys[i], snapshot.get()).value()) << keys[i];
+    }
+    Batch batch;  // What the snapshot does not see.
+    for (std::size_t i = 0; i < keys.size(); i += 2) batch.put(keys[i], "third");
+    if (round == 0) {
+      ASSERT_TRUE(this->engine->commit(batch, {}, Durability::kBuffered));
+    }
+  }
+  EXPECT_EQ(this->engine->get_many({}).value().size(), 0u);
+}
+
 TYPED_TEST(EngineContract, ABatchIsAppliedInOrder) {
   Batch batch;
   batch.put("k", "1");
@@ -469,6 +514,11 @@ TEST_F(RocksDbEngine, DamagedFilesAreReportedNotServed) {
   while (cursor->valid()) cursor->next();
   ASSERT_FALSE(cursor->status());
   EXPECT_EQ(cursor->status().error().code, ErrorCode::kCorrupt) << cursor->status().error().message;
+  std::vector<std::string> keys;
+  for (int i = 0; i < 200; ++i) keys.push_back("D" + std::to_string(i));
+  const auto many = (*engine)->get_many(keys);
+  ASSERT_FALSE(many);
+  EXPECT_EQ(many.error().code, ErrorCode::kCorrupt) << many.error().message;
 }
 
 TEST_F(RocksDbEngine, GivesDiskSpaceBack) {

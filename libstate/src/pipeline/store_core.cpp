@@ -79,6 +79,30 @@ Result<std::string> StoreCore::read_content(keyspace::NamespaceId ns, std::strin
   return open_blob(std::move(*stored), key, ref);
 }
 
+Result<std::vector<ContentPointer>> StoreCore::read_contents(keyspace::NamespaceId ns,
+                                                             std::span<const ContentPlace> places, bool keep) const {
+  std::vector<ContentPointer> found(places.size());
+  std::vector<std::size_t> missing;
+  std::vector<std::string> keys;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    found[i] = contents.find(places[i].ref.hash);
+    if (found[i] != nullptr) continue;
+    missing.push_back(i);
+    keys.push_back(keyspace::blob_key(ns, places[i].key, places[i].ref.written_at));
+  }
+  if (missing.empty()) return found;
+  ST8_ASSIGN(std::vector<std::optional<std::string>> stored, engine->get_many(keys));
+  for (std::size_t i = 0; i < missing.size(); ++i) {
+    if (!stored[i]) continue;
+    const ContentPlace& place = places[missing[i]];
+    ST8_ASSIGN(std::string content, open_blob(std::move(*stored[i]), place.key, place.ref));
+    ContentPointer& here = found[missing[i]];
+    here = std::make_shared<const std::string>(std::move(content));
+    if (keep) contents.put(place.ref.hash, here);
+  }
+  return found;
+}
+
 Result<BranchPointer> ReaderLookup::branch(std::string_view name) const {
   if (entry_ == nullptr) return BranchPointer{};
   const std::string key = branch_cache_key(entry_->name, name);

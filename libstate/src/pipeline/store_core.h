@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pipeline/content_cache.h"
 #include "pipeline/pins.h"
@@ -65,6 +67,9 @@ struct StoreCore {
   Result<RevisionPointer> find_revision(keyspace::NamespaceId ns, RevisionNumber number);
   // The content behind a ref, checked against its hash. Errors: kGone, kCorrupt.
   Result<std::string> read_content(keyspace::NamespaceId ns, std::string_view key, const DocumentRef& ref) const;
+  // The same for many, cheaper than one by one; null where it is no longer stored. `keep`: in `contents`. Errors: kCorrupt.
+  Result<std::vector<ContentPointer>> read_contents(keyspace::NamespaceId ns, std::span<const ContentPlace> places,
+                                                    bool keep) const;
 };
 
 // Kinds of blob: the first byte of a stored body. Persisted.

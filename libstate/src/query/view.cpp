@@ -42,11 +42,8 @@ Result<std::string> View::read(const DocumentKey& key, const DocumentRef& ref) c
   return impl_->core.read_content(impl_->ns, key.view(), ref);
 }
 
-Result<std::string> View::read_and_keep(const DocumentKey& key, const DocumentRef& ref) const {
-  if (const auto kept = impl_->core.contents.find(ref.hash)) return *kept;
-  ST8_ASSIGN(std::string content, read(key, ref));
-  impl_->core.contents.put(ref.hash, content);
-  return content;
+Result<std::vector<ContentPointer>> View::read_all(std::span<const ContentPlace> places, bool keep) const {
+  return impl_->core.read_contents(impl_->ns, places, keep);
 }
 
 Result<EntryPage> View::list(const ListQuery& query) const {

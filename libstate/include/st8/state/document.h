@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "st8/state/hash.h"
@@ -23,6 +25,13 @@ struct DocumentRef {
   RevisionNumber written_at;  // The revision that wrote this body (bodies are laid by key, then by this number).
   friend bool operator==(const DocumentRef&, const DocumentRef&) = default;
 };
+
+// Where to read a document's content: its key, and what a tree says of it. The key outlives the place.
+struct ContentPlace {
+  std::string_view key;
+  DocumentRef ref;
+};
+using ContentPointer = std::shared_ptr<const std::string>;
 
 // Values are the wire's words; see change_type_name().
 enum class ChangeType : std::uint8_t { kCreate = 0, kUpdate = 1, kDelete = 2 };

@@ -97,6 +97,11 @@ class Engine {
   virtual Result<std::optional<std::string>> get(std::string_view key,
                                                  const EngineSnapshot* snapshot = nullptr) const = 0;
 
+  // As get() for each of the keys, answered in their order; keys that lie near each other share much of the search. For what
+  // is not likely to be read again soon: it takes no room in the engine's cache from what is. Thread-safe.
+  virtual Result<std::vector<std::optional<std::string>>> get_many(std::span<const std::string> keys,
+                                                                   const EngineSnapshot* snapshot = nullptr) const;
+
   // A walk over the range, on `snapshot` or on a snapshot of its own. Thread-safe to make.
   virtual std::unique_ptr<Cursor> scan(KeyRange range, const EngineSnapshot* snapshot = nullptr) const = 0;
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,9 +60,10 @@ class View {
   Result<std::optional<std::string>> get(const DocumentKey& key) const;
   // The content behind a ref of `key` in this namespace, verified against its hash. Errors: kGone, kCorrupt.
   Result<std::string> read(const DocumentKey& key, const DocumentRef& ref) const;
-  // As read(), for a content that is likely to be asked for again soon: it is kept in memory for a while, in place of others
-  // that were asked for longer ago (StoreOptions::content_cache_bytes bounds them all).
-  Result<std::string> read_and_keep(const DocumentKey& key, const DocumentRef& ref) const;
+  // As read() for each of them, in their order; cheaper than so many reads. Null where gc has dropped it. With `keep` what was read
+  // is kept in memory for a while, in place of others that were asked for longer ago (StoreOptions::content_cache_bytes
+  // bounds them all): for contents that are likely to be asked for again soon. Holds them all at once. Errors: kCorrupt.
+  Result<std::vector<ContentPointer>> read_all(std::span<const ContentPlace> places, bool keep) const;
   // Cost: O(log n + limit).
   Result<EntryPage> list(const ListQuery& query) const;
   // Every entry in key order until `visit` returns false. Cost: O(log n + visited); memory: one node a level.
