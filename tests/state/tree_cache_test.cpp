@@ -3,6 +3,7 @@
 #include <random>
 #include <thread>
 
+#include "pipeline/group_nodes.h"
 #include "support/memory_nodes.h"
 #include "support/tree_costs.h"
 #include "tree/node_cache.h"
@@ -191,6 +192,31 @@ TEST(StoredNodes, ReadsThroughTheCacheAndFromTheEngine) {
   // Another namespace sees nothing.
   const StoredNodes elsewhere(*engine, cache, {8});
   EXPECT_EQ(find(elsewhere, root, "k").error().code, ErrorCode::kGone);
+}
+
+TEST(GroupNodes, LetGoOfFewVersionsAndOfManyNone) {
+  for (const std::uint64_t count : {100u, 200u}) {
+    NodeCache cache(1 << 20);
+    const auto engine = make_memory_engine();
+    pipeline::GroupNodes nodes(*engine, cache, kNs);
+    std::vector<std::shared_ptr<const Node>> left;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      left.push_back(numbered_node(1'000 + i));
+      cache.put(kNs, {1}, left.back());
+      nodes.leave(left.back()->name(), {1});
+    }
+    std::vector<Batch::Write> writes;
+    nodes.accept(writes);
+    // What comes and goes takes the room of what was let go, and of nothing else.
+    for (std::uint64_t i = 0; i < 20'000; ++i) {
+      const auto node = numbered_node(100'000 + i);
+      cache.put(kNs, {1}, node);
+      cache.let_go(kNs, node->name(), {1});
+    }
+    std::uint64_t present = 0;
+    for (const auto& node : left) present += cache.get(kNs, node->name(), {1}) != nullptr ? 1 : 0;
+    EXPECT_EQ(present, count == 100 ? 0 : count);
+  }
 }
 
 TEST(UncommittedNodes, ForgetsWhatIsRolledBack) {

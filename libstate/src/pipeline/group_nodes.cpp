@@ -7,6 +7,9 @@
 namespace st8::state::pipeline {
 namespace {
 
+// A commit that leaves more versions of nodes behind lets none of them go.
+constexpr std::size_t kLetGoMax = 128;
+
 // A name is a SHA-256: any of its bytes are as good as a hash.
 std::size_t word_of(const Hash& name) { return std::hash<Hash>{}(name); }
 
@@ -74,7 +77,10 @@ std::size_t GroupNodes::accept(std::vector<Batch::Write>& writes) {
     writes.push_back(std::move(body));
   }
   bodies_.clear();
-  for (const tree::Base& left : left_) stored_.let_go(left.name, left.written_at);
+  // Who changed much at once is likely to compare what is with what was: those versions would be gone before the commit is done.
+  if (left_.size() <= kLetGoMax) {
+    for (const tree::Base& left : left_) stored_.let_go(left.name, left.written_at);
+  }
   left_.clear();
   if (building_ == nullptr) return bytes;
   // Kept here, where there is time, and not by the writer, behind whom all wait. Nobody asks for a node before its revision is
