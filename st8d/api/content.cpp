@@ -40,10 +40,9 @@ Status ContentReader::open() {
 Result<std::vector<state::ChangeContents>> ContentReader::gather(std::span<const state::Change> changes,
                                                                  std::span<const state::ChangeContents> given) {
   std::vector<state::ChangeContents> gathered(changes.size());
+  // Empty, and without memory, where all is given: that is every small commit's answer.
   std::vector<state::ContentPlace> places;
   std::vector<state::ContentPointer*> wanted;  // Of each place, where in `gathered` it goes.
-  places.reserve(2 * changes.size());
-  wanted.reserve(2 * changes.size());
   const auto want = [&](const state::Change& change, const state::DocumentRef& ref, state::ContentPointer& here) {
     if (here != nullptr || ref.size > kGatheredBytesMax) return;
     places.push_back({change.key.view(), ref});
