@@ -11,6 +11,20 @@
 namespace st8::api {
 namespace {
 
+// Each part waits for all the others: on fewer threads than there are parts none would end.
+void expect_at_the_same_time(const Helpers& helpers, int parts) {
+  std::mutex mutex;
+  std::condition_variable all_here;
+  int here = 0;
+  helpers.run(static_cast<std::size_t>(parts), [&](std::size_t) {
+    std::unique_lock lock(mutex);
+    ++here;
+    all_here.notify_all();
+    all_here.wait(lock, [&] { return here == parts; });
+  });
+  EXPECT_EQ(here, parts);
+}
+
 TEST(Helpers, DoEachPartOnce) {
   const Helpers helpers(3);
   for (const std::size_t parts : {0u, 1u, 2u, 3u, 100u}) {
@@ -22,17 +36,7 @@ TEST(Helpers, DoEachPartOnce) {
 
 TEST(Helpers, WorkAtTheSameTime) {
   const Helpers helpers(2);
-  std::mutex mutex;
-  std::condition_variable all_here;
-  int here = 0;
-  // Each of three parts waits for the other two: on fewer threads none would end.
-  helpers.run(3, [&](std::size_t) {
-    std::unique_lock lock(mutex);
-    ++here;
-    all_here.notify_all();
-    all_here.wait(lock, [&] { return here == 3; });
-  });
-  EXPECT_EQ(here, 3);
+  expect_at_the_same_time(helpers, 3);
 }
 
 TEST(Helpers, AreNoMoreThanWereGiven) {
@@ -68,16 +72,7 @@ TEST(Helpers, ServeManyAtOnceAndOneAfterTheOther) {
   for (std::size_t round = 0; round < 500; ++round) parts += 4 * (round % 9);
   EXPECT_EQ(done, parts);
   // All of them are free again.
-  std::mutex mutex;
-  std::condition_variable all_here;
-  int here = 0;
-  helpers.run(4, [&](std::size_t) {
-    std::unique_lock lock(mutex);
-    ++here;
-    all_here.notify_all();
-    all_here.wait(lock, [&] { return here == 4; });
-  });
-  EXPECT_EQ(here, 4);
+  expect_at_the_same_time(helpers, 4);
 }
 
 TEST(Helpers, WhoFindsNoneFreeDoesItsWorkItself) {
