@@ -41,8 +41,8 @@ class Server:
 
     def spawn(self, command, env=None):
         os.makedirs(self.directory, exist_ok=True)
-        log = open(os.path.join(self.directory, "log"), "ab")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})})
+        with open(os.path.join(self.directory, "log"), "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})})
 
     def stop(self, how=signal.SIGTERM):
         if self.process is None:
@@ -230,11 +230,43 @@ class Postgres(Server):
         return self
 
     def sql(self, text):
-        subprocess.run(["psql", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "bench", "-d", "postgres", "-v", "ON_ERROR_STOP=1"],
-                       input=text, text=True, check=True, capture_output=True)
+        """What it answers: rows as lines, columns apart by tabs."""
+        return subprocess.run(["psql", "-q", "-A", "-t", "-F", "\t", "-h", "127.0.0.1", "-p", str(self.port), "-U", "bench", "-d", "postgres", "-v", "ON_ERROR_STOP=1"],
+                              input=text, text=True, check=True, capture_output=True).stdout
 
     def stop(self, how=signal.SIGINT):
         super().stop(how)
+
+
+class Pgbench:
+    """A transaction of bench/peers/, by prepared statements over loopback; its schema is made at once."""
+
+    peers = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers")
+    pad = "x" * 1000  # What clients send of each document, behind some digits that differ.
+
+    def __init__(self, server, name):
+        self.server = server
+        self.script = os.path.join(self.peers, name + ".sql")
+        self.transactions = 0
+        with open(os.path.join(self.peers, name + "_schema.sql")) as schema:
+            server.sql(schema.read())
+
+    def run(self, clients, seconds=None, each=None):
+        """So many seconds, or so many transactions of each client."""
+        length = ["-t", str(each)] if each else ["-T", str(max(1, round(seconds)))]
+        done = subprocess.run(
+            ["pgbench", "-h", "127.0.0.1", "-p", str(self.server.port), "-U", "bench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(2, clients)),
+             "-D", "pad=" + self.pad, *length, "-f", self.script, "postgres"], capture_output=True, text=True, check=True).stdout
+        lines = {name.strip(): value.strip() for name, _, value in (line.replace("=", ":", 1).partition(":") for line in done.splitlines())}
+        self.transactions += int(lines["number of transactions actually processed"].split("/")[0])
+        if not lines["number of failed transactions"].startswith("0 "):
+            raise RuntimeError("pgbench: " + done)
+        return {"per_second": float(lines["tps"].split()[0]), "p50_us": float(lines["latency average"].split()[0]) * 1000, "p99_us": float("nan")}
+
+    def verified(self):
+        """(operations whose revision's hash is right, transactions there were). The database looks: this is a million rows in some seconds."""
+        with open(os.path.join(self.peers, "commit_check.sql")) as check:
+            return int(self.server.sql(check.read())), self.transactions
 
 
 class Sshd(Server):
