@@ -14,7 +14,7 @@ EntryList::EntryList(Node* head) : head_(head) {}
 
 EntryList::Place EntryList::beginning() const {
   Place place;
-  place.before.fill(head_);
+  place.levels.fill({head_, nullptr});
   return place;
 }
 
@@ -52,40 +52,46 @@ bool EntryList::insert(Node* node, Place& place) {
   // Upwards, to the lowest level whose neighbours are still neighbours, with the key between them.
   int level = 0;
   while (level < list_height) {
-    Node* const before = place.before[level];
-    Node* const after = place.after[level];
+    const auto [before, after] = place.levels[level];
     if (before->next(level) != after) {
       ++level;
     } else if (before != head_ && before->key().compare(key) >= 0) {
       do ++level;
-      while (level < list_height && place.before[level] == before);
+      while (level < list_height && place.levels[level].before == before);
     } else if (after != nullptr && after->key().compare(key) <= 0) {
       do ++level;
-      while (level < list_height && place.after[level] == after);
+      while (level < list_height && place.levels[level].after == after);
     } else {
       break;
     }
   }
   // And down again.
-  Node* before = level < list_height ? place.before[level] : head_;
-  Node* after = level < list_height ? place.after[level] : nullptr;
+  Node* before = level < list_height ? place.levels[level].before : head_;
+  Node* after = level < list_height ? place.levels[level].after : nullptr;
   for (int below = level - 1; below >= 0; --below) {
     find(key, below, before, after);
-    place.before[below] = before;
-    place.after[below] = after;
+    place.levels[below] = {before, after};
   }
-  if (place.after[0] != nullptr && place.after[0]->key().compare(key) == 0) return false;
+  bool overwrites = false;
+  if (const Node* const next = place.levels[0].after; next != nullptr) {
+    const Key next_key = next->key();
+    overwrites = next_key.user == key.user;
+    if (overwrites && next_key.tag == key.tag) return false;
+  }
   // On the levels above, the key is between the neighbours; between them may be others by now.
   for (int above = level; above < node->height(); ++above) {
-    if (place.before[above]->next(above) == place.after[above]) continue;
-    place.after[above] = nullptr;
-    find(key, above, place.before[above], place.after[above]);
+    auto& [at_left, at_right] = place.levels[above];
+    if (at_left->next(above) == at_right) continue;
+    at_right = nullptr;
+    find(key, above, at_left, at_right);
   }
   if (node->height() > list_height) height_.store(node->height(), std::memory_order_relaxed);
   for (int i = 0; i < node->height(); ++i) {
-    node->set_next(i, place.after[i]);
-    place.before[i]->set_next(i, node);
-    place.before[i] = node;
+    auto& [at_left, at_right] = place.levels[i];
+    node->set_next(i, at_right);
+    at_left->set_next(i, node);
+    // The next one mostly comes behind this one; but of a key that is written again and again the newest comes first.
+    (overwrites ? at_right : at_left) = node;
   }
   return true;
 }

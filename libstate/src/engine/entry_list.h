@@ -65,9 +65,12 @@ class EntryList {
 
   // Where an entry belongs: the neighbours on each level. Kept from one insertion to the next, since neighbours are mostly
   // inserted one after the other; what was inserted elsewhere meanwhile is noticed.
-  struct Place {
-    std::array<Node*, kHeightMax> before{};
-    std::array<Node*, kHeightMax> after{};
+  struct alignas(64) Place {
+    struct Neighbours {
+      Node* before = nullptr;
+      Node* after = nullptr;
+    };
+    std::array<Neighbours, kHeightMax> levels;  // The lowest ones, which every insertion looks at, share a cache line.
   };
 
   // `head` is of kHeightMax and has no entry.

@@ -114,7 +114,7 @@ class WriteBuffer final : public rocksdb::MemTableRep {
   }
 
  private:
-  static constexpr std::size_t kPlaceBits = 9;
+  static constexpr std::size_t kPlaceBits = 12;
 
   // Where the last key that begins alike went, which the next one mostly goes near to: keys of a table and namespace, of nodes those of
   // a level, are written one behind the other. Those of different beginnings may share a place, which then helps neither.
