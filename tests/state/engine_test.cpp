@@ -663,6 +663,53 @@ TEST_F(RocksDbEngine, GivingSpaceBackRestsWhileOthersWrite) {
   EXPECT_EQ(refused, 0);
 }
 
+// JSON-like text that packs by its words: LZ4 takes well more room for it than zstd.
+std::string words_of(std::mt19937_64& random, std::size_t bytes) {
+  std::string text;
+  while (text.size() < bytes) text += std::to_string(random() % 100'000'000) + "\": ";
+  return text;
+}
+
+TEST_F(RocksDbEngine, PacksLightlyWhileMuchIsWrittenAndTightlyWhenAskedTo) {
+  RocksDbOptions busy = options();
+  busy.write_buffer_bytes = 256u << 10;
+  busy.light_merges_bytes_per_second = 1;
+  RocksDbOptions calm = busy;
+  calm.light_merges_bytes_per_second = std::uint64_t{1} << 60;
+  calm.directory += "-calm";
+  auto lightly = open_rocksdb_engine(busy);
+  auto tightly = open_rocksdb_engine(calm);
+  ASSERT_TRUE(lightly);
+  ASSERT_TRUE(tightly);
+  EXPECT_EQ(statistic(**lightly, "rocksdb_merges_packed_lightly"), 0u) << "nothing was written yet";
+  std::mt19937_64 random(1);
+  const auto merged = [](const Engine& engine) { return statistic(engine, "rocksdb_compaction_written_bytes_total"); };
+  // Until both have merged a good deal.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+  std::uint64_t revision = 0;
+  while ((merged(**lightly) < (8u << 20) || merged(**tightly) < (8u << 20)) &&
+         std::chrono::steady_clock::now() < deadline) {
+    ++revision;
+    Batch batch;
+    for (int i = 0; i < 200; ++i)
+      batch.put(body_key(static_cast<int>(random() % 4'000), revision), words_of(random, 1'000));
+    ASSERT_TRUE((*lightly)->commit(batch, {}, Durability::kBuffered));
+    ASSERT_TRUE((*tightly)->commit(batch, {}, Durability::kBuffered));
+  }
+  ASSERT_GE(merged(**lightly), 8u << 20);
+  EXPECT_EQ(statistic(**lightly, "rocksdb_merges_packed_lightly"), 1u);
+  EXPECT_EQ(statistic(**tightly, "rocksdb_merges_packed_lightly"), 0u);
+  EXPECT_GT(statistic(**lightly, "rocksdb_sst_bytes"), statistic(**tightly, "rocksdb_sst_bytes") * 11 / 10);
+
+  ASSERT_TRUE((*lightly)->reclaim({}));
+  ASSERT_TRUE((*tightly)->reclaim({}));
+  EXPECT_EQ(statistic(**lightly, "rocksdb_merges_packed_lightly"), 0u);
+  EXPECT_LT(statistic(**lightly, "rocksdb_sst_bytes"), statistic(**tightly, "rocksdb_sst_bytes") * 21 / 20)
+      << "giving space back packs all tightly";
+  tightly->reset();
+  std::filesystem::remove_all(calm.directory);
+}
+
 TEST_F(RocksDbEngine, CountsItsNewestFiles) {
   auto engine = open_rocksdb_engine(options());
   ASSERT_TRUE(engine);

@@ -1,4 +1,4 @@
-// The engine seam over RocksDB: with rocksdb_write_buffer.cpp and rocksdb_pace.cpp the only file that knows it.
+// The engine seam over RocksDB: with the other rocksdb_* files here the only one that knows it.
 //
 // Two column families share one log. "default" holds the small records; "bodies" holds nodes and blobs, whose keys lay the
 // versions of one path side by side: there, large blocks and zstd find what the versions have in common, which is worth
@@ -42,6 +42,7 @@
 #include "engine/keyspace.h"
 #include "engine/log_file.h"
 #include "engine/rocksdb_pace.h"
+#include "engine/rocksdb_packing.h"
 #include "engine/rocksdb_write_buffer.h"
 #include "st8/state/clock.h"
 #include "st8/state/engine.h"
@@ -428,15 +429,17 @@ class RocksEngine final : public Engine {
  public:
   RocksEngine(std::string directory, bool read_only, std::unique_ptr<rocksdb::Env> environment,
               std::shared_ptr<LogHealth> health, std::shared_ptr<ErrorListener> listener,
-              std::shared_ptr<ReclaimPace> pace, std::shared_ptr<rocksdb::Cache> cache,
-              std::shared_ptr<rocksdb::Statistics> statistics, std::unique_ptr<rocksdb::DB> db,
-              rocksdb::ColumnFamilyHandle* records, rocksdb::ColumnFamilyHandle* bodies)
+              std::shared_ptr<ReclaimPace> pace, std::shared_ptr<MergePacking> packing,
+              std::shared_ptr<rocksdb::Cache> cache, std::shared_ptr<rocksdb::Statistics> statistics,
+              std::unique_ptr<rocksdb::DB> db, rocksdb::ColumnFamilyHandle* records,
+              rocksdb::ColumnFamilyHandle* bodies)
       : directory_(std::move(directory)),
         read_only_(read_only),
         environment_(std::move(environment)),
         health_(std::move(health)),
         listener_(std::move(listener)),
         pace_(std::move(pace)),
+        packing_(std::move(packing)),
         cache_(std::move(cache)),
         statistics_(std::move(statistics)),
         db_(std::move(db)),
@@ -451,10 +454,12 @@ class RocksEngine final : public Engine {
     }
     pace_->watch([this] { return commits_.load(std::memory_order_relaxed); },
                  [this] { return closing_.load() || many_newest_files(); });
+    if (!read_only_) packing_->start(*db_, families_);
   }
 
   ~RocksEngine() override {
     closing_.store(true);
+    packing_->stop();
     rocksdb::CancelAllBackgroundWork(db_.get(), /*wait=*/true);
     before_write_.reset();
     for (rocksdb::ColumnFamilyHandle* family : families_) db_->DestroyColumnFamilyHandle(family);
@@ -540,6 +545,7 @@ class RocksEngine final : public Engine {
 
   Status reclaim(const std::vector<KeyRange>& ranges) override {
     if (read_only_) return {};
+    const MergePacking::Tightly tightly(*packing_);
     // All families at once: the log is let go only when none of them needs it any more.
     rocksdb::FlushOptions flush;
     flush.allow_write_stall = false;
@@ -589,6 +595,7 @@ class RocksEngine final : public Engine {
     line("write_stopped", property("rocksdb.is-write-stopped", families_[0]));
     line("write_delayed_bytes_per_second", property("rocksdb.actual-delayed-write-rate", families_[0]));
     line("reclaim_rests_total", pace_->rests());
+    line("merges_packed_lightly", packing_->light() ? 1 : 0);
     for (const auto& [ticker, name] : kTickers) line(name, statistics_->getTickerCount(ticker));
     return stats;
   }
@@ -853,6 +860,7 @@ class RocksEngine final : public Engine {
   std::shared_ptr<LogHealth> health_;
   std::shared_ptr<ErrorListener> listener_;
   std::shared_ptr<ReclaimPace> pace_;
+  std::shared_ptr<MergePacking> packing_;
   std::shared_ptr<rocksdb::Cache> cache_;
   std::shared_ptr<rocksdb::Statistics> statistics_;
   std::unique_ptr<rocksdb::DB> db_;
@@ -950,6 +958,7 @@ rocksdb::ColumnFamilyOptions body_options(const RocksDbOptions& options, const s
   rocksdb::ColumnFamilyOptions family;
   set_level_shape(family);
   family.write_buffer_size = options.write_buffer_bytes;
+  // While much is written, MergePacking changes these two, here and above.
   family.compression_per_level = {rocksdb::kLZ4Compression, rocksdb::kZSTD};
   family.bottommost_compression = rocksdb::kZSTD;
   // A body is read by one who knows that it is there, so the lowest level, nine tenths of all, needs no filter.
@@ -961,7 +970,7 @@ rocksdb::ColumnFamilyOptions body_options(const RocksDbOptions& options, const s
 }
 
 rocksdb::DBOptions database_options(const RocksDbOptions& options, std::shared_ptr<ErrorListener> listener,
-                                    const std::shared_ptr<ReclaimPace>& pace,
+                                    const std::shared_ptr<ReclaimPace>& pace, std::shared_ptr<MergePacking> packing,
                                     std::shared_ptr<rocksdb::Statistics> statistics) {
   rocksdb::DBOptions db;
   db.create_if_missing = options.create_if_missing;
@@ -987,7 +996,7 @@ rocksdb::DBOptions database_options(const RocksDbOptions& options, std::shared_p
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   db.skip_stats_update_on_db_open = true;
-  db.listeners = {std::move(listener), pace};
+  db.listeners = {std::move(listener), pace, std::move(packing)};
   db.rate_limiter = pace;
   db.statistics = std::move(statistics);
   return db;
@@ -1034,13 +1043,14 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
   }
   auto listener = std::make_shared<ErrorListener>();
   auto pace = std::make_shared<ReclaimPace>();
+  auto packing = std::make_shared<MergePacking>(options.light_merges_bytes_per_second);
   auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, /*num_shard_bits=*/4, /*strict_capacity_limit=*/false,
                                     /*high_pri_pool_ratio=*/0.5);
   auto statistics = rocksdb::CreateDBStatistics();
   statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
   auto health = std::make_shared<LogHealth>();
   std::unique_ptr<rocksdb::Env> environment = rocksdb::NewCompositeEnv(std::make_shared<FileSystem>(health));
-  rocksdb::DBOptions db_options = database_options(options, listener, pace, statistics);
+  rocksdb::DBOptions db_options = database_options(options, listener, pace, packing, statistics);
   db_options.env = environment.get();
   const std::vector<rocksdb::ColumnFamilyDescriptor> families{
       {rocksdb::kDefaultColumnFamilyName, record_options(options, cache)},
@@ -1053,8 +1063,9 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
                         : rocksdb::DB::Open(db_options, options.directory, families, &handles, &raw);
   if (!status.ok()) return fail(open_error(status, options.directory));
   return std::make_unique<RocksEngine>(options.directory, options.read_only, std::move(environment), std::move(health),
-                                       std::move(listener), std::move(pace), std::move(cache), std::move(statistics),
-                                       std::unique_ptr<rocksdb::DB>(raw), handles[0], handles[1]);
+                                       std::move(listener), std::move(pace), std::move(packing), std::move(cache),
+                                       std::move(statistics), std::unique_ptr<rocksdb::DB>(raw), handles[0],
+                                       handles[1]);
 }
 
 }  // namespace

@@ -127,6 +127,8 @@ struct RocksDbOptions {
   std::size_t write_buffer_bytes = 16u << 20;
   std::size_t wal_bytes_max = 64u << 20;  // Bounds the replay after a crash.
   int background_threads = 2;
+  // Merges pack lightly while bodies are written at this rate or faster: that is some 4,000 commits of 1 KiB a second.
+  std::uint64_t light_merges_bytes_per_second = 8u << 20;
 };
 
 // Opens, or makes, a store in a directory. Errors: kUnavailable (held by another process — says which lock; no space;

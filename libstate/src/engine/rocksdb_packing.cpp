@@ -1,0 +1,83 @@
+#include "engine/rocksdb_packing.h"
+
+#include <algorithm>
+#include <pthread.h>
+#include <string>
+
+namespace st8::state {
+
+void MergePacking::start(rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) {
+  const std::lock_guard lock(mutex_);
+  db_ = &db;
+  families_.assign(families.begin(), families.end());
+  thread_ = std::thread([this] { run(); });
+}
+
+void MergePacking::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void MergePacking::OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& flush) {
+  const std::lock_guard lock(mutex_);
+  if (db_ == nullptr) return;
+  const Flush now{Clock::now(), flush.table_properties.raw_key_size + flush.table_properties.raw_value_size};
+  const Flush oldest = flushes_[next_];
+  flushes_[next_] = now;
+  next_ = (next_ + 1) % kFlushes;
+  seen_ = std::min(seen_ + 1, kFlushes + 1);
+  if (seen_ <= kFlushes || held_tight_ > 0) return;
+  std::uint64_t bytes = 0;
+  for (const Flush& one : flushes_) bytes += one.bytes;
+  const double rate =
+      static_cast<double>(bytes) / std::max(std::chrono::duration<double>(now.at - oldest.at).count(), 1e-6);
+  const double bound = static_cast<double>(light_from_) / (light_wanted_ ? 2 : 1);
+  if ((rate >= bound) == light_wanted_) return;
+  light_wanted_ = !light_wanted_;
+  failed_ = false;
+  changed_.notify_all();
+}
+
+void MergePacking::run() {
+  ::pthread_setname_np(::pthread_self(), "st8-packing");
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || (light_wanted_ != light() && !failed_); });
+    if (stopping_) return;
+    const bool wanted_now = light_wanted_;
+    lock.unlock();
+    const bool done = set(wanted_now);
+    lock.lock();
+    if (done) light_.store(wanted_now, std::memory_order_relaxed);
+    failed_ = !done && light_wanted_ == wanted_now;
+    changed_.notify_all();
+  }
+}
+
+bool MergePacking::set(bool light) {
+  const std::string levels(light ? kLightLevels : kTightLevels), lowest(light ? kLightLowest : kTightLowest);
+  return std::all_of(families_.begin(), families_.end(), [&](rocksdb::ColumnFamilyHandle* family) {
+    return db_->SetOptions(family, {{"compression_per_level", levels}, {"bottommost_compression", lowest}}).ok();
+  });
+}
+
+MergePacking::Tightly::Tightly(MergePacking& packing) : packing_(packing) {
+  std::unique_lock lock(packing_.mutex_);
+  ++packing_.held_tight_;
+  packing_.light_wanted_ = packing_.failed_ = false;
+  packing_.seen_ = 0;  // Afterwards the next flushes decide.
+  packing_.changed_.notify_all();
+  packing_.changed_.wait(lock, [this] { return !packing_.light() || packing_.failed_ || packing_.stopping_; });
+}
+
+MergePacking::Tightly::~Tightly() {
+  const std::lock_guard lock(packing_.mutex_);
+  --packing_.held_tight_;
+  packing_.changed_.notify_all();
+}
+
+}  // namespace st8::state
