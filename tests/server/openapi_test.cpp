@@ -358,9 +358,12 @@ tokens:
             (directory.path() / "web-1/current/a").string() +
             "']}, interval: 5ms, deadline: 2s}]\n"
             "steps: [{name: hello, type: echo, params: {message: hello}}]\n");
-  ASSERT_TRUE(st8::test::eventually([&] { return server.get("/v1/rollouts").json["rollouts"].size() == 1; }));
-  get("/v1/rollouts?limit=1");
-  const Answer waiting = get("/v1/rollouts/r-1");
+  // It is in the list as soon as it is stored, and a moment later tells what it waits for: until it is approved.
+  ASSERT_TRUE(st8::test::eventually([&] {
+    return server.get("/v1/rollouts/r-1").json.value("waiting_for", "") == "an approval";
+  })) << server.get("/v1/rollouts/r-1").body;
+  EXPECT_EQ(get("/v1/rollouts?limit=1").json["rollouts"].size(), 1u);
+  get("/v1/rollouts/r-1");
   get("/v1/rollouts/r-99", 404);
   get("/v1/rollouts/r-1/events");
   get("/v1/rollouts/r-1/events?after=99", 410);
