@@ -3,7 +3,9 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "st8/state/engine.h"
@@ -101,6 +103,30 @@ TEST_F(DaemonApi, HeadConditionsAndErrorsOverTheWire) {
       << metrics.body.substr(0, 2000);
   EXPECT_NE(metrics.body.find("st8_operations_total{operation=\"put_document\",result=\"success\"} 1"),
             std::string::npos);
+}
+
+std::set<std::string> names_behind(const std::string& text, const std::string& lead) {
+  std::set<std::string> names;
+  for (std::size_t at = text.find(lead); at != std::string::npos; at = text.find(lead, at + 1)) {
+    const std::size_t begin = text.find("st8_", at);
+    names.insert(text.substr(begin, text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_", begin) - begin));
+  }
+  return names;
+}
+
+TEST_F(DaemonApi, MetricsAreThoseOfTheManual) {
+  start();
+  ASSERT_EQ(call("PUT", "/v1/documents/a", "1").status, 201);  // Series by operation begin with the first one.
+  std::ifstream manual(std::string(ST8_SOURCE_DIR) + "/docs/operating.md", std::ios::binary);
+  const std::string page{std::istreambuf_iterator<char>(manual), {}};
+  const std::set<std::string> told = names_behind(page, "`st8_");
+  EXPECT_GT(told.size(), 30u);
+  // A request is counted once it is answered, which is a moment after its client has the answer.
+  std::set<std::string> found;
+  EXPECT_TRUE(eventually([&] {
+    found = names_behind(call("GET", "/metrics").body, "# TYPE st8_");
+    return found == told;
+  })) << testing::PrintToString(found);
 }
 
 TEST_F(DaemonApi, TwentyMebibytesInAndAStateOutInChunks) {
