@@ -10,6 +10,8 @@ find_package(yaml-cpp REQUIRED)
 find_package(tl-expected REQUIRED)
 # cpp-httplib's flags change its ABI, so they come from its own pkg-config file.
 pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+# Debian's has no CMake files.
+pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
 find_path(DTL_INCLUDE_DIR dtl/dtl.hpp REQUIRED)
 
 # SYSTEM includes: other people's headers do not have to pass our warnings.

@@ -64,6 +64,11 @@ Reply metrics(Call& call) {
   one("st8_node_cache_hits_total", "counter", "Tree nodes found in memory.", stats.node_cache_hits);
   one("st8_node_cache_misses_total", "counter", "Tree nodes read from the engine.", stats.node_cache_misses);
   one("st8_node_cache_bytes", "gauge", "Memory of the tree nodes held.", stats.node_cache_bytes);
+  one("st8_content_cache_hits_total", "counter", "Contents of documents found in memory.", stats.content_cache_hits);
+  one("st8_content_cache_misses_total", "counter", "Contents of documents looked for in memory, and not there.",
+      stats.content_cache_misses);
+  one("st8_content_cache_bytes", "gauge", "Memory of the contents held; some of it lent by the tree nodes.",
+      stats.content_cache_bytes);
   one("st8_store_writable", "gauge", "0 after a failed write or sync, until a restart.", stats.writable ? 1 : 0);
   one("st8_engine_gets_total", "counter", "Point reads of the engine.", stats.engine.gets);
   one("st8_engine_scans_total", "counter", "Range reads of the engine.", stats.engine.scans);

@@ -88,6 +88,34 @@ TEST(NodeCounters, CommitsInManyNamespacesFindTheirNodes) {
   EXPECT_LE(after.node_cache_misses - before.node_cache_misses, kCommits / 50u);
 }
 
+// More documents than the cache of contents has room for, each changed in turn: what a change replaces, which its answer
+// tells, is found in the room that nodes do not use.
+TEST(ContentCounters, CommitsInManyNamespacesFindWhatTheyReplace) {
+  constexpr int kNamespaces = 16, kContentKeys = 600, kDocuments = kNamespaces * kContentKeys;
+  StoreHarness harness(EngineKind::kMemory);
+  const auto apply = [&](int document, int salt) {
+    std::string content = "{\n";
+    for (int i = 0; i < 25; ++i) {
+      content += "  \"option_" + std::to_string(i) +
+                 "\": {\"value\": " + std::to_string((document + salt) * 31 * i % 997) + "},\n";
+    }
+    ApplyRequest request = StoreHarness::apply_request({}, "main", "space-" + std::to_string(document % kNamespaces));
+    request.documents.push_back({key("services/service-" + std::to_string(document / kNamespaces)),
+                                 content + std::to_string(document) + " " + std::to_string(salt)});
+    request.before_wanted = true;
+    const auto applied = harness->apply(std::move(request));
+    ASSERT_TRUE(applied) << why(applied);
+  };
+  for (int i = 0; i < kDocuments; ++i) apply(i, 0);
+  const StoreStats before = harness->stats();
+  for (int i = 0; i < 2 * kDocuments; ++i) apply(i * 7 % kDocuments, 1 + i / kDocuments);
+  const StoreStats after = harness->stats();
+  EXPECT_LE(after.content_cache_misses - before.content_cache_misses, kDocuments / 50u);
+  EXPECT_GT(after.content_cache_bytes, StoreOptions{}.content_cache_bytes * 5 / 4) << "they need more than is theirs";
+  EXPECT_LE(after.content_cache_bytes + after.node_cache_bytes,
+            StoreOptions{}.content_cache_bytes + StoreOptions{}.node_cache_bytes);
+}
+
 TEST_P(Counters, OfARetryAnsweredFromItsRecord) {
   auto request = StoreHarness::apply_request({{"a", "1"}});
   request.context.idempotency = IdempotencyKey{"key", Hash::of("request")};

@@ -39,7 +39,7 @@ void AheadReader::run() {
     const Wish wish = *wish_;
     lock.unlock();
     if (auto content = core_.read_content(wish.ns, wish.key, wish.ref))
-      core_.contents.put(wish.ref.hash, std::move(*content));
+      core_.contents.put(wish.ref.hash, std::move(*content), ContentCache::Then::kGo);
     lock.lock();
     wish_.reset();
   }

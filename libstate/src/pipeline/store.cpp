@@ -100,7 +100,7 @@ void Store::Impl::keep_contents(std::vector<Document>& documents, const std::vec
     const auto document = std::lower_bound(documents.begin(), documents.end(), change.key,
                                            [](const Document& each, const DocumentKey& key) { return each.key < key; });
     if (document != documents.end() && document->key == change.key) {
-      core.contents.put(change.after->hash, std::move(document->content));
+      core.contents.put(change.after->hash, std::move(document->content), pipeline::ContentCache::Then::kGo);
     }
   }
 }
@@ -125,7 +125,7 @@ void Store::Impl::give_contents(ApplyRequest& request, CommitResult& result) {
     for (Document& document : request.documents) {
       if (document.key != change.key) continue;
       contents.after = std::make_shared<const std::string>(std::move(document.content));
-      if (written) core.contents.put(change.after->hash, contents.after);
+      if (written) core.contents.put(change.after->hash, contents.after, pipeline::ContentCache::Then::kPack);
     }
   }
 }
@@ -317,6 +317,10 @@ StoreStats Store::stats() const {
   stats.node_cache_hits = cache.hits;
   stats.node_cache_misses = cache.misses;
   stats.node_cache_bytes = cache.bytes;
+  const pipeline::ContentCache::Stats contents = impl_->core.contents.stats();
+  stats.content_cache_hits = contents.hits;
+  stats.content_cache_misses = contents.misses;
+  stats.content_cache_bytes = contents.bytes;
   stats.commit_queue_length = impl_->queue.length();
   stats.writable = impl_->core.writable.load(std::memory_order_relaxed);
   return stats;

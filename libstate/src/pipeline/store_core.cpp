@@ -25,11 +25,15 @@ StoreCore::StoreCore(std::unique_ptr<Engine> owned_engine, const Clock& store_cl
     : engine(std::move(owned_engine)),
       clock(store_clock),
       options(store_options),
-      nodes(store_options.node_cache_bytes),
-      contents(store_options.content_cache_bytes),
+      room(store_options.node_cache_bytes),
+      nodes(store_options.node_cache_bytes, &room),
+      packed_contents(room),
+      contents(store_options.content_cache_bytes, &packed_contents),
       namespaces(kNamespacesCachedMax),
       branches(kBranchesCachedMax),
-      revisions(kRevisionsCachedMax) {}
+      revisions(kRevisionsCachedMax) {
+  room.set_borrower(&packed_contents);
+}
 
 Result<NamespacePointer> StoreCore::find_namespace(std::string_view name) {
   const std::string key(name);
@@ -98,7 +102,7 @@ Result<std::vector<ContentPointer>> StoreCore::read_contents(keyspace::Namespace
     ST8_ASSIGN(std::string content, open_blob(std::move(*stored[i]), place.key, place.ref));
     ContentPointer& here = found[missing[i]];
     here = std::make_shared<const std::string>(std::move(content));
-    if (keep) contents.put(place.ref.hash, here);
+    if (keep) contents.put(place.ref.hash, here, ContentCache::Then::kGo);
   }
   return found;
 }

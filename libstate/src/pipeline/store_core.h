@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/cache_room.h"
 #include "pipeline/content_cache.h"
+#include "pipeline/packed_contents.h"
 #include "pipeline/pins.h"
 #include "pipeline/published_map.h"
 #include "query/lookup.h"
@@ -51,7 +53,9 @@ struct StoreCore {
   const Clock& clock;
   const StoreOptions options;
 
+  CacheRoom room;  // The nodes'; the packed contents borrow of it.
   mutable tree::NodeCache nodes;
+  PackedContents packed_contents;
   mutable ContentCache contents;
   PublishedMap<std::string, NamespaceEntry> namespaces;
   PublishedMap<std::string, query::BranchState> branches;  // By branch_cache_key().

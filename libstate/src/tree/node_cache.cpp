@@ -21,6 +21,9 @@ std::uint64_t place_of(keyspace::NamespaceId ns, std::uint64_t name_word, Revisi
 }
 
 constexpr std::uint32_t kNone = 0xffffffffu;
+// Of nodes let go, these stay in each shard for the next ones' room, whoever else wants it; and so many leave at one put.
+constexpr std::size_t kLeavingKept = 8;
+constexpr int kSparedAtOnce = 4;
 
 }  // namespace
 
@@ -108,7 +111,8 @@ struct alignas(64) NodeCache::Shard {
     }
   }
 
-  void evict_one() {
+  // The one let go longest ago that nobody asked for since; 0: there is none. Gives the bytes that it took.
+  std::size_t evict_leaving() {
     while (!leaving.empty()) {
       const std::uint32_t position = leaving.front();
       leaving.pop_front();
@@ -117,6 +121,12 @@ struct alignas(64) NodeCache::Shard {
       entry.leaving = false;
       if (!entry.asked_for.load(std::memory_order_relaxed)) return evict(position);
     }
+    return 0;
+  }
+
+  // Any, of which there must be one.
+  std::size_t evict_one() {
+    if (const std::size_t evicted = evict_leaving()) return evicted;
     // One turn of the hand beyond a full round is enough: each entry's flag is cleared when it is passed.
     for (;; ++hand) {
       if (hand >= entries.size()) hand = 0;
@@ -126,21 +136,47 @@ struct alignas(64) NodeCache::Shard {
     }
   }
 
-  void evict(std::uint32_t position) {
+  std::size_t evict(std::uint32_t position) {
     Entry& entry = entries[position];
-    bytes -= Entry::bytes_of(*entry.node);
+    const std::size_t evicted = Entry::bytes_of(*entry.node);
+    bytes -= evicted;
     --live;
     unlink(position);
     entry.node.reset();
     entry.leaving = false;
     free.push_back(position);
+    return evicted;
+  }
+
+  // Makes `wanted` bytes fit, and takes them from the room; false: they do not fit in there.
+  bool make_room(std::size_t wanted, CacheRoom* room) {
+    std::size_t evicted = 0;
+    while (live > 0 && bytes + wanted > bytes_max) evicted += evict_one();
+    if (room == nullptr) return true;
+    // When little is left, what was let go makes way: for this node, and for who borrows.
+    const std::size_t goal = room->is_low() ? wanted + room->wanted() : 0;
+    for (int i = 0; i < kSparedAtOnce && evicted < goal && leaving.size() > kLeavingKept; ++i)
+      evicted += evict_leaving();
+    if (evicted > wanted) room->spared(evicted - wanted);
+    while (evicted < wanted && !room->take(wanted - evicted)) {
+      const std::size_t left = evict_leaving();
+      if (left == 0 && room->reclaim(wanted - evicted) > 0) continue;
+      if (left == 0 && live == 0) {
+        room->leave(evicted);
+        return false;
+      }
+      evicted += left > 0 ? left : evict_one();
+    }
+    if (evicted > wanted) room->leave(evicted - wanted);
+    return true;
   }
 };
 
-NodeCache::NodeCache(std::size_t bytes_max) : shards_(std::make_unique<Shard[]>(kShards)) {
+NodeCache::NodeCache(std::size_t bytes_max, CacheRoom* room)
+    : shards_(std::make_unique<Shard[]>(kShards)), room_(room) {
   for (std::size_t i = 0; i < kShards; ++i) shards_[i].bytes_max = bytes_max / kShards;
 }
-NodeCache::~NodeCache() = default;
+NodeCache::~NodeCache() { clear(); }
 
 NodeCache::Shard& NodeCache::shard(std::uint64_t name_word) const { return shards_[name_word % kShards]; }
 
@@ -181,7 +217,7 @@ void NodeCache::put(keyspace::NamespaceId ns, RevisionNumber written_at, std::sh
   const std::unique_lock lock(home.mutex);
   if (home.find(place, ns, node->name(), written_at) != nullptr) return;
   const std::size_t bytes = Shard::Entry::bytes_of(*node);
-  while (home.live > 0 && home.bytes + bytes > home.bytes_max) home.evict_one();
+  if (!home.make_room(bytes, room_)) return;
   if ((home.live + 1) * 2 > home.table.size()) home.grow_table();
   std::uint32_t position;
   if (home.free.empty()) {
@@ -219,6 +255,7 @@ void NodeCache::clear() {
   for (std::size_t i = 0; i < kShards; ++i) {
     Shard& each = shards_[i];
     const std::unique_lock lock(each.mutex);
+    if (room_ != nullptr) room_->leave(each.bytes);
     each.entries.clear();
     each.free.clear();
     each.leaving.clear();

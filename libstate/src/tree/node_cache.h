@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cache_room.h"
 #include "engine/keyspace.h"
 #include "st8/state/engine.h"
 #include "tree/node.h"
@@ -18,12 +19,16 @@ namespace st8::state::tree {
 // Holds nodes by (namespace, name, revision that wrote it): that names one stored body, and its hash is at hand wherever
 // a node is looked up. (The name alone would not do: bodies of one name may place their documents differently.)
 //
-// Bounded by bytes; what was left behind by commits goes first, then what has not been asked for since the last round (CLOCK, which unlike a list of recent
-// use changes nothing shared on a hit). Sharded by name; a hit takes a shard's lock for reading and sets a flag, so
-// readers do not wait for each other. Thread-safe.
+// Bounded by bytes; what was left behind by commits goes first, then what has not been asked for since the last round
+// (CLOCK, which unlike a list of recent use changes nothing shared on a hit). Sharded by name; a hit takes a shard's lock
+// for reading and sets a flag, so readers do not wait for each other. Thread-safe.
+//
+// What it does not use of its room it lends. Who borrows there gives back what a node needs; and what commits left behind
+// leaves for a borrower who wants more.
 class NodeCache {
  public:
-  explicit NodeCache(std::size_t bytes_max);
+  // `room`, of `bytes_max` and outliving it, is this cache's own; null: nobody borrows from it.
+  explicit NodeCache(std::size_t bytes_max, CacheRoom* room = nullptr);
   ~NodeCache();
   NodeCache(const NodeCache&) = delete;
   NodeCache& operator=(const NodeCache&) = delete;
@@ -52,6 +57,7 @@ class NodeCache {
   Shard& shard(std::uint64_t name_word) const;
 
   std::unique_ptr<Shard[]> shards_;
+  CacheRoom* const room_;
 };
 
 // Nodes of one namespace: from the cache, else from the engine (verified, and kept in the cache). Thread-safe; the

@@ -31,8 +31,9 @@ struct StoreOptions {
   // Changes behaviour.
   std::chrono::seconds idempotency_retention{24 * 3600};
   // Changes speed only.
-  std::size_t node_cache_bytes = 40u << 20;    // Some 27,000 nodes: those of 10,000 revisions of 1,000 documents.
-  std::size_t content_cache_bytes = 4u << 20;  // Of documents written lately.
+  // Some 27,000 nodes: those of 10,000 revisions of 1,000 documents. What they do not use is lent to contents.
+  std::size_t node_cache_bytes = 40u << 20;
+  std::size_t content_cache_bytes = 4u << 20;  // Of documents written lately, beside what is lent to them.
   std::size_t commit_group_max = 512;          // Commits written with one sync.
   std::size_t commit_group_bytes_max = 8u << 20;
   std::size_t commit_queue_max = 8192;  // Beyond: kRateLimited.
@@ -73,6 +74,9 @@ struct StoreStats {
   std::uint64_t node_cache_hits = 0;
   std::uint64_t node_cache_misses = 0;
   std::uint64_t node_cache_bytes = 0;
+  std::uint64_t content_cache_hits = 0;
+  std::uint64_t content_cache_misses = 0;
+  std::uint64_t content_cache_bytes = 0;
   std::uint64_t commit_queue_length = 0;
   bool writable = true;  // False after kOutcomeUnknown from the engine, until reopened.
 };
