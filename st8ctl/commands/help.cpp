@@ -160,8 +160,22 @@ std::string help_markdown() {
       "## Flags of every command\n\n```\n" +
       flag_table(global_flags()) +
       "```\n\n"
-      "Precedence: flag, then environment (`ST8CTL_SERVER`, `ST8CTL_TOKEN`, `ST8CTL_NAMESPACE`, ...), then the "
-      "configuration file, then what is built in.\n";
+      "Precedence: flag, then environment, then the configuration file, then what is built in. The file is YAML; "
+      "`st8ctl login` writes it, for its owner alone.\n\n"
+      "| Flag | Variable | In the file |\n|---|---|---|\n"
+      "| `--server` | `ST8CTL_SERVER` | `server.url` |\n"
+      "| `--token` | `ST8CTL_TOKEN` | `server.token` |\n"
+      "| `--local` | `ST8CTL_LOCAL` | `server.url: local` |\n"
+      "| `--state-dir` | `ST8CTL_STATE_DIR` | `server.dir` |\n"
+      "| `--timeout` | `ST8CTL_TIMEOUT` | `server.timeout` |\n"
+      "| `--ca-cert` | `ST8CTL_CA_CERT` | `server.ca_cert` |\n"
+      "| `--client-cert` | `ST8CTL_CLIENT_CERT` | `server.client_cert` |\n"
+      "| `--client-key` | `ST8CTL_CLIENT_KEY` | `server.client_key` |\n"
+      "| `--namespace` | `ST8CTL_NAMESPACE` | `defaults.namespace` |\n"
+      "| `--branch` | `ST8CTL_BRANCH` | `defaults.branch` |\n"
+      "| `--output` | `ST8CTL_OUTPUT` | `defaults.output` |\n"
+      "| `--author`, where a command has it | `ST8CTL_AUTHOR` | `defaults.author` |\n"
+      "| `--config` | `ST8CTL_CONFIG` | |\n";
   for_each_command([&](const std::vector<const Command*>& path) {
     const Command& command = *path.back();
     text += "\n## " + path_text(path) + "\n\n" + std::string(command.summary) + ".\n\n```\n" + usage(path) + "\n```\n";

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sstream>
 #include <sys/stat.h>
 
 #include "args/parse.h"
@@ -122,6 +123,22 @@ TEST_F(SettingsTest, AFileIsReadStrictly) {
     file(empty);
     EXPECT_TRUE(load().has_value()) << empty;
   }
+}
+
+TEST_F(SettingsTest, TheManualNamesAllThatAFileMayHold) {
+  const std::string manual = test::read_file(ST8_SOURCE_DIR "/docs/cli.md");
+  std::size_t keys = 0;
+  for (const std::string section : {"server", "defaults"}) {
+    file(section + ":\n  zzzzzzzzzzzzzzzz: x\n");
+    std::istringstream known(bad().hint);
+    std::string word;
+    for (int lead = 0; lead < 2; ++lead) known >> word;  // "known here:"
+    while (known >> word) {
+      ++keys;
+      EXPECT_THAT(manual, HasSubstr("| `" + section + "." + word + "` |"));
+    }
+  }
+  EXPECT_EQ(keys, 11u);
 }
 
 TEST_F(SettingsTest, ANamedFileMustExist) {
