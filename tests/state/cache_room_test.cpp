@@ -49,12 +49,20 @@ TEST(CacheRoom, LendsNoMoreThanItHas) {
   EXPECT_EQ(room.taken(), 90u);
   EXPECT_FALSE(room.take(std::size_t{0} - 1));
   EXPECT_EQ(room.reclaim(5), 0u) << "nobody has borrowed";
-  room.want(30);
-  room.want(12);
-  EXPECT_EQ(room.wanted(), 42u);
-  room.spared(40);
-  room.spared(40);
-  EXPECT_EQ(room.wanted(), 0u);
+}
+
+TEST(CacheRoom, IsWantedForSomeTimeWhenLittleIsLeft) {
+  CacheRoom room(6'400);
+  EXPECT_FALSE(room.is_wanted());
+  ASSERT_TRUE(room.take(6'000));
+  room.want();
+  EXPECT_FALSE(room.is_wanted()) << "there is enough left";
+  ASSERT_TRUE(room.take(390));
+  EXPECT_TRUE(room.is_wanted());
+  int puts = 0;
+  while (room.is_wanted() && puts < 1'000'000) ++puts;
+  EXPECT_GT(puts, 100);
+  EXPECT_LT(puts, 100'000) << "who wants nothing more is forgotten";
 }
 
 TEST(PackedContents, GivesBackWhatWasPut) {
@@ -99,7 +107,7 @@ TEST(PackedContents, DropsWhatWasAskedForLongestAgo) {
   }
   EXPECT_EQ(packed.stats().bytes, room.taken());
   EXPECT_GT(packed.stats().contents, 300u) << "packed they take less than half of a kibibyte";
-  EXPECT_GT(room.wanted(), 0u);
+  EXPECT_TRUE(room.is_wanted());
   EXPECT_EQ(packed.find(Hash::of(json(1))), nullptr);
 
   EXPECT_GE(packed.give_back(100u << 10), 100u << 10);

@@ -1,7 +1,6 @@
 // Memory that two caches share, counted in bytes.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 
@@ -44,22 +43,27 @@ class CacheRoom {
   // By the owner, who needs them.
   std::size_t reclaim(std::size_t bytes) { return borrower_ == nullptr ? 0 : borrower_->give_back(bytes); }
 
-  // By the borrower, who could have used so many more; and by the owner, who has left so many that it could spare. A hint:
-  // what is lost between threads is asked for again.
-  void want(std::size_t bytes) { wanted_.store(std::min(wanted() + bytes, kWantedMax), std::memory_order_relaxed); }
-  std::size_t wanted() const { return wanted_.load(std::memory_order_relaxed); }
-  void spared(std::size_t bytes) {
-    const std::size_t wanted = this->wanted();
-    wanted_.store(wanted - std::min(wanted, bytes), std::memory_order_relaxed);
+  // By the borrower, when little is left and it has something to put in.
+  void want() {
+    if (wanted_.load(std::memory_order_relaxed) < kWantedPuts / 2)
+      wanted_.store(kWantedPuts, std::memory_order_relaxed);
+  }
+  // By the owner, before each put: whether it should leave what it can spare. So for some time after a want(); counted
+  // in puts, and a hint: what is lost between threads makes that time a little longer.
+  bool is_wanted() {
+    const int puts = wanted_.load(std::memory_order_relaxed);
+    if (puts == 0) return false;
+    wanted_.store(puts - 1, std::memory_order_relaxed);
+    return is_low();
   }
 
  private:
-  static constexpr std::size_t kWantedMax = 64u << 10;  // Who wants more asks again.
+  static constexpr int kWantedPuts = 4096;
 
   const std::size_t bytes_max_;
   Borrower* borrower_ = nullptr;
   alignas(64) std::atomic<std::size_t> taken_{0};
-  alignas(64) std::atomic<std::size_t> wanted_{0};
+  alignas(64) std::atomic<int> wanted_{0};
 };
 
 }  // namespace st8::state

@@ -109,7 +109,7 @@ void PackedContents::put(const Hash& hash, const std::string& content) {
     shard.link(*found);
     return;
   }
-  if (room_.is_low()) room_.want(bytes);
+  if (room_.is_low()) room_.want();
   while (!room_.take(bytes)) {
     if (shard.oldest == nullptr) return;
     dropped.push_back(shard.drop(*shard.oldest));

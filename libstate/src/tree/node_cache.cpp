@@ -153,11 +153,11 @@ struct alignas(64) NodeCache::Shard {
     std::size_t evicted = 0;
     while (live > 0 && bytes + wanted > bytes_max) evicted += evict_one();
     if (room == nullptr) return true;
-    // When little is left, what was let go makes way: for this node, and for who borrows.
-    const std::size_t goal = room->is_low() ? wanted + room->wanted() : 0;
-    for (int i = 0; i < kSparedAtOnce && evicted < goal && leaving.size() > kLeavingKept; ++i)
-      evicted += evict_leaving();
-    if (evicted > wanted) room->spared(evicted - wanted);
+    // When others want room and little is left, what was let go makes way: for this node, and a little more for them.
+    if (room->is_wanted()) {
+      for (int i = 0; i < kSparedAtOnce && evicted < 2 * wanted && leaving.size() > kLeavingKept; ++i)
+        evicted += evict_leaving();
+    }
     while (evicted < wanted && !room->take(wanted - evicted)) {
       const std::size_t left = evict_leaving();
       if (left == 0 && room->reclaim(wanted - evicted) > 0) continue;
