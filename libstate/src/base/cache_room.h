@@ -51,9 +51,9 @@ class CacheRoom {
   // By the owner, before each put: whether it should leave what it can spare. So for some time after a want(); counted
   // in puts, and a hint: what is lost between threads makes that time a little longer.
   bool is_wanted() {
-    const int puts = wanted_.load(std::memory_order_relaxed);
-    if (puts == 0) return false;
-    wanted_.store(puts - 1, std::memory_order_relaxed);
+    const int left = wanted_.load(std::memory_order_relaxed);
+    if (left == 0) return false;
+    wanted_.store(left - 1, std::memory_order_relaxed);
     return is_low();
   }
 
