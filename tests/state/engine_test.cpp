@@ -681,7 +681,7 @@ TEST_F(RocksDbEngine, PacksLightlyWhileMuchIsWrittenAndTightlyWhenAskedTo) {
   auto tightly = open_rocksdb_engine(calm);
   ASSERT_TRUE(lightly);
   ASSERT_TRUE(tightly);
-  EXPECT_EQ(statistic(**lightly, "rocksdb_merges_packed_lightly"), 0u) << "nothing was written yet";
+  EXPECT_EQ(statistic(**lightly, "rocksdb_merges_light"), 0u) << "nothing was written yet";
   std::mt19937_64 random(1);
   const auto merged = [](const Engine& engine) { return statistic(engine, "rocksdb_compaction_written_bytes_total"); };
   // Until both have merged a good deal.
@@ -697,13 +697,13 @@ TEST_F(RocksDbEngine, PacksLightlyWhileMuchIsWrittenAndTightlyWhenAskedTo) {
     ASSERT_TRUE((*tightly)->commit(batch, {}, Durability::kBuffered));
   }
   ASSERT_GE(merged(**lightly), 8u << 20);
-  EXPECT_EQ(statistic(**lightly, "rocksdb_merges_packed_lightly"), 1u);
-  EXPECT_EQ(statistic(**tightly, "rocksdb_merges_packed_lightly"), 0u);
+  EXPECT_EQ(statistic(**lightly, "rocksdb_merges_light"), 1u);
+  EXPECT_EQ(statistic(**tightly, "rocksdb_merges_light"), 0u);
   EXPECT_GT(statistic(**lightly, "rocksdb_sst_bytes"), statistic(**tightly, "rocksdb_sst_bytes") * 11 / 10);
 
   ASSERT_TRUE((*lightly)->reclaim({}));
   ASSERT_TRUE((*tightly)->reclaim({}));
-  EXPECT_EQ(statistic(**lightly, "rocksdb_merges_packed_lightly"), 0u);
+  EXPECT_EQ(statistic(**lightly, "rocksdb_merges_light"), 0u);
   EXPECT_LT(statistic(**lightly, "rocksdb_sst_bytes"), statistic(**tightly, "rocksdb_sst_bytes") * 21 / 20)
       << "giving space back packs all tightly";
   tightly->reset();

@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
-#include <limits>
 #include <mutex>
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
@@ -41,8 +40,8 @@
 
 #include "engine/keyspace.h"
 #include "engine/log_file.h"
+#include "engine/rocksdb_light_merges.h"
 #include "engine/rocksdb_pace.h"
-#include "engine/rocksdb_packing.h"
 #include "engine/rocksdb_write_buffer.h"
 #include "st8/state/clock.h"
 #include "st8/state/engine.h"
@@ -429,7 +428,7 @@ class RocksEngine final : public Engine {
  public:
   RocksEngine(std::string directory, bool read_only, std::unique_ptr<rocksdb::Env> environment,
               std::shared_ptr<LogHealth> health, std::shared_ptr<ErrorListener> listener,
-              std::shared_ptr<ReclaimPace> pace, std::shared_ptr<MergePacking> packing,
+              std::shared_ptr<ReclaimPace> pace, std::shared_ptr<LightMerges> light_merges,
               std::shared_ptr<rocksdb::Cache> cache, std::shared_ptr<rocksdb::Statistics> statistics,
               std::unique_ptr<rocksdb::DB> db, rocksdb::ColumnFamilyHandle* records,
               rocksdb::ColumnFamilyHandle* bodies)
@@ -439,27 +438,19 @@ class RocksEngine final : public Engine {
         health_(std::move(health)),
         listener_(std::move(listener)),
         pace_(std::move(pace)),
-        packing_(std::move(packing)),
+        light_merges_(std::move(light_merges)),
         cache_(std::move(cache)),
         statistics_(std::move(statistics)),
         db_(std::move(db)),
         families_{records, bodies} {
-    // Newest files wait while their elders are merged, and at the second number RocksDB holds writers back.
-    for (rocksdb::ColumnFamilyHandle* family : families_) {
-      const rocksdb::Options shape = db_->GetOptions(family);
-      newest_files_many_ = std::min<std::uint64_t>(
-          newest_files_many_,
-          static_cast<std::uint64_t>(shape.level0_file_num_compaction_trigger + shape.level0_slowdown_writes_trigger) /
-              2);
-    }
     pace_->watch([this] { return commits_.load(std::memory_order_relaxed); },
                  [this] { return closing_.load() || many_newest_files(); });
-    if (!read_only_) packing_->start(*db_, families_);
+    if (!read_only_) light_merges_->start(*db_, families_);
   }
 
   ~RocksEngine() override {
     closing_.store(true);
-    packing_->stop();
+    light_merges_->stop();
     rocksdb::CancelAllBackgroundWork(db_.get(), /*wait=*/true);
     before_write_.reset();
     for (rocksdb::ColumnFamilyHandle* family : families_) db_->DestroyColumnFamilyHandle(family);
@@ -545,7 +536,7 @@ class RocksEngine final : public Engine {
 
   Status reclaim(const std::vector<KeyRange>& ranges) override {
     if (read_only_) return {};
-    const MergePacking::Tightly tightly(*packing_);
+    const LightMerges::Tightly tightly(*light_merges_);
     // All families at once: the log is let go only when none of them needs it any more.
     rocksdb::FlushOptions flush;
     flush.allow_write_stall = false;
@@ -595,7 +586,7 @@ class RocksEngine final : public Engine {
     line("write_stopped", property("rocksdb.is-write-stopped", families_[0]));
     line("write_delayed_bytes_per_second", property("rocksdb.actual-delayed-write-rate", families_[0]));
     line("reclaim_rests_total", pace_->rests());
-    line("merges_packed_lightly", packing_->light() ? 1 : 0);
+    line("merges_light", light_merges_->light() ? 1 : 0);
     for (const auto& [ticker, name] : kTickers) line(name, statistics_->getTickerCount(ticker));
     return stats;
   }
@@ -836,9 +827,12 @@ class RocksEngine final : public Engine {
     if (!db_->GetProperty(family, "rocksdb.num-files-at-level0", &number)) return 0;
     return std::strtoull(number.c_str(), nullptr, 10);
   }
+  // Newest files wait while their elders are merged: so many that nothing should rest. While reclaim() is at work, they are
+  // merged by kTightFiles.
+  static constexpr std::uint64_t kNewestFilesMany = LightMerges::kTightFiles + 4;
   bool many_newest_files() const {
     return std::any_of(families_.begin(), families_.end(),
-                       [this](auto* family) { return newest_files(family) >= newest_files_many_; });
+                       [this](auto* family) { return newest_files(family) >= kNewestFilesMany; });
   }
   std::uint64_t log_bytes() const {
     std::uint64_t sum = 0;
@@ -860,13 +854,12 @@ class RocksEngine final : public Engine {
   std::shared_ptr<LogHealth> health_;
   std::shared_ptr<ErrorListener> listener_;
   std::shared_ptr<ReclaimPace> pace_;
-  std::shared_ptr<MergePacking> packing_;
+  std::shared_ptr<LightMerges> light_merges_;
   std::shared_ptr<rocksdb::Cache> cache_;
   std::shared_ptr<rocksdb::Statistics> statistics_;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, 2> families_;
   std::atomic<bool> closing_{false};
-  std::uint64_t newest_files_many_ = std::numeric_limits<std::uint64_t>::max();
 
   std::mutex commit_mutex_;
   ExpectedRecords expected_;  // Guarded by commit_mutex_.
@@ -935,10 +928,11 @@ void set_level_shape(rocksdb::ColumnFamilyOptions& family) {
   family.max_bytes_for_level_base = 64u << 20;
   family.target_file_size_base = 16u << 20;
   family.max_write_buffer_number = 3;
-  // Merging the newest files into the level below rewrites much of that, since their keys lie all over it: in a store of half
-  // a million revisions that costs 20 µs of processor time a commit at 8 files, 13 at 12, 11 at 16. A reader looks at each of
-  // them, and finds most ruled out by their filters.
-  family.level0_file_num_compaction_trigger = 12;
+  // While much is written, LightMerges changes this, and how levels are packed. Writers are held back when the merging does not keep
+  // up with as many again.
+  family.level0_file_num_compaction_trigger = LightMerges::kTightFiles;
+  family.level0_slowdown_writes_trigger = LightMerges::kLightFiles + 12;
+  family.level0_stop_writes_trigger = LightMerges::kLightFiles * 2;
   family.memtable_factory = make_write_buffer_factory();
 }
 
@@ -958,7 +952,6 @@ rocksdb::ColumnFamilyOptions body_options(const RocksDbOptions& options, const s
   rocksdb::ColumnFamilyOptions family;
   set_level_shape(family);
   family.write_buffer_size = options.write_buffer_bytes;
-  // While much is written, MergePacking changes these two, here and above.
   family.compression_per_level = {rocksdb::kLZ4Compression, rocksdb::kZSTD};
   family.bottommost_compression = rocksdb::kZSTD;
   // A body is read by one who knows that it is there, so the lowest level, nine tenths of all, needs no filter.
@@ -970,7 +963,7 @@ rocksdb::ColumnFamilyOptions body_options(const RocksDbOptions& options, const s
 }
 
 rocksdb::DBOptions database_options(const RocksDbOptions& options, std::shared_ptr<ErrorListener> listener,
-                                    const std::shared_ptr<ReclaimPace>& pace, std::shared_ptr<MergePacking> packing,
+                                    const std::shared_ptr<ReclaimPace>& pace, std::shared_ptr<LightMerges> light_merges,
                                     std::shared_ptr<rocksdb::Statistics> statistics) {
   rocksdb::DBOptions db;
   db.create_if_missing = options.create_if_missing;
@@ -996,7 +989,7 @@ rocksdb::DBOptions database_options(const RocksDbOptions& options, std::shared_p
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   db.skip_stats_update_on_db_open = true;
-  db.listeners = {std::move(listener), pace, std::move(packing)};
+  db.listeners = {std::move(listener), pace, std::move(light_merges)};
   db.rate_limiter = pace;
   db.statistics = std::move(statistics);
   return db;
@@ -1043,14 +1036,14 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
   }
   auto listener = std::make_shared<ErrorListener>();
   auto pace = std::make_shared<ReclaimPace>();
-  auto packing = std::make_shared<MergePacking>(options.light_merges_bytes_per_second);
+  auto light_merges = std::make_shared<LightMerges>(options.light_merges_bytes_per_second);
   auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, /*num_shard_bits=*/4, /*strict_capacity_limit=*/false,
                                     /*high_pri_pool_ratio=*/0.5);
   auto statistics = rocksdb::CreateDBStatistics();
   statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
   auto health = std::make_shared<LogHealth>();
   std::unique_ptr<rocksdb::Env> environment = rocksdb::NewCompositeEnv(std::make_shared<FileSystem>(health));
-  rocksdb::DBOptions db_options = database_options(options, listener, pace, packing, statistics);
+  rocksdb::DBOptions db_options = database_options(options, listener, pace, light_merges, statistics);
   db_options.env = environment.get();
   const std::vector<rocksdb::ColumnFamilyDescriptor> families{
       {rocksdb::kDefaultColumnFamilyName, record_options(options, cache)},
@@ -1063,7 +1056,7 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
                         : rocksdb::DB::Open(db_options, options.directory, families, &handles, &raw);
   if (!status.ok()) return fail(open_error(status, options.directory));
   return std::make_unique<RocksEngine>(options.directory, options.read_only, std::move(environment), std::move(health),
-                                       std::move(listener), std::move(pace), std::move(packing), std::move(cache),
+                                       std::move(listener), std::move(pace), std::move(light_merges), std::move(cache),
                                        std::move(statistics), std::unique_ptr<rocksdb::DB>(raw), handles[0],
                                        handles[1]);
 }

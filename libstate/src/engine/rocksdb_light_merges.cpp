@@ -1,4 +1,4 @@
-#include "engine/rocksdb_packing.h"
+#include "engine/rocksdb_light_merges.h"
 
 #include <algorithm>
 #include <pthread.h>
@@ -6,14 +6,14 @@
 
 namespace st8::state {
 
-void MergePacking::start(rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) {
+void LightMerges::start(rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) {
   const std::lock_guard lock(mutex_);
   db_ = &db;
   families_.assign(families.begin(), families.end());
   thread_ = std::thread([this] { run(); });
 }
 
-void MergePacking::stop() {
+void LightMerges::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -22,7 +22,7 @@ void MergePacking::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void MergePacking::OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& flush) {
+void LightMerges::OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& flush) {
   const std::lock_guard lock(mutex_);
   if (db_ == nullptr) return;
   const Flush now{Clock::now(), flush.table_properties.raw_key_size + flush.table_properties.raw_value_size};
@@ -42,8 +42,8 @@ void MergePacking::OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& f
   changed_.notify_all();
 }
 
-void MergePacking::run() {
-  ::pthread_setname_np(::pthread_self(), "st8-packing");
+void LightMerges::run() {
+  ::pthread_setname_np(::pthread_self(), "st8-merges");
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] { return stopping_ || (light_wanted_ != light() && !failed_); });
@@ -58,14 +58,20 @@ void MergePacking::run() {
   }
 }
 
-bool MergePacking::set(bool light) {
-  const std::string levels(light ? kLightLevels : kTightLevels), lowest(light ? kLightLowest : kTightLowest);
+bool LightMerges::set(bool light) {
+  // The newest files are packed for speed either way, since they are soon merged.
+  const std::string rest = light ? "kLZ4Compression" : "kZSTD";
+  const std::string files = std::to_string(light ? kLightFiles : kTightFiles);
   return std::all_of(families_.begin(), families_.end(), [&](rocksdb::ColumnFamilyHandle* family) {
-    return db_->SetOptions(family, {{"compression_per_level", levels}, {"bottommost_compression", lowest}}).ok();
+    return db_
+        ->SetOptions(family, {{"compression_per_level", "kLZ4Compression:" + rest},
+                              {"bottommost_compression", rest},
+                              {"level0_file_num_compaction_trigger", files}})
+        .ok();
   });
 }
 
-MergePacking::Tightly::Tightly(MergePacking& packing) : packing_(packing) {
+LightMerges::Tightly::Tightly(LightMerges& packing) : packing_(packing) {
   std::unique_lock lock(packing_.mutex_);
   ++packing_.held_tight_;
   packing_.light_wanted_ = packing_.failed_ = false;
@@ -74,7 +80,7 @@ MergePacking::Tightly::Tightly(MergePacking& packing) : packing_(packing) {
   packing_.changed_.wait(lock, [this] { return !packing_.light() || packing_.failed_ || packing_.stopping_; });
 }
 
-MergePacking::Tightly::~Tightly() {
+LightMerges::Tightly::~Tightly() {
   const std::lock_guard lock(packing_.mutex_);
   --packing_.held_tight_;
   packing_.changed_.notify_all();
