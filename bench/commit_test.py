@@ -2,9 +2,11 @@
 import hashlib
 import os
 import re
+import socket
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import servers  # noqa: E402
@@ -80,6 +82,18 @@ class Commit(unittest.TestCase):
         rows = servers.Pgbench(self.server, "three_rows")
         rows.run(2, each=10)
         self.assertEqual(self.rows("select (select sum(revision) from head), (select count(*) from revision), (select count(*) from document)"), [["20", "20", "20"]])
+
+    def test_a_server_whose_port_was_taken_meanwhile_takes_another(self):
+        self.server.stop()
+        found = servers.free_ports
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            first = [taken.getsockname()[1]]
+            with unittest.mock.patch.object(servers, "free_ports", lambda count: [first.pop()] if first else found(count)):
+                again = servers.Postgres(self.server.directory + "-2")
+                self.addCleanup(again.remove)
+                again.start()
+                self.assertNotEqual(again.port, taken.getsockname()[1])
+        self.assertEqual(again.sql("select 1").strip(), "1")
 
 
 if __name__ == "__main__":

@@ -215,19 +215,24 @@ class Postgres(Server):
         if os.geteuid() == 0:
             account = pwd.getpwnam("postgres")
             os.chown(self.directory, account.pw_uid, account.pw_gid)
-        self.port = free_ports(1)[0]
         self.as_user([f"{self.binaries}/initdb", "-D", data, "-U", "bench", "--auth=trust", "-E", "UTF8"], cwd="/")
-        command = [f"{self.binaries}/postgres", "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-                   "-c", f"unix_socket_directories={self.directory}", "-c", "max_connections=100"]
-        if os.geteuid() == 0:
-            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
-        self.spawn(command)
 
-        def ready():
-            return subprocess.run([f"{self.binaries}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode == 0
+        def settled():
+            return self.process.poll() is not None or subprocess.run(
+                [f"{self.binaries}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode == 0
 
-        wait_for("PostgreSQL", ready)
-        return self
+        for _ in range(5):  # Who binds port 0 at this moment may be given the port that was free: then it ends, and takes another.
+            self.port = free_ports(1)[0]
+            command = [f"{self.binaries}/postgres", "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+                       "-c", f"unix_socket_directories={self.directory}", "-c", "max_connections=100"]
+            if os.geteuid() == 0:
+                command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+            self.spawn(command)
+            wait_for("PostgreSQL", settled)
+            if self.process.poll() is None:
+                return self
+        with open(os.path.join(self.directory, "log")) as log:
+            raise RuntimeError("PostgreSQL ended: " + log.read()[-2000:])
 
     def sql(self, text):
         """What it answers: rows as lines, columns apart by tabs."""
