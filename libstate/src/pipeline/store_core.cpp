@@ -95,7 +95,14 @@ Result<std::vector<ContentPointer>> StoreCore::read_contents(keyspace::Namespace
     keys.push_back(keyspace::blob_key(ns, places[i].key, places[i].ref.written_at));
   }
   if (missing.empty()) return found;
-  ST8_ASSIGN(std::vector<std::optional<std::string>> stored, engine->get_many(keys));
+  std::vector<std::optional<std::string>> stored;
+  if (keys.size() == 1) {
+    // What one change has replaced, say. A search for many costs more, and leaves nobody the block that it unpacked.
+    ST8_ASSIGN(std::optional<std::string> one, engine->get(keys.front()));
+    stored.push_back(std::move(one));
+  } else {
+    ST8_ASSIGN(stored, engine->get_many(keys));
+  }
   for (std::size_t i = 0; i < missing.size(); ++i) {
     if (!stored[i]) continue;
     const ContentPlace& place = places[missing[i]];
