@@ -928,8 +928,8 @@ void set_level_shape(rocksdb::ColumnFamilyOptions& family) {
   family.max_bytes_for_level_base = 64u << 20;
   family.target_file_size_base = 16u << 20;
   family.max_write_buffer_number = 3;
-  // While much is written, LightMerges changes this, and how levels are packed. Writers are held back when the merging does not keep
-  // up with as many again.
+  // While much is written, LightMerges changes this, and how levels are packed. Writers are held back when half as
+  // many again wait, and stopped at twice as many.
   family.level0_file_num_compaction_trigger = LightMerges::kTightFiles;
   family.level0_slowdown_writes_trigger = LightMerges::kLightFiles + 12;
   family.level0_stop_writes_trigger = LightMerges::kLightFiles * 2;

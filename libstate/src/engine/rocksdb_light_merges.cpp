@@ -49,6 +49,7 @@ void LightMerges::run() {
     changed_.wait(lock, [this] { return stopping_ || (light_wanted_ != light() && !failed_); });
     if (stopping_) return;
     const bool wanted_now = light_wanted_;
+    if (wanted_now) light_.store(true, std::memory_order_relaxed);  // Some may be from here on, whatever comes of it.
     lock.unlock();
     const bool done = set(wanted_now);
     lock.lock();
@@ -71,19 +72,18 @@ bool LightMerges::set(bool light) {
   });
 }
 
-LightMerges::Tightly::Tightly(LightMerges& packing) : packing_(packing) {
-  std::unique_lock lock(packing_.mutex_);
-  ++packing_.held_tight_;
-  packing_.light_wanted_ = packing_.failed_ = false;
-  packing_.seen_ = 0;  // Afterwards the next flushes decide.
-  packing_.changed_.notify_all();
-  packing_.changed_.wait(lock, [this] { return !packing_.light() || packing_.failed_ || packing_.stopping_; });
+LightMerges::Tightly::Tightly(LightMerges& merges) : merges_(merges) {
+  std::unique_lock lock(merges_.mutex_);
+  ++merges_.held_tight_;
+  merges_.light_wanted_ = merges_.failed_ = false;
+  merges_.seen_ = 0;  // Afterwards the next flushes decide.
+  merges_.changed_.notify_all();
+  merges_.changed_.wait(lock, [this] { return !merges_.light() || merges_.failed_ || merges_.stopping_; });
 }
 
 LightMerges::Tightly::~Tightly() {
-  const std::lock_guard lock(packing_.mutex_);
-  --packing_.held_tight_;
-  packing_.changed_.notify_all();
+  const std::lock_guard lock(merges_.mutex_);
+  --merges_.held_tight_;
 }
 
 }  // namespace st8::state

@@ -127,7 +127,7 @@ struct RocksDbOptions {
   std::size_t write_buffer_bytes = 16u << 20;
   std::size_t wal_bytes_max = 64u << 20;  // Bounds the replay after a crash.
   int background_threads = 2;
-  // Merges pack lightly while bodies are written at this rate or faster: that is some 4,000 commits of 1 KiB a second.
+  // Merges are light (LZ4, more files at once) while so much is written, or more: some 4,000 commits of 1 KiB a second.
   std::uint64_t light_merges_bytes_per_second = 8u << 20;
 };
 
