@@ -276,7 +276,8 @@ Versions make_versions(std::size_t count, std::uint8_t level) {
         at->second = entry();
     }
     auto node = make_node(level, {model.begin(), model.end()});
-    versions.bodies[i + 1] = before ? stored_body(source, *node, before, {i}) : node->body();
+    versions.bodies[i + 1] =
+        before ? stored_body(source, *node, before, {i}, node->changed_since(*before)) : node->body();
     versions.nodes.push_back(node);
     before = std::move(node);
   }
@@ -295,8 +296,7 @@ TEST(TreeDelta, EveryVersionReadsBackFromFewBodies) {
       EXPECT_EQ((*loaded)->step(), versions.nodes[i]->step());
       ASSERT_EQ((*loaded)->base_count(), versions.nodes[i]->base_count());
       for (std::size_t b = 0; b < (*loaded)->base_count(); ++b) {
-        EXPECT_EQ((*loaded)->bases()[b].written_at, versions.nodes[i]->bases()[b].written_at);
-        EXPECT_EQ((*loaded)->bases()[b].name, versions.nodes[i]->bases()[b].name);
+        EXPECT_EQ((*loaded)->bases()[b].version, versions.nodes[i]->bases()[b].version);
       }
       EXPECT_EQ(versions.reads, 1 + (*loaded)->base_count());
       reads_max = std::max(reads_max, versions.reads);
@@ -353,17 +353,87 @@ TEST(TreeDelta, IsStoredWholeWhenTheDifferenceIsLarge) {
   const std::shared_ptr<const Node> before = make_node(0, entries);
   for (int i = 0; i < 20; ++i) entries[static_cast<std::size_t>(i)].second = leaf_entry(2, 2);
   const auto after = make_node(0, entries);
-  EXPECT_EQ(stored_body(nodes, *after, before, {1}), after->body());
+  EXPECT_EQ(stored_body(nodes, *after, before, {1}, after->changed_since(*before)), after->body());
   EXPECT_EQ(after->step(), 0);
   // Nor does a base that cannot be read spoil what is written now.
   const auto second = make_node(0, entries);
-  const std::array<Base, 1> gone{Base{{1}, Hash::of("gone")}};
+  const std::array<Base, 1> gone{Base{{{1}, Hash::of("gone")}}};
   auto with_lost_base = make_node(0, entries);
   with_lost_base->set_bases(1, gone);
   entries[3].second = leaf_entry(3, 3);
   const auto third = make_node(0, entries);
-  EXPECT_EQ(stored_body(nodes, *third, with_lost_base, {2}), third->body());
+  EXPECT_EQ(stored_body(nodes, *third, with_lost_base, {2}, third->changed_since(*with_lost_base)), third->body());
   EXPECT_EQ(third->step(), 0);
+}
+
+// As long as no key comes or goes, a version is stored without a look at what it leans on.
+TEST(TreeDelta, WhatChangedSinceABaseIsKnownWithoutReadingIt) {
+  class Nobody final : public NodeSource {
+   public:
+    Result<std::shared_ptr<const Node>> node(const NodeLocation&, const Hash&) const override {
+      ++asked;
+      return fail(ErrorCode::kGone, "nothing is here");
+    }
+    std::shared_ptr<const Node> cached(const Hash&, RevisionNumber) const override {
+      ++asked;
+      return nullptr;
+    }
+    mutable int asked = 0;
+  };
+  for (const std::uint8_t level : {std::uint8_t{0}, std::uint8_t{1}}) {
+    const Nobody nobody;
+    std::mt19937_64 random(level + 1u);
+    std::vector<std::pair<std::string, NodeEntry>> entries;
+    const auto entry = [&](std::uint64_t number) {
+      return NodeEntry{Hash::of(std::to_string(number)), level == 0 ? 1 : 1 + number % 300, number % 70'000, {number}};
+    };
+    for (std::uint64_t i = 0; i < kEntriesMax; ++i) entries.push_back({"k" + std::to_string(100 + i), entry(1)});
+    Versions versions;
+    std::shared_ptr<const Node> before = make_node(level, entries);
+    versions.bodies[1] = before->body();
+    versions.nodes.push_back(before);
+    std::size_t differences = 0;
+    for (std::uint64_t number = 2; number <= 200; ++number) {
+      std::vector<Node::Update> updates{{random() % kEntriesMax, entry(number)}};
+      // Now and then an entry goes back to what it was.
+      if (number % 5 == 0 && updates[0].index != 7) updates.push_back({7, entry(1)});
+      auto node = before->with(updates);
+      ChangedEntries changed;
+      for (const Node::Update& update : updates) changed.add(update.index);
+      const std::string body = stored_body(nobody, *node, before, {number - 1}, changed);
+      differences += node->step() > 0;
+      for (const Base& base : node->bases()) {
+        // All that differs is among what may have changed.
+        ChangedEntries either = base.changed;
+        either.add(node->changed_since(*versions.nodes[base.version.written_at.value - 1]));
+        std::vector<std::size_t> known, all;
+        base.changed.each([&](std::size_t index) { known.push_back(index); });
+        either.each([&](std::size_t index) { all.push_back(index); });
+        EXPECT_TRUE(base.changed.known());
+        EXPECT_EQ(known, all);
+      }
+      versions.bodies[number] = body;
+      versions.nodes.push_back(node);
+      const auto loaded = versions.load(number, node->name());
+      ASSERT_TRUE(loaded) << loaded.error().message;
+      EXPECT_EQ((*loaded)->body(), node->body());
+      // Who reads it goes on from it in the same way.
+      EXPECT_TRUE(std::all_of((*loaded)->bases().begin(), (*loaded)->bases().end(),
+                              [](const Base& base) { return base.changed.known(); }));
+      before = number % 2 == 0 ? *loaded : std::shared_ptr<const Node>(node);
+    }
+    EXPECT_GT(differences, 180u);
+    EXPECT_EQ(nobody.asked, 0);
+
+    // A key comes: what changed since the bases is not known any more, and the next one that leans on one asks for it.
+    entries.clear();
+    for (std::size_t i = 0; i < before->count(); ++i) entries.push_back({before->key(i), before->entry(i)});
+    entries.back().first += "x";
+    const auto other = make_node(level, entries);
+    EXPECT_FALSE(other->changed_since(*before).known());
+    static_cast<void>(stored_body(nobody, *other, before, {200}, other->changed_since(*before)));
+    for (const Base& base : other->bases()) EXPECT_FALSE(base.changed.known());
+  }
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ std::size_t GroupNodes::accept(std::vector<Batch::Write>& writes) {
   bodies_.clear();
   // Who changed much at once is likely to compare what is with what was: those versions would be gone before the commit is done.
   if (left_.size() <= kLetGoMax) {
-    for (const tree::Base& left : left_) stored_.let_go(left.name, left.written_at);
+    for (const tree::Version& left : left_) stored_.let_go(left.name, left.written_at);
   }
   left_.clear();
   if (building_ == nullptr) return bytes;

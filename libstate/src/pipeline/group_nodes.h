@@ -60,7 +60,7 @@ class GroupNodes final : public tree::NodeSource, public tree::NodeSink {
   std::unique_ptr<const NodeTable> sealed_;
   std::size_t accepted_ = 0;          // Of building_'s items.
   std::vector<Batch::Write> bodies_;  // Of the others.
-  std::vector<tree::Base> left_;      // By their edits.
+  std::vector<tree::Version> left_;   // By their edits.
 };
 
 // Takes back what an edit put, unless it was accepted meanwhile.

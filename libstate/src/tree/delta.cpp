@@ -85,6 +85,56 @@ void append_entry(std::string& out, std::uint8_t level, const NodeEntry& entry) 
   append_varint(out, entry.written_at.value);
 }
 
+std::size_t common_prefix(std::string_view a, std::string_view b) {
+  const auto size = std::min(a.size(), b.size());
+  return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + size, b.begin()).first - a.begin());
+}
+
+// A difference, change by change in order of position.
+class DeltaWriter {
+ public:
+  DeltaWriter(const Hash& base_name, RevisionNumber base_written_at, std::uint8_t step, const Node& node)
+      : node_(node) {
+    body_.reserve(128);
+    body_.push_back(kDifference);
+    body_.push_back(static_cast<char>(step));
+    append_fixed(body_, name_word(base_name));
+    append_varint(body_, base_written_at.value);
+    count_at_ = body_.size();
+    body_.push_back(0);
+  }
+  void replace(std::size_t in_base, std::size_t in_node) {
+    begin_change(in_base, ChangeKind::kReplace);
+    append_entry(body_, node_.level(), node_.entry(in_node));
+  }
+  void insert(std::size_t in_base, std::size_t in_node, std::string_view key_before, std::string_view key) {
+    begin_change(in_base, ChangeKind::kInsert);
+    const std::size_t shared = common_prefix(key_before, key);
+    append_fixed(body_, static_cast<std::uint16_t>(shared));
+    append_fixed(body_, static_cast<std::uint16_t>(key.size() - shared));
+    body_.append(key.substr(shared));
+    append_entry(body_, node_.level(), node_.entry(in_node));
+  }
+  void remove(std::size_t in_base) { begin_change(in_base, ChangeKind::kRemove); }
+  std::string finish() && {
+    body_[count_at_] = static_cast<char>(changes_);
+    append_fixed(body_, checksum(body_));
+    return std::move(body_);
+  }
+
+ private:
+  void begin_change(std::size_t position, ChangeKind kind) {
+    ++changes_;
+    body_.push_back(static_cast<char>(position));
+    body_.push_back(static_cast<char>(kind));
+  }
+
+  const Node& node_;
+  std::string body_;
+  std::size_t count_at_ = 0;
+  std::uint8_t changes_ = 0;
+};
+
 NodeEntry read_entry(Reader& in, std::uint8_t level) {
   NodeEntry entry;
   entry.hash = in.fixed<Hash>();
@@ -92,11 +142,6 @@ NodeEntry read_entry(Reader& in, std::uint8_t level) {
   entry.bytes = in.varint();
   entry.written_at.value = in.varint();
   return entry;
-}
-
-std::size_t common_prefix(std::string_view a, std::string_view b) {
-  const auto size = std::min(a.size(), b.size());
-  return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + size, b.begin()).first - a.begin());
 }
 
 // The node that `written_at` wrote, and its step must be below `steps`.
@@ -130,9 +175,14 @@ Result<std::shared_ptr<Node>> load_version(RevisionNumber written_at, unsigned s
     return corrupt("it leans on another version of itself");
   ST8_ASSIGN(auto node, apply_delta(*base, body));
   std::array<Base, kBasesMax> bases;
-  bases[0] = {header.base_written_at, base->name()};
-  std::copy(base->bases().begin(), base->bases().end(), bases.begin() + 1);
-  node->set_bases(header.step, std::span(bases.data(), base->base_count() + 1));
+  const ChangedEntries changed = node->changed_since(*base);
+  std::size_t count = 0;
+  bases[count++] = {{header.base_written_at, base->name()}, changed};
+  for (const Base& each : base->bases()) {
+    bases[count] = each;
+    bases[count++].changed.add(changed);
+  }
+  node->set_bases(header.step, std::span(bases.data(), count));
   return node;
 }
 
@@ -146,51 +196,45 @@ Result<std::shared_ptr<const Node>> load(const NodeLocation& location, const Has
 }
 
 std::string stored_body(const NodeSource& source, Node& node, const std::shared_ptr<const Node>& before,
-                        RevisionNumber before_written_at) {
+                        RevisionNumber before_written_at, const ChangedEntries& changed) {
   if (before->step() == kStepsMax) return node.body();
   // The next step's base is what remains of it without its lowest bit: `before` itself, or one of its bases.
   const auto step = static_cast<std::uint8_t>(before->step() + 1);
   const auto up = static_cast<std::size_t>(std::countr_one(before->step()));
   std::array<Base, kBasesMax> bases;
   std::size_t count = 0;
-  if (up == 0) bases[count++] = {before_written_at, before->name()};
-  for (const Base& base : before->bases().subspan(up == 0 ? 0 : up - 1)) bases[count++] = base;
-
-  std::shared_ptr<const Node> base = before;
-  if (up != 0) {
-    base = source.cached(bases[0].name, bases[0].written_at);
-    if (!base) {
-      auto loaded = source.node({node.level(), std::string(node.first_key()), bases[0].written_at}, bases[0].name);
-      if (!loaded) return node.body();  // A base that is damaged or missing must not spoil what is written from now on.
-      base = std::move(*loaded);
-    }
+  if (up == 0) bases[count++] = {{before_written_at, before->name()}, changed};
+  for (const Base& base : before->bases().subspan(up == 0 ? 0 : up - 1)) {
+    bases[count] = base;
+    bases[count++].changed.add(changed);
   }
-  std::string body = encode_delta(*base, bases[0].written_at, step, node);
+
+  std::string body;
+  if (bases[0].changed.known()) {
+    body = encode_delta(bases[0], step, node);
+  } else {
+    const Version& version = bases[0].version;
+    std::shared_ptr<const Node> base = before;
+    if (up != 0) {
+      base = source.cached(version.name, version.written_at);
+      if (!base) {
+        auto loaded = source.node({node.level(), std::string(node.first_key()), version.written_at}, version.name);
+        if (!loaded)
+          return node.body();  // A base that is damaged or missing must not spoil what is written from now on.
+        base = std::move(*loaded);
+      }
+    }
+    body = encode_delta(*base, version.written_at, step, node);
+  }
   if (body.size() * 2 > node.body().size()) return node.body();
   node.set_bases(step, std::span(bases.data(), count));
   return body;
 }
 
 std::string encode_delta(const Node& base, RevisionNumber base_written_at, std::uint8_t step, const Node& node) {
-  std::string body;
-  body.reserve(128);
-  body.push_back(kDifference);
-  body.push_back(static_cast<char>(step));
-  append_fixed(body, name_word(base.name()));
-  append_varint(body, base_written_at.value);
-  const std::size_t count_at = body.size();
-  std::uint8_t changes = 0;
-  body.push_back(0);
-  const auto begin_change = [&](std::size_t position, ChangeKind kind) {
-    ++changes;
-    body.push_back(static_cast<char>(position));
-    body.push_back(static_cast<char>(kind));
-  };
-  const std::uint8_t level = node.level();
+  DeltaWriter writer(base.name(), base_written_at, step, node);
   const auto replace = [&](std::size_t in_base, std::size_t in_node) {
-    if (node.same_entry(in_node, base, in_base)) return;
-    begin_change(in_base, ChangeKind::kReplace);
-    append_entry(body, level, node.entry(in_node));
+    if (!node.same_entry(in_node, base, in_base)) writer.replace(in_base, in_node);
   };
   if (node.same_keys(base)) {
     for (std::size_t i = 0; i < node.count(); ++i) replace(i, i);
@@ -200,25 +244,23 @@ std::string encode_delta(const Node& base, RevisionNumber base_written_at, std::
     for (std::size_t i = 0; i < node.count(); ++i) {
       key.clear();
       node.append_key(i, key);
-      for (; in_base < base.count() && base.compare_key(in_base, key) < 0; ++in_base)
-        begin_change(in_base, ChangeKind::kRemove);
+      for (; in_base < base.count() && base.compare_key(in_base, key) < 0; ++in_base) writer.remove(in_base);
       if (in_base < base.count() && base.compare_key(in_base, key) == 0) {
         replace(in_base++, i);
       } else {
-        begin_change(in_base, ChangeKind::kInsert);
-        const std::size_t shared = common_prefix(previous, key);
-        append_fixed(body, static_cast<std::uint16_t>(shared));
-        append_fixed(body, static_cast<std::uint16_t>(key.size() - shared));
-        body.append(key, shared);
-        append_entry(body, level, node.entry(i));
+        writer.insert(in_base, i, previous, key);
       }
       std::swap(previous, key);
     }
-    for (; in_base < base.count(); ++in_base) begin_change(in_base, ChangeKind::kRemove);
+    for (; in_base < base.count(); ++in_base) writer.remove(in_base);
   }
-  body[count_at] = static_cast<char>(changes);
-  append_fixed(body, checksum(body));
-  return body;
+  return std::move(writer).finish();
+}
+
+std::string encode_delta(const Base& base, std::uint8_t step, const Node& node) {
+  DeltaWriter writer(base.version.name, base.version.written_at, step, node);
+  base.changed.each([&](std::size_t index) { writer.replace(index, index); });
+  return std::move(writer).finish();
 }
 
 Result<DeltaHeader> decode_delta_header(std::string_view body) {

@@ -36,13 +36,16 @@ Result<std::shared_ptr<const Node>> load(const NodeLocation& location, const Has
                                          const StoredVersions& versions);
 
 // The body to store for `node`, which takes the place of `before` (same level and first key, written by
-// `before_written_at`), and sets what the node remembers of its bases. Reads a base through `source` when it is not
-// `before` itself; whole when it cannot be read.
+// `before_written_at`) and differs from it in `changed`; sets what the node remembers of its bases. Its base is looked at
+// only if it is not known what changed since; then, unless it is `before` itself, it is read through `source`, and the
+// body is whole when it cannot be read.
 std::string stored_body(const NodeSource& source, Node& node, const std::shared_ptr<const Node>& before,
-                        RevisionNumber before_written_at);
+                        RevisionNumber before_written_at, const ChangedEntries& changed);
 
 // The difference as bytes, and back (docs/formats.md). Exposed for tests and fuzzers.
 std::string encode_delta(const Node& base, RevisionNumber base_written_at, std::uint8_t step, const Node& node);
+// From a base of the same keys, of which nothing else need be known. Entries that changed and changed back are in it, too.
+std::string encode_delta(const Base& base, std::uint8_t step, const Node& node);
 struct DeltaHeader {
   std::uint8_t step = 0;
   RevisionNumber base_written_at;

@@ -57,7 +57,7 @@ class Editor {
       const NodeLocation location{made.node->level(), std::string(made.node->first_key()), number_};
       sink.put(location, std::move(made.node), std::move(made.body));
     }
-    for (const Base& left : left_) sink.leave(left.name, left.written_at);
+    for (const Version& left : left_) sink.leave(left.name, left.written_at);
     return result;
   }
 
@@ -65,6 +65,10 @@ class Editor {
   struct Old {
     std::shared_ptr<const Node> node;
     RevisionNumber written_at;
+  };
+  struct New {
+    std::shared_ptr<Node> node;
+    ChangedEntries changed = ChangedEntries::unknown();  // Since the old node that it stands for.
   };
   struct Made {
     std::shared_ptr<const Node> node;
@@ -143,14 +147,16 @@ class Editor {
   bool update_in_place(std::span<const LevelEdit> edits) {
     const Node& node = cursor_.node();
     updates_.clear();
+    ChangedEntries changed;
     for (const LevelEdit& edit : edits) {
       if (!edit.entry) return false;
       const auto index = node.find(edit.key);
       if (!index) return false;
       updates_.push_back({*index, *edit.entry});
+      changed.add(*index);
     }
     removed_.push_back({cursor_.shared_node(), cursor_.written_at()});
-    region_.push_back(node.with(updates_));
+    region_.push_back({node.with(updates_), changed});
     return true;
   }
 
@@ -180,13 +186,13 @@ class Editor {
     if (ends_node(builder.key(builder.count() - 1), builder.level(), builder.count())) flush(builder);
   }
   void flush(NodeBuilder& builder) {
-    if (!builder.empty()) region_.push_back(builder.finish());
+    if (!builder.empty()) region_.push_back({builder.finish()});
   }
 
   // Turns a run's old and new nodes into edits of the level above, in key order.
   void emit(std::vector<LevelEdit>& above) {
     auto old = removed_.begin();
-    for (std::shared_ptr<Node>& node : region_) {
+    for (auto& [node, changed] : region_) {
       const std::string_view key = node->first_key();
       for (; old != removed_.end() && old->node->first_key() < key; ++old) drop(above, *old);
       const bool replaces = old != removed_.end() && old->node->first_key() == key;
@@ -200,9 +206,13 @@ class Editor {
           above.push_back({key, entry});
         }
       } else {
-        std::string body = replaces && old->written_at < number_
-                               ? stored_body(source_, *node, old->node, old->written_at)
-                               : node->body();
+        std::string body;
+        if (replaces && old->written_at < number_) {
+          if (!changed.known()) changed = node->changed_since(*old->node);
+          body = stored_body(source_, *node, old->node, old->written_at, changed);
+        } else {
+          body = node->body();
+        }
         above.push_back({key, entry});
         if (replaces) leave_behind(*old, node->bases());
         made_.push_back({std::move(node), std::move(body)});
@@ -218,16 +228,19 @@ class Editor {
     dropped_keys_.emplace_front(old.node->first_key());
     above.push_back({dropped_keys_.front(), std::nullopt});
   }
-  // Of a version and its bases those that are not among the bases of the one that takes its place: no later one leans on them.
+  // Of a version and its bases those that the one in its place, with these bases, need not be compared with. What became of
+  // a base since then, once known, stays known until keys come or go: it was left when it was replaced.
   void leave_behind(const Old& old, std::span<const Base> bases) {
-    const auto leave = [&](RevisionNumber written_at, const Hash& name) {
-      const bool leaned_on = std::any_of(bases.begin(), bases.end(), [&](const Base& base) {
-        return base.written_at == written_at && base.name == name;
+    const auto leave = [&](const Version& version) {
+      const bool compared = std::any_of(bases.begin(), bases.end(), [&](const Base& base) {
+        return base.version == version && !base.changed.known();
       });
-      if (!leaned_on) left_.push_back({written_at, name});
+      if (!compared) left_.push_back(version);
     };
-    leave(old.written_at, old.node->name());
-    for (const Base& base : old.node->bases()) leave(base.written_at, base.name);
+    leave({old.written_at, old.node->name()});
+    for (const Base& base : old.node->bases()) {
+      if (!base.changed.known()) leave(base.version);
+    }
   }
 
   // The root over one node: that node, or, while it has but one child, the child.
@@ -260,9 +273,9 @@ class Editor {
   LevelCursor cursor_;
   std::vector<Made> made_;                         // In the order made: level by level, each in key order.
   std::vector<std::shared_ptr<const Node>> kept_;  // Keeps a key alive.
-  std::vector<std::shared_ptr<Node>> region_;      // Of the run at hand: nodes made,
+  std::vector<New> region_;                        // Of the run at hand: nodes made,
   std::vector<Old> removed_;                       // and the old ones they stand for.
-  std::vector<Base> left_;                         // See NodeSink::leave().
+  std::vector<Version> left_;                      // See NodeSink::leave().
   std::vector<Node::Update> updates_;
   std::forward_list<std::string> dropped_keys_;
 };

@@ -64,6 +64,15 @@ bool Node::same_keys(const Node& other) const {
              std::string_view(other.body_).substr(other.ends_offset_, other.hash_offset_ - other.ends_offset_);
 }
 
+ChangedEntries Node::changed_since(const Node& before) const {
+  if (!same_keys(before)) return ChangedEntries::unknown();
+  ChangedEntries changed;
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (!same_entry(i, before, i)) changed.add(i);
+  }
+  return changed;
+}
+
 Status Node::layout() {
   const std::size_t size = body_.size();
   if (size < kHeaderBytes) return corrupt("it is shorter than its header");

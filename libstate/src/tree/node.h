@@ -5,6 +5,7 @@
 // object, and nothing more. docs/formats.md ("Tree nodes") describes the body byte by byte.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -27,10 +28,47 @@ namespace st8::state::tree {
 inline constexpr std::uint8_t kStepsMax = 31;
 inline constexpr std::size_t kBasesMax = 5;  // The most bits set in a step.
 
-// A body that a node's own is stored as a difference from.
-struct Base {
+// One version of a node, its level and first key apart.
+struct Version {
   RevisionNumber written_at;
   Hash name;
+  friend bool operator==(const Version&, const Version&) = default;
+};
+
+// Which entries of a node may differ from those of an earlier version that has the same keys; or that this is not known,
+// since keys came or went, say. With it a difference is written without looking at the earlier version.
+class ChangedEntries {
+ public:
+  static ChangedEntries unknown() {
+    ChangedEntries changed;
+    changed.known_ = false;
+    return changed;
+  }
+  bool known() const { return known_; }
+  void add(std::size_t index) { words_[index / 64] |= std::uint64_t{1} << index % 64; }
+  // What differs in either; what is not known of one is not known of both.
+  void add(const ChangedEntries& other) {
+    known_ = known_ && other.known_;
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
+  }
+  // In order of position.
+  template <class Visit>
+  void each(Visit&& visit) const {
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      for (std::uint64_t left = words_[i]; left != 0; left &= left - 1)
+        visit(i * 64 + static_cast<std::size_t>(std::countr_zero(left)));
+    }
+  }
+
+ private:
+  std::array<std::uint64_t, (kEntriesMax + 63) / 64> words_{};
+  bool known_ = true;
+};
+
+// A version that a node's own body is stored as a difference from.
+struct Base {
+  Version version;
+  ChangedEntries changed = ChangedEntries::unknown();  // Of the node, since then.
 };
 
 // What an entry says about its child (a node one level down, or at level 0 a document), its key apart.
@@ -123,6 +161,8 @@ class Node {
   };
   std::shared_ptr<Node> with(std::span<const Update> updates) const;
   bool same_keys(const Node& other) const;
+  // Cost: one pass over both.
+  ChangedEntries changed_since(const Node& before) const;
   // Of two nodes of as many entries: the first position from `from` on whose hashes differ; count() when there is none.
   std::size_t next_difference(const Node& other, std::size_t from) const {
     while (from < count_ && std::memcmp(body_.data() + hash_offset_ + from * Hash::kSize,

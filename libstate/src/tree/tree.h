@@ -47,8 +47,9 @@ class NodeSink {
  public:
   virtual ~NodeSink() = default;
   virtual void put(const NodeLocation& location, std::shared_ptr<const Node> node, std::string body) = 0;
-  // Told of the versions of nodes that the edit leaves behind: the tree that it makes neither has them nor leans on them, nor
-  // will one that is made of it. They may be in other trees. Optional.
+  // Told of the versions of nodes that the edit leaves behind: the tree that it makes does not have them, and an edit of that
+  // has to look at them only if keys come or go (delta.h). They may be in other trees, and bodies of this one may be stored as
+  // differences from theirs. Optional.
   virtual void leave(const Hash& name, RevisionNumber written_at);
 };
 

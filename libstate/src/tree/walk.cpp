@@ -14,7 +14,8 @@ struct Walk {
   // As deep as the tree, whose level load_child() checks to fall by one at each step.
   Status visit(const Node& node) {
     if (base) {
-      for (const Base& each : node.bases()) base({node.level(), std::string(node.first_key()), each.written_at});
+      for (const Base& each : node.bases())
+        base({node.level(), std::string(node.first_key()), each.version.written_at});
     }
     if (node.level() == 0) {
       if (!blob) return {};
