@@ -126,12 +126,39 @@ class Bench:
                      self.interleave(lambda: self.http(st8, "apply", 1), lambda: self.etcd(etcd, "put", 1)), 1.3, 2)
             self.add("apply, 256 clients on one branch", "itself, 64 clients on one branch",
                      self.interleave(lambda: self.http(st8, "apply", 256), apply64), 1.0, 1.3)
-            # The one branch has its 1,000 keys since the first moments; so has each of these.
+
+    def namespaces(self):
+        """What it costs that clients have namespaces of their own: against one branch, and against one branch of as many documents.
+
+        Every document has been written once by an apply before anything is measured. Turns are short: RocksDB merges for some seconds every ten
+        or twenty, and with turns as long as that a ratio tells whose they fell on."""
+        seconds, turns, keys = (1, 3, 200) if self.quick else (1.5, 24, 1000)
+
+        def applies(server, **more):
+            return lambda: self.http(server, "apply", 64, seconds, **more)
+
+        def begin(server, documents, **more):
+            self.http(server, "apply", 64, seconds=600, warmup=0, operations=documents * 2, **more)
+
+        def fill(server, prefix, each):
             for index in range(64):
-                self.load_documents(st8, f"bench-{index}", 1000)
-            self.add("apply, 64 clients over 64 namespaces", "itself, 64 clients on one branch",
-                     self.interleave(lambda: self.http(st8, "apply", 64, namespaces=64), apply64), 1.0, 1.3,
-                     note="each namespace has the 1,000 keys, that the one branch has, before it begins")
+                self.load_documents(server, f"{prefix}-{index}", each)
+            begin(server, 64 * each, namespace=prefix, namespaces=64, keys=each)
+
+        with self.st8d("st8d-small") as small, self.st8d("st8d-large") as large, self.st8d("st8d-wide") as wide:
+            begin(small, 1000)
+            fill(small, "few", 16)
+            self.add("apply, 64 clients over 64 namespaces of 16 keys", "itself, 64 clients on one branch of 1,000 keys: as many documents",
+                     self.interleave(applies(small, namespace="few", namespaces=64, keys=16), applies(small), turns), 1.0, 1.3)
+            begin(large, keys, keys=keys)
+            fill(large, "many", keys)
+            many = applies(large, namespace="many", namespaces=64, keys=keys)
+            self.load_documents(wide, "bench", 64 * keys)
+            begin(wide, 64 * keys, keys=64 * keys)
+            self.add(f"apply, 64 clients over 64 namespaces of {keys:,} keys", f"itself, 64 clients on one branch of {64 * keys:,} keys: as many documents",
+                     self.interleave(many, applies(wide, keys=64 * keys), turns), 1.0, 1.3, note="two st8d in turn, so that each has its memory for itself")
+            self.add(f"apply, 64 clients over 64 namespaces of {keys:,} keys", f"itself, 64 clients on one branch of {keys:,} keys: a 64th of the documents",
+                     self.interleave(many, applies(large, keys=keys), turns), 1.0, 1.3)
 
     def reads(self):
         with self.st8d() as st8, servers.Etcd(self.directory("etcd")) as etcd:
@@ -419,7 +446,7 @@ class Bench:
                      self.interleave(lambda: side("store", workload, threads, keys), lambda: side("rocksdb", workload, threads, keys)))
 
     # -- all ------------------------------------------------------------------------------------------------------------
-    WORKLOADS = ("apply_against_peers", "reads", "bulk_apply", "watch", "crowd", "million", "disk", "restart", "memory", "command_line", "tls", "tax", "rollouts")
+    WORKLOADS = ("apply_against_peers", "namespaces", "reads", "bulk_apply", "watch", "crowd", "million", "disk", "restart", "memory", "command_line", "tls", "tax", "rollouts")
 
     def run(self, names):
         sync = self.tool("sync_probe", self.scratch)
