@@ -30,7 +30,15 @@ class LoopMount {
   const std::string& problem() const { return problem_; }  // Empty: it is mounted.
   std::string path() const { return (directory_.path() / "mount").string(); }
 
-  void mount() { mounted_ = run({"/usr/bin/mount", "-o", "loop", image(), path()}); }
+  // Again, after unmount(): a copy of the disk. Whoever made a mount namespace meanwhile still has the old one mounted, and
+  // the system would give the same file system anew, cut off as it is.
+  void mount() {
+    const std::string copy = image() + ".copy";
+    if (was_mounted_ &&
+        (!run({"/usr/bin/cp", "--sparse=always", image(), copy}) || !run({"/usr/bin/mv", copy, image()})))
+      return;
+    mounted_ = was_mounted_ = run({"/usr/bin/mount", "-o", "loop", image(), path()});
+  }
   void make_read_only() { run({"/usr/bin/mount", "-o", "remount,ro", path()}); }
   void unmount() {
     if (mounted_ && run({"/usr/bin/umount", path()})) mounted_ = false;
@@ -50,6 +58,7 @@ class LoopMount {
   TempDirectory directory_;
   std::string problem_;
   bool mounted_ = false;
+  bool was_mounted_ = false;
 };
 
 }  // namespace st8::test
