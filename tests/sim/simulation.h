@@ -167,10 +167,13 @@ class Simulation final : public Source, public EffectRunner {
            : key == kPolicyKey ? std::optional(revision.policy)
                                : std::optional<std::string>{};
   }
-  Result<std::map<TargetName, std::string>> targets() override {
-    std::map<TargetName, std::string> documents;
-    for (const auto& [name, target] : targets_)
-      documents.emplace(name, "kind: file\nlabels: {role: web}\nspec: {root: /none/" + name.str() + "}\n");
+  Result<std::shared_ptr<const TargetDocuments>> targets() override {
+    auto documents = std::make_shared<TargetDocuments>();
+    for (const auto& [name, target] : targets_) {
+      std::string text = "kind: file\nlabels: {role: web}\nspec: {root: /none/" + name.str() + "}\n";
+      documents->emplace(
+          name, std::make_shared<const TargetDocument>(TargetDocument::read(name, Hash::of(text), std::move(text))));
+    }
     return documents;
   }
   Result<std::pair<state::RevisionNumber, std::string>> append_rollback(const AppendOrder& order) override {

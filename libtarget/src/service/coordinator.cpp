@@ -329,17 +329,15 @@ Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHea
     input.promoted_documents = std::move(*documents);
   }
   ST8_ASSIGN(const auto targets, source_.targets());
-  for (const auto& [name, text] : targets) {
-    std::vector<DocumentProblem> problems;
-    auto target = parse_target(name, text, problems);
-    if (!target) {
+  for (const auto& [name, document] : *targets) {
+    if (!document->target) {
       // Only a policy that names it minds: labels cannot be read from a document that is not good.
       if (std::find(input.policy.targets.names.begin(), input.policy.targets.names.end(), name) ==
           input.policy.targets.names.end())
         continue;
-      return fail(as_error(problems));
+      return fail(as_error(document->problems));
     }
-    TargetFacts facts{std::move(*target), std::nullopt, {}, "", ""};
+    TargetFacts facts{*document->target, std::nullopt, {}, "", ""};
     if (const auto live = live_.find(name); live != live_.end()) {
       facts.live = Observation{true, live->second.content, ""};
       facts.drifted = drifted_.contains(name);
@@ -357,7 +355,7 @@ Result<PlannerInput> Coordinator::gather(const BranchId& branch, const SourceHea
     input.targets.push_back(std::move(facts));
   }
   std::vector<TargetName> known;
-  for (const auto& [name, text] : targets) known.push_back(name);
+  for (const auto& [name, document] : *targets) known.push_back(name);
   // What was good once must be able to come back though its policy names a machine that is gone since; anything else would
   // silently leave a target out.
   if (input.is_rollback) {

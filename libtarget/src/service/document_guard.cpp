@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "service/store_source.h"
+#include "service/target_documents.h"
 
 namespace st8::target {
 namespace {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "service/records.h"
+#include "service/target_documents.h"
 #include "st8/state/revision.h"
 #include "st8/target/executor.h"
 #include "st8/target/planner.h"
@@ -50,8 +51,8 @@ class Source {
   virtual Result<std::string> open(const std::string& name_space, std::string_view sealed);
   // What a revision's documents are rendered from.
   RenderSources render_sources(const std::string& name_space, state::RevisionNumber number);
-  // The targets' documents at the head of `main` in st8/system: name → text.
-  virtual Result<std::map<TargetName, std::string>> targets() = 0;
+  // The targets' documents at the head of `main` in st8/system; never null. Thread-safe.
+  virtual Result<std::shared_ptr<const TargetDocuments>> targets() = 0;
   // Idempotent by the rollout. The appended revision; or 0 with the reason, when the head has moved on or nothing differs.
   virtual Result<std::pair<state::RevisionNumber, std::string>> append_rollback(const AppendOrder& order) = 0;
 };

@@ -209,13 +209,11 @@ class RolloutService::Impl {
     const auto live = published->live.find(name);
     if (live == published->live.end()) return fail(ErrorCode::kNotFound, "nothing is live on target " + name.str(), "");
     ST8_ASSIGN(const auto documents, source_.targets());
-    const auto text = documents.find(name);
-    if (text == documents.end())
+    const auto document = documents->find(name);
+    if (document == documents->end())
       return fail(ErrorCode::kNotFound, "there is no target " + name.str() + " any more", "");
-    std::vector<DocumentProblem> problems;
-    const auto target = parse_target(name, text->second, problems);
-    if (!target) return fail(as_error(problems));
-    return look(*target, live->second.content);
+    if (!document->second->target) return fail(as_error(document->second->problems));
+    return look(*document->second->target, live->second.content);
   }
   TargetHealth look(const Target& target, const Hash& expected) {
     const auto seen = runner_.observe(target, std::chrono::seconds(30));
@@ -259,17 +257,15 @@ class RolloutService::Impl {
       std::vector<std::shared_ptr<Asked>> asked;
       for (std::size_t i = at; i < std::min(names.size(), at + kLooksAtOnce); ++i) {
         asked.push_back(std::make_shared<Asked>());
-        const auto text = documents.find(names[i]);
-        std::vector<DocumentProblem> problems;
-        auto target = text == documents.end() ? std::nullopt : parse_target(names[i], text->second, problems);
-        if (!target) {
-          Error error = text == documents.end()
+        const auto document = documents->find(names[i]);
+        if (document == documents->end() || !document->second->target) {
+          Error error = document == documents->end()
                             ? Error{ErrorCode::kNotFound, "there is no target " + names[i].str(), ""}
-                            : as_error(problems);
+                            : as_error(document->second->problems);
           asked.back()->promise.set_value({names[i], fail(std::move(error)), std::chrono::milliseconds(0)});
           continue;
         }
-        runner_.crew().post([this, one = asked.back(), target = std::move(*target), timeout_each] {
+        runner_.crew().post([this, one = asked.back(), target = *document->second->target, timeout_each] {
           const auto begun = clock_.monotonic();
           Status status = runner_.check(target, timeout_each);
           one->promise.set_value({target.name, std::move(status),
@@ -338,16 +334,13 @@ class RolloutService::Impl {
         for (std::size_t i = at; i < std::min(now_due.size(), at + kLooksAtOnce); ++i) {
           const auto& [name, entry] = now_due[i];
           if (!documents) break;
-          const auto text = documents->find(name);
-          if (text == documents->end()) continue;
-          std::vector<DocumentProblem> problems;
-          auto target = parse_target(name, text->second, problems);
-          if (!target) continue;
+          const auto document = (*documents)->find(name);
+          if (document == (*documents)->end() || !document->second->target) continue;
           const auto policy = published->policies.find({entry->name_space, entry->branch});
           const bool may_repair = policy->second->drift == DriftAction::kRepair;
           auto done = std::make_shared<std::promise<void>>();
           looks.push_back(done->get_future());
-          runner_.crew().post([this, target = std::move(*target), expected = entry->content, may_repair, done] {
+          runner_.crew().post([this, target = *document->second->target, expected = entry->content, may_repair, done] {
             const TargetHealth found = look(target, expected);
             const bool drift =
                 found.state == TargetHealth::State::kAltered || found.state == TargetHealth::State::kMissing;
@@ -691,14 +684,13 @@ Result<std::vector<TargetView>> RolloutService::targets() const {
     for (const PlannedTarget& planned : rollout->plan->targets) holders[planned.target.name] = id;
   }
   std::vector<TargetView> views;
-  for (const auto& [name, text] : documents) {
-    std::vector<DocumentProblem> problems;
-    auto target = parse_target(name, text, problems);
-    TargetView view{target ? std::move(*target) : Target{name, "", {}, Criticality::kMedium, "", text},
-                    std::nullopt,
-                    {},
-                    std::move(problems),
-                    ""};
+  for (const auto& [name, document] : *documents) {
+    TargetView view{
+        document->target ? *document->target : Target{name, "", {}, Criticality::kMedium, "", document->text},
+        std::nullopt,
+        {},
+        document->problems,
+        ""};
     if (view.problems.empty() && view.target.kind == "worker") {
       if (const auto spec = drivers::read_spec<worker::WorkerSpec>(view.target)) view.worker = spec->worker;
     }

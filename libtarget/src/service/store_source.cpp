@@ -2,14 +2,6 @@
 
 namespace st8::target {
 
-std::optional<TargetName> target_of_key(std::string_view key) {
-  if (!key.starts_with(kTargetPrefix) || !key.ends_with(".yaml")) return std::nullopt;
-  key.remove_prefix(kTargetPrefix.size());
-  key.remove_suffix(5);
-  auto name = TargetName::parse(key);
-  return name ? std::optional<TargetName>(std::move(*name)) : std::nullopt;
-}
-
 Result<std::vector<BranchId>> StoreSource::branches() {
   constexpr std::size_t kPage = 1000;
   std::vector<BranchId> all;
@@ -97,29 +89,15 @@ Result<std::string> StoreSource::open(const std::string& name_space, std::string
   return keys_ == nullptr ? Source::open(name_space, sealed) : keys_->open(name_space, sealed);
 }
 
-Result<std::map<TargetName, std::string>> StoreSource::targets() {
-  std::map<TargetName, std::string> targets;
+Result<std::shared_ptr<const TargetDocuments>> StoreSource::targets() {
   ST8_ASSIGN(const auto ns, state::NamespaceName::parse(kSystemNamespace));
   ST8_ASSIGN(const auto main, state::BranchName::parse("main"));
   const auto view = store_.view(ns, main, state::Selector::head());
   if (!view) {
-    if (view.error().code == ErrorCode::kNotFound) return targets;
+    if (view.error().code == ErrorCode::kNotFound) return std::make_shared<const TargetDocuments>();
     return fail(view.error());
   }
-  Status read_status;
-  ST8_TRY(view->for_each(kTargetPrefix, [&](const state::Entry& entry) {
-    auto name = target_of_key(entry.key.str());
-    if (!name) return true;
-    auto text = view->read(entry.key, entry.ref);
-    if (!text) {
-      read_status = fail(text.error());
-      return false;
-    }
-    targets.emplace(std::move(*name), std::move(*text));
-    return true;
-  }));
-  if (!read_status) return fail(read_status.error());
-  return targets;
+  return targets_.read(*view);
 }
 
 Result<std::pair<state::RevisionNumber, std::string>> StoreSource::append_rollback(const AppendOrder& order) {

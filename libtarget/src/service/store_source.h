@@ -2,6 +2,7 @@
 #pragma once
 
 #include "service/ports.h"
+#include "service/target_documents.h"
 #include "st8/state/store.h"
 #include "st8/target/sealing.h"
 
@@ -22,15 +23,13 @@ class StoreSource final : public Source {
   Result<std::optional<std::string>> read(const std::string& name_space, state::RevisionNumber number,
                                           const std::string& key) override;
   Result<std::string> open(const std::string& name_space, std::string_view sealed) override;
-  Result<std::map<TargetName, std::string>> targets() override;
+  Result<std::shared_ptr<const TargetDocuments>> targets() override;
   Result<std::pair<state::RevisionNumber, std::string>> append_rollback(const AppendOrder& order) override;
 
  private:
   state::Store& store_;
   const std::shared_ptr<const Keyring> keys_;
+  TargetDocumentCache targets_;
 };
-
-// The name of a target from its document's key: "targets/web-1.yaml" → web-1. nullopt: not a target's document.
-std::optional<TargetName> target_of_key(std::string_view key);
 
 }  // namespace st8::target

@@ -158,12 +158,13 @@ class DriversWithWorkers final : public DriverFactory {
   explicit DriversWithWorkers(WorkerHub& hub) : hub_(hub) {}
   Result<std::unique_ptr<TargetDriver>> make(const Target& target) const override {
     if (target.kind != "worker") return builtin_drivers().make(target);
-    ST8_ASSIGN(WorkerSpec spec, drivers::read_spec<WorkerSpec>(target));
+    ST8_ASSIGN(WorkerSpec spec, specs_.read(target));
     return make_worker_driver(hub_, std::move(spec));
   }
 
  private:
   WorkerHub& hub_;
+  mutable drivers::SpecCache<WorkerSpec> specs_;
 };
 
 }  // namespace
