@@ -1,10 +1,16 @@
 // What the file driver does beyond the conformance suite: links that lead out, files that were there before, and ends that
 // come in the middle.
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <iterator>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sstream>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,6 +101,64 @@ TEST(FileDriver, ADocumentMayNotLandInTheDriversOwnDirectory) {
   const auto content = content_of(1, {{".st8/fence", {"999", 0644}}});
   ASSERT_TRUE(driver->stage(call_of(1, "r-1"), content));
   EXPECT_FALSE(driver->activate(call_of(1, "r-1"), content.label()));
+}
+
+// The token at the target is written over where it has as many digits, and replaced where it has more.
+TEST(FileDriver, ATokenIsKeptWhateverItsLength) {
+  test::TempDirectory directory;
+  const auto driver = driver_at(directory.path() / "root", "directory");
+  const auto content = content_of(1, {{"a", {"1", 0644}}});
+  for (const std::uint64_t token : {std::uint64_t{8}, std::uint64_t{9}, std::uint64_t{10}, std::uint64_t{99},
+                                    std::uint64_t{100'000'000'000}, std::uint64_t{100'000'000'001}}) {
+    ASSERT_TRUE(driver->stage(call_of(token, "r-1"), content)) << token;
+    EXPECT_EQ(slurp(directory.path() / "root/.st8/fence"), std::to_string(token) + "\n");
+    const auto stale = driver->activate(call_of(token - 1, "r-1"), content.label());
+    ASSERT_FALSE(stale) << token;
+    EXPECT_EQ(stale.error().code, ErrorCode::kPreconditionFailed) << stale.error().message;
+    EXPECT_TRUE(driver->activate(call_of(token, "r-1"), content.label())) << "the same token goes on";
+  }
+}
+
+// A sandbox, or a system before Linux 5.6, knows no openat2().
+TEST(FileDriver, WorksWhereDirectoriesCannotBeOpenedAtOnce) {
+  test::TempDirectory directory;
+  const fs::path root = directory.path() / "root", outside = directory.path() / "outside";
+  fs::create_directories(outside);
+  const auto work = [&]() -> std::string {
+    sock_filter no_openat2[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+                                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+                                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog program{std::size(no_openat2), no_openat2};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+      return "no filter";
+    const auto driver = driver_at(root, "directory");
+    const auto content = content_of(1, {{"sub/deep/a", {"1", 0644}}});
+    if (!driver->stage(call_of(1, "r-1"), content)) return "stage";
+    if (!driver->activate(call_of(1, "r-1"), content.label())) return "activate";
+    const auto seen = driver->observe(call_of(1, ""));
+    if (!seen || seen->content != content.hash) return "observe";
+    fs::create_directory_symlink(outside, root / "revisions/2-link");
+    if (driver->validate(call_of(1, "r-1"), "2-link")) return "a link was followed";
+    return "done";
+  };
+  int said[2];
+  ASSERT_EQ(::pipe(said), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const std::string word = work();
+    const bool told = ::write(said[1], word.data(), word.size()) == static_cast<ssize_t>(word.size());
+    ::_exit(told ? 0 : 1);
+  }
+  ::close(said[1]);
+  char word[64] = {};
+  EXPECT_GT(::read(said[0], word, sizeof word - 1), 0);
+  EXPECT_STREQ(word, "done");
+  ::close(said[0]);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 // Cut short by a kill at each of its failpoints, then done again by a new process: the same end. Until then, `directory`

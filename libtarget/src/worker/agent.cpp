@@ -92,6 +92,7 @@ class WorkerAgent::Impl {
       }
       for (const auto& one : queue_) one->cancelled->store(true);
       wake_.notify_all();
+      for (auto& hands : work_wake_) hands.notify_all();
     }
     {
       const std::lock_guard lock(target_mutex_);
@@ -193,7 +194,7 @@ class WorkerAgent::Impl {
     std::erase_if(queue_, [&](const auto& one) { return one->number == (*read)->number; });
     if (queue_.size() >= kQueueMax) return false;
     queue_.push_back(*read);
-    wake_.notify_all();
+    work_wake_[static_cast<std::size_t>((*read)->hands)].notify_one();
     return !stopping_;
   }
 
@@ -209,7 +210,7 @@ class WorkerAgent::Impl {
         const auto next = [&] {
           return std::find_if(queue_.begin(), queue_.end(), [&](const auto& one) { return one->hands == hands; });
         };
-        wake_.wait(lock, [&] { return stopping_ || next() != queue_.end(); });
+        work_wake_[static_cast<std::size_t>(hands)].wait(lock, [&] { return stopping_ || next() != queue_.end(); });
         if (stopping_) return;
         const auto found = next();
         assignment = current = *found;
@@ -515,9 +516,10 @@ class WorkerAgent::Impl {
   std::condition_variable keeper_wake_;
   Confirmations confirmations_;
 
-  const std::string session_;  // Names this process.
-  mutable std::mutex mutex_;   // Guards what follows.
-  std::condition_variable wake_;
+  const std::string session_;                         // Names this process.
+  mutable std::mutex mutex_;                          // Guards what follows.
+  std::condition_variable wake_;                      // For who waits to try again.
+  std::array<std::condition_variable, 3> work_wake_;  // By hands: one thread each, and only that one is woken.
   std::deque<std::shared_ptr<Assignment>> queue_;
   std::array<std::shared_ptr<Assignment>, 3> current_;  // By hands.
   bool stopping_ = false;

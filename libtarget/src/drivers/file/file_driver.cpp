@@ -58,7 +58,11 @@ class TargetLock {
                       std::to_string(call.fencing_token) + ")",
                   "another rollout took it over");
     }
-    if (call.fencing_token > highest) ST8_TRY(root.replace(kFence, std::to_string(call.fencing_token) + "\n", {0600}));
+    if (call.fencing_token > highest) {
+      const std::string token = std::to_string(call.fencing_token) + "\n";
+      const bool fits = stored && stored->bytes.size() == token.size();
+      ST8_TRY(fits ? root.overwrite(kFence, token) : root.replace(kFence, token, {0600}));
+    }
     ST8_TRY(call.check());
     return lock;
   }

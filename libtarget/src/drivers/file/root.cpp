@@ -1,11 +1,13 @@
 #include "drivers/file/root.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,6 +21,30 @@ std::pair<std::string_view, std::string_view> split(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string_view::npos) return {{}, path};
   return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+// The directory at a relative path, which nothing but directories leads to, in one call. Invalid: it is not there, or not so, or the
+// system (before Linux 5.6, or its sandbox) has no such call; who walks there component by component learns which.
+Fd open_at_once(int root, const std::string& path) {
+  static std::atomic<bool> unknown{false};
+  if (unknown.load(std::memory_order_relaxed)) return {};
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(kDirectoryFlags);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  Fd fd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
+  if (!fd.valid() && errno == ENOSYS) unknown.store(true, std::memory_order_relaxed);
+  return fd;
+}
+
+// Whether every component is a name, none of them "." or "..".
+bool is_plain(std::string_view path) {
+  while (true) {
+    const std::size_t slash = path.find('/');
+    const std::string_view part = path.substr(0, slash);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+  }
 }
 
 Status write_all(int fd, std::string_view bytes, const std::string& what) {
@@ -102,12 +128,15 @@ Result<Root> Root::open(const std::string& path) {
   root.path_ = path;
   if (path.empty() || path.front() != '/')
     return fail(ErrorCode::kUnprocessable, "the root \"" + path + "\" is not an absolute path", "write it from /");
-  if (::mkdir(path.c_str(), 0755) == 0) {
-    const std::string parent = path.substr(0, path.find_last_of('/'));
-    Fd above(::open(parent.empty() ? "/" : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (above.valid()) ::fsync(above.get());
-  }
   root.fd_ = Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root.fd_.valid() && errno == ENOENT) {
+    if (::mkdir(path.c_str(), 0755) == 0) {
+      const std::string parent = path.substr(0, path.find_last_of('/'));
+      Fd above(::open(parent.empty() ? "/" : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (above.valid()) ::fsync(above.get());
+    }
+    root.fd_ = Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
   if (!root.fd_.valid()) {
     Error error = io_error(errno, "open " + path);
     if (errno == ENOENT) error = {ErrorCode::kUnavailable, error.message, "make the directory above it, or mount it"};
@@ -117,6 +146,9 @@ Result<Root> Root::open(const std::string& path) {
 }
 
 Result<Fd> Root::walk(std::string_view path, bool create, bool sync, std::vector<std::string>* made) const {
+  if (is_plain(path)) {
+    if (Fd there = open_at_once(fd_.get(), std::string(path)); there.valid()) return there;
+  }
   Fd here(::openat(fd_.get(), ".", kDirectoryFlags));
   if (!here.valid()) return fail(io_error(errno, "open " + path_));
   std::string walked;
@@ -195,6 +227,17 @@ Status Root::replace(std::string_view path, std::string_view bytes, const Owners
   }
   if (::renameat(dir.get(), temporary.c_str(), dir.get(), name.c_str()) != 0) return fail(io_error(errno, what));
   if (::fsync(dir.get()) != 0) return fail(io_error(errno, what));
+  return {};
+}
+
+Status Root::overwrite(std::string_view path, std::string_view bytes) const {
+  const auto [parent, name] = split(path);
+  const std::string what = "write " + std::string(path) + " in " + path_;
+  ST8_ASSIGN(const Fd dir, directory(parent));
+  const Fd fd(::openat(dir.get(), std::string(name).c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid()) return fail(io_error(errno, what));
+  ST8_TRY(write_all(fd.get(), bytes, what));
+  if (::fdatasync(fd.get()) != 0) return fail(io_error(errno, what));
   return {};
 }
 
