@@ -410,6 +410,27 @@ TEST_F(SshDriver, LinksThatLeadElsewhereAreNotFollowed) {
   EXPECT_EQ(fs::read_symlink(root() / "current"), elsewhere);
 }
 
+// A link that somebody made by hand, from / on: the version that it leads to is what is live, and what comes back.
+TEST_F(SshDriver, ALinkFromTheTopLeadsToAVersionToo) {
+  const auto target = driver();
+  const Content first = content_of(1, {{"a", {"1", 0644}}}), second = content_of(2, {{"a", {"2", 0644}}});
+  ASSERT_TRUE(target->stage(call_of(1, "r-1"), first));
+  fs::create_directory_symlink(root() / "revisions" / first.label(), root() / "current");
+  EXPECT_EQ(target->observe(call_of(1, ""))->label, first.label());
+  ASSERT_TRUE(target->stage(call_of(1, "r-1"), second));
+  ASSERT_TRUE(target->activate(call_of(1, "r-1"), second.label()));
+  EXPECT_EQ(live(), (FileMap{{"a", {"2", 0644}}}));
+  ASSERT_TRUE(target->restore(call_of(1, "r-1")));
+  EXPECT_EQ(live(), (FileMap{{"a", {"1", 0644}}}));
+  // One that leads nowhere is told as such, and comes back as it was.
+  fs::remove(root() / "current");
+  fs::create_directory_symlink("revisions/7-gone", root() / "current");
+  EXPECT_EQ(target->observe(call_of(1, ""))->label, "7-gone");
+  ASSERT_TRUE(target->activate(call_of(2, "r-2"), second.label()));
+  ASSERT_TRUE(target->restore(call_of(2, "r-2")));
+  EXPECT_EQ(fs::read_symlink(root() / "current"), "revisions/7-gone");
+}
+
 TEST_F(SshDriver, NamesAreTakenAsTheyAre) {
   FileMap files;
   for (const std::string& name :

@@ -6,8 +6,7 @@ namespace {
 // Everything below the root is named relative to it, after a `cd`: names of ours alone, none of which can begin with '-'.
 //
 // A program started costs about a millisecond of the target's processor, a subshell a tenth of it, a builtin nothing. So the common
-// way of a version is: flock, mkdir, mv, sync; find, sha256sum; find, sha256sum; flock, readlink, sync, ln, mv, sync; find, sha256sum;
-// flock, rm.
+// way of a version is: flock, mkdir, mv, sync; find, sha256sum; find, sha256sum; flock, sync, ln, mv, sync; find, sha256sum; flock, rm.
 constexpr std::string_view kFunctions = R"sh(
 LC_ALL=C
 export LC_ALL
@@ -71,9 +70,16 @@ lock() {
 # What any call may have left unsynced, its own or one before it that was cut short.
 ours='. .st8 .st8/fence'
 
-# The link `current`: its text in $link, empty when there is none.
+# The link `current`: its text in $link, empty when there is none. Costs no program where it leads to a version.
 read_link() {
   link=''
+  base=$PWD
+  if [ -L current ] && [ -d current/ ] && cd -P current 2>/dev/null; then
+    link=${PWD#"$base"/}
+    cd "$base" || failed "open $root"
+    case $link in revisions/*) ! sane "${link#revisions/}" || return 0 ;; esac
+    link=''
+  fi
   if [ -L current ]; then
     link=$(readlink -n current) || failed "read current"
   elif [ -e current ]; then
