@@ -219,7 +219,7 @@ def workers(bench):
         times = {forks: once()["ms"] for forks, once in peers.items()}
         best = min(times, key=times.get)
         bench.add(f"a 1 KiB revision to {count} workers, parallel, read back", f"ansible, local connections, {best} forks",
-                  bench.interleave(fleet.promoted, peers[best], 2 if bench.quick else 3), 100, 600, "ms", "ms", invert=True)
+                  bench.interleave(fleet.promoted, peers[best], 2 if bench.quick else 5), 100, 600, "ms", "ms", invert=True)
 
 
 def ssh(bench):
