@@ -171,8 +171,9 @@ class Simulation final : public Source, public EffectRunner {
     auto documents = std::make_shared<TargetDocuments>();
     for (const auto& [name, target] : targets_) {
       std::string text = "kind: file\nlabels: {role: web}\nspec: {root: /none/" + name.str() + "}\n";
-      documents->emplace(
-          name, std::make_shared<const TargetDocument>(TargetDocument::read(name, Hash::of(text), std::move(text))));
+      const Hash hash = Hash::of(text);
+      documents->emplace(name,
+                         std::make_shared<const TargetDocument>(TargetDocument::read(name, hash, std::move(text))));
     }
     return documents;
   }
