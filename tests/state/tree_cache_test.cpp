@@ -19,6 +19,37 @@ std::shared_ptr<const Node> numbered_node(std::uint64_t number) {
   return builder.finish();
 }
 
+// Looked through while it is small, by slots when it has grown, and small again after clear().
+TEST(NodeTable, FindsWhatWasAddedAndNotTakenBack) {
+  std::vector<std::shared_ptr<const Node>> nodes;
+  for (std::uint64_t i = 0; i < 200; ++i) nodes.push_back(numbered_node(i));
+  std::mt19937_64 random(11);
+  pipeline::NodeTable table;
+  for (int round = 0; round < 40; ++round) {
+    std::vector<std::pair<std::uint64_t, std::size_t>> expected;  // Written at, and which.
+    const std::size_t most = round % 2 == 0 ? 12 : 200;
+    for (int step = 0; step < 60; ++step) {
+      if (random() % 8 == 0) {
+        const std::size_t left = expected.empty() ? 0 : random() % (expected.size() + 1);
+        table.truncate(left);
+        expected.resize(left);
+      } else if (expected.size() < most) {
+        expected.emplace_back(1 + random() % 3, random() % nodes.size());
+        table.add({expected.back().first}, nodes[expected.back().second]);
+      }
+      ASSERT_EQ(table.items().size(), expected.size());
+      for (std::size_t which = 0; which < nodes.size(); which += 1 + random() % 7) {
+        for (std::uint64_t at = 1; at <= 3; ++at) {
+          const bool there = std::find(expected.begin(), expected.end(), std::pair{at, which}) != expected.end();
+          ASSERT_EQ(table.find(nodes[which]->name(), {at}), there ? nodes[which] : nullptr) << round << '/' << step;
+        }
+      }
+    }
+    table.clear();
+    ASSERT_EQ(table.find(nodes[0]->name(), {1}), nullptr);
+  }
+}
+
 TEST(NodeCache, TellsBodiesApartByNamespaceNameAndRevision) {
   NodeCache cache(1 << 20);
   const auto node = numbered_node(1), other = numbered_node(2);

@@ -123,6 +123,7 @@ void CommitQueue::build(Lock& lock, Builder who, const Command* own) {
       built_ = false;
       lock.unlock();
       group = committer_.seal();
+      committer_.open_next();
       lock.lock();
     }
   }
@@ -147,7 +148,10 @@ void CommitQueue::seal_for_writer(Lock& lock) {
   lock.lock();
   sealed_ = std::move(group);
   seal_wanted_.store(false, std::memory_order_release);
+  lock.unlock();
   writer_wait_.notify_one();
+  committer_.open_next();
+  lock.lock();
 }
 
 void CommitQueue::stop_writing() {
@@ -209,6 +213,7 @@ std::shared_ptr<CommitGroup> CommitQueue::seal_next(Lock& lock) {
     built_ = false;
     lock.unlock();
     std::shared_ptr<CommitGroup> group = committer_.seal();
+    committer_.open_next();
     lock.lock();
     pass_builder_on(lock);
     return group;

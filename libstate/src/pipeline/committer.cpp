@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t kNamespacesLoadedMax = 2048;
 constexpr std::size_t kBranchesLoadedMax = 8192;
 constexpr std::uint64_t kForgetEveryGroups = 64;
+// A namespace keeps room for so many unpublished revisions from one group to the next.
+constexpr std::size_t kRevisionRoomMax = 64;
 // Expired answers are looked for this often, and at most so many go with one group.
 constexpr std::int64_t kExpirySweepEveryUs = 1'000'000;
 constexpr std::size_t kExpirySweepMax = 64;
@@ -215,22 +217,26 @@ std::shared_ptr<CommitGroup> Committer::seal() {
   group->assemble();
   // gc and deletions must get through on a full disk; what stands in their group comes along, a few MiB at most.
   group->batch.set_frees_space(!group->pruned.empty() || !group->deleted.empty());
+  return group;
+}
 
+void Committer::open_next() {
   // What the group before kept for us is published by now, and what this one made takes its place.
   for (NamespaceDraft* ns : sealed_used_) {
     ns->sealed.clear();
     if (ns->nodes != nullptr && ns->last_used != group_number_) ns->nodes->seal();
   }
   for (NamespaceDraft* ns : used_) {
-    ns->sealed = std::exchange(ns->built, {});
+    ns->sealed.swap(ns->built);
+    ns->built.clear();
+    if (ns->built.capacity() > kRevisionRoomMax) ns->built.shrink_to_fit();
     ns->sealed_from = std::exchange(ns->built_from, ns->counters.last_revision);
     if (ns->nodes != nullptr) ns->nodes->seal();
   }
-  sealed_ = group;
-  sealed_used_ = std::move(used_);
+  sealed_ = std::move(group_);
+  sealed_used_.swap(used_);
   open_group();
   forget_idle();
-  return group;
 }
 
 Status Committer::write(CommitGroup& group) {

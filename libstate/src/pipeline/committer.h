@@ -100,8 +100,10 @@ class Committer {
   // Builds a command into the open group and sets its status.
   void build(Command& command);
   bool full() const;  // The open group has as many commands as it may have.
-  // Closes the open group and opens the next. The one sealed before must have been written.
+  // Closes the open group, which may be written from here on. The one sealed before must have been written. open_next() must
+  // follow before anything else is done on this side: it puts away what was kept of the group before, which nobody waits for.
   std::shared_ptr<CommitGroup> seal();
+  void open_next();
   // Frees what is kept of the group sealed last, which must have been written: it may be large.
   void let_go_of_sealed();
   // After a failed write: fails all commands of the open group and forgets what was loaded. Returns those commands.

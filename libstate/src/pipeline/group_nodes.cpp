@@ -17,8 +17,9 @@ std::size_t word_of(const Hash& name) { return std::hash<Hash>{}(name); }
 
 void NodeTable::add(RevisionNumber written_at, std::shared_ptr<const tree::Node> node) {
   items_.push_back({written_at, std::move(node)});
+  if (slots_.empty() && items_.size() <= kScannedMax) return;
   if (items_.size() * 2 > slots_.size()) {
-    slots_.assign(std::max<std::size_t>(64, std::bit_ceil(items_.size() * 4)), 0);
+    slots_.assign(std::bit_ceil(items_.size() * 4), 0);
     for (std::uint32_t i = 0; i < items_.size(); ++i) link(i);
   } else {
     link(static_cast<std::uint32_t>(items_.size() - 1));
@@ -34,27 +35,34 @@ void NodeTable::link(std::uint32_t position) {
 
 void NodeTable::truncate(std::size_t count) {
   items_.resize(count);
+  if (slots_.empty()) return;
   std::fill(slots_.begin(), slots_.end(), 0);
   for (std::uint32_t i = 0; i < items_.size(); ++i) link(i);
 }
 
+void NodeTable::clear() {
+  items_.clear();
+  slots_.clear();
+  if (items_.capacity() > kScannedMax) items_.shrink_to_fit();
+  if (slots_.capacity() > 0) slots_.shrink_to_fit();
+}
+
 std::shared_ptr<const tree::Node> NodeTable::find(const Hash& name, RevisionNumber written_at) const {
-  if (items_.empty()) return nullptr;
+  const auto is_it = [&](const Item& item) { return item.written_at == written_at && item.node->name() == name; };
+  if (slots_.empty()) {
+    const auto found = std::find_if(items_.begin(), items_.end(), is_it);
+    return found == items_.end() ? nullptr : found->node;
+  }
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t slot = word_of(name) & mask; slots_[slot] != 0; slot = (slot + 1) & mask) {
-    const Item& item = items_[slots_[slot] - 1];
-    if (item.written_at == written_at && item.node->name() == name) return item.node;
+    if (const Item& item = items_[slots_[slot] - 1]; is_it(item)) return item.node;
   }
   return nullptr;
 }
 
 std::shared_ptr<const tree::Node> GroupNodes::cached(const Hash& name, RevisionNumber written_at) const {
-  if (building_ != nullptr) {
-    if (auto node = building_->find(name, written_at)) return node;
-  }
-  if (sealed_ != nullptr) {
-    if (auto node = sealed_->find(name, written_at)) return node;
-  }
+  if (auto node = building_.find(name, written_at)) return node;
+  if (auto node = sealed_.find(name, written_at)) return node;
   return stored_.cached(name, written_at);
 }
 
@@ -64,8 +72,7 @@ Result<std::shared_ptr<const tree::Node>> GroupNodes::node(const tree::NodeLocat
 }
 
 void GroupNodes::put(const tree::NodeLocation& location, std::shared_ptr<const tree::Node> node, std::string body) {
-  if (building_ == nullptr) building_ = std::make_unique<NodeTable>();
-  building_->add(location.written_at, std::move(node));
+  building_.add(location.written_at, std::move(node));
   bodies_.push_back(
       {keyspace::node_key(ns_, location.level, location.first_key, location.written_at), std::move(body)});
 }
@@ -82,10 +89,9 @@ std::size_t GroupNodes::accept(std::vector<Batch::Write>& writes) {
     for (const tree::Version& left : left_) stored_.let_go(left.name, left.written_at);
   }
   left_.clear();
-  if (building_ == nullptr) return bytes;
   // Kept here, where there is time, and not by the writer, behind whom all wait. Nobody asks for a node before its revision is
   // published; if it never is, Committer::abandon() clears the cache.
-  for (const auto& items = building_->items(); accepted_ < items.size(); ++accepted_) {
+  for (const auto& items = building_.items(); accepted_ < items.size(); ++accepted_) {
     stored_.keep(items[accepted_].written_at, items[accepted_].node);
   }
   return bytes;
@@ -95,11 +101,12 @@ void GroupNodes::discard() {
   left_.clear();
   if (bodies_.empty()) return;
   bodies_.clear();
-  building_->truncate(accepted_);
+  building_.truncate(accepted_);
 }
 
 void GroupNodes::seal() {
-  sealed_ = std::exchange(building_, nullptr);
+  std::swap(sealed_, building_);
+  building_.clear();
   accepted_ = 0;
 }
 

@@ -25,13 +25,18 @@ class NodeTable {
   };
   void add(RevisionNumber written_at, std::shared_ptr<const tree::Node> node);
   void truncate(std::size_t count);
+  void clear();  // Little room is kept for what comes next.
   std::shared_ptr<const tree::Node> find(const Hash& name, RevisionNumber written_at) const;
   const std::vector<Item>& items() const { return items_; }
 
  private:
+  // So few are looked through: of one commit to a namespace there are two or three.
+  static constexpr std::size_t kScannedMax = 8;
+
   void link(std::uint32_t position);
   std::vector<Item> items_;
-  std::vector<std::uint32_t> slots_;  // Open addressing by name: a position and one more, or 0.
+  std::vector<std::uint32_t>
+      slots_;  // Open addressing by name: a position and one more, or 0. Empty: none is needed yet.
 };
 
 // What one namespace's edits read from and write to. Used by the builder only.
@@ -51,13 +56,12 @@ class GroupNodes final : public tree::NodeSource, public tree::NodeSink {
   void discard();
   // The group is sealed: its nodes, perhaps none, stay readable here until the next call.
   void seal();
-  void let_go_of_sealed() { sealed_.reset(); }
+  void let_go_of_sealed() { sealed_.clear(); }
 
  private:
   const keyspace::NamespaceId ns_;
   const tree::StoredNodes stored_;
-  std::unique_ptr<NodeTable> building_;
-  std::unique_ptr<const NodeTable> sealed_;
+  NodeTable building_, sealed_;
   std::size_t accepted_ = 0;          // Of building_'s items.
   std::vector<Batch::Write> bodies_;  // Of the others.
   std::vector<tree::Version> left_;   // By their edits.
