@@ -491,9 +491,9 @@ class Simulation final : public Source, public EffectRunner {
 
   // --- People ---
 
-  void each_open(const std::function<void(RolloutId, const RolloutView&)>& visit) {
+  void each_open(const std::function<void(RolloutId, const RolloutStanding&)>& visit) {
     const auto published = coordinator_->published();
-    for (const auto& [id, view] : published->open) visit(id, *view);
+    for (const auto& [id, view] : published->open) visit(id, view);
   }
   void act(RolloutId id, RolloutAction::Kind kind) {
     // A retry lets what ran, or may yet arrive, run once more.
@@ -505,7 +505,7 @@ class Simulation final : public Source, public EffectRunner {
   void meddle() {
     using Kind = RolloutAction::Kind;
     std::vector<std::pair<RolloutId, Kind>> acts;
-    each_open([&](RolloutId id, const RolloutView&) {
+    each_open([&](RolloutId id, const RolloutStanding&) {
       constexpr Kind kKinds[] = {Kind::kPause,   Kind::kResume,      Kind::kResume, Kind::kPromote,
                                  Kind::kPromote, Kind::kPromoteFull, Kind::kAbort,  Kind::kRetry};
       acts.emplace_back(id, kKinds[random_.below(8)]);
@@ -527,8 +527,8 @@ class Simulation final : public Source, public EffectRunner {
     std::vector<std::pair<RolloutId, Kind>> acts;
     // A freeze that was written, and whose answer was lost.
     if (!coordinator_->published()->freezes.empty()) thaw();
-    each_open([&](RolloutId id, const RolloutView& view) {
-      if (view.state.phase == RolloutPhase::kPaused || view.state.phase == RolloutPhase::kIncomplete)
+    each_open([&](RolloutId id, const RolloutStanding& view) {
+      if (view.summary.phase == RolloutPhase::kPaused || view.summary.phase == RolloutPhase::kIncomplete)
         acts.emplace_back(id, random_.chance(50) ? Kind::kRetry : random_.chance(50) ? Kind::kResume : Kind::kAbort);
       if (view.summary.waiting_for == "promote") acts.emplace_back(id, Kind::kPromote);
     });
@@ -559,9 +559,10 @@ class Simulation final : public Source, public EffectRunner {
       if (executor == nullptr) continue;
       if (executor->broken()) violate("(tables): " + executor->broken()->message);
       const RolloutState& state = executor->state();
+      check_counts(id, state);
       if (state.phase == RolloutPhase::kPending) continue;
-      for (std::uint32_t i = 0; i < view->plan->targets.size(); ++i) {
-        const PlannedTarget& target = view->plan->targets[i];
+      for (std::uint32_t i = 0; i < view.plan->targets.size(); ++i) {
+        const PlannedTarget& target = view.plan->targets[i];
         const std::string name = target.target.name.str();
         if (const auto [other, fresh] = holders.try_emplace(name, id); !fresh)
           violate("5: " + name + " is held by " + other->second.str() + " and " + id.str());
@@ -578,6 +579,17 @@ class Simulation final : public Source, public EffectRunner {
                 ", and no rollout has begun its wave");
       }
     }
+  }
+
+  void check_counts(RolloutId id, const RolloutState& state) {
+    std::uint32_t activated = 0, touched = 0, failed = 0;
+    for (const TargetProgress& target : state.targets) {
+      if (target.stage == TargetStage::kActivated || target.stage == TargetStage::kPromoted) ++activated;
+      if (target.touched) ++touched;
+      if (target.failed) ++failed;
+    }
+    if (state.activated_targets != activated || state.touched_targets != touched || state.failed_targets != failed)
+      violate("(counts): " + id.str() + " miscounts its targets");
   }
 
   // Looks at every rollout that ended since the last look.
@@ -627,10 +639,10 @@ class Simulation final : public Source, public EffectRunner {
   }
   std::string describe() {
     std::string all;
-    each_open([&](RolloutId id, const RolloutView& view) {
-      all += id.str() + " is " + std::string(phase_name(view.state.phase)) + " in wave " +
-             std::to_string(view.state.wave) + ", waits for \"" + view.summary.waiting_for + "\", " +
-             view.state.reason + "; ";
+    each_open([&](RolloutId id, const RolloutStanding& view) {
+      all += id.str() + " is " + std::string(phase_name(view.summary.phase)) + " in wave " +
+             std::to_string(view.summary.wave) + ", waits for \"" + view.summary.waiting_for + "\", " +
+             view.summary.reason + "; ";
     });
     return all;
   }

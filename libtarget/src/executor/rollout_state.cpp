@@ -252,6 +252,11 @@ Status RolloutState::apply(const Plan& plan, const RolloutEvent& event) {
   }
 
   events = event.sequence;
+  const auto is_activated = [&] {
+    return target != nullptr && (target->stage == TargetStage::kActivated || target->stage == TargetStage::kPromoted);
+  };
+  const bool was_activated = is_activated();
+  const bool was_touched = target != nullptr && target->touched;
   if (to_stage) target->stage = *to_stage;
   if (event.observation && target != nullptr) target->read_back = event.observation;
   switch (event.kind) {
@@ -417,6 +422,12 @@ Status RolloutState::apply(const Plan& plan, const RolloutEvent& event) {
       break;
   }
   if (to_phase) phase = *to_phase;
+  const auto count = [](std::uint32_t& counted, bool was, bool is) {
+    if (is && !was) ++counted;
+    if (was && !is) --counted;
+  };
+  count(activated_targets, was_activated, is_activated());
+  count(touched_targets, was_touched, target != nullptr && target->touched);
   return {};
 }
 

@@ -54,10 +54,8 @@ RolloutSummary summarize(RolloutId id, const Plan& plan, const RolloutState& sta
   summary.waiting_for = waiting;
   summary.plan = plan.hash;
   summary.targets = static_cast<std::uint32_t>(plan.targets.size());
-  for (const TargetProgress& target : state.targets) {
-    if (target.stage == TargetStage::kActivated || target.stage == TargetStage::kPromoted) ++summary.targets_activated;
-    if (target.touched) ++summary.targets_touched;
-  }
+  summary.targets_activated = state.activated_targets;
+  summary.targets_touched = state.touched_targets;
   summary.targets_failed = state.failed_targets;
   summary.waves = static_cast<std::uint32_t>(plan.waves.size());
   summary.wave = state.wave;
@@ -66,6 +64,15 @@ RolloutSummary summarize(RolloutId id, const Plan& plan, const RolloutState& sta
   summary.started_at = state.started_at;
   summary.ended_at = state.ended_at;
   return summary;
+}
+
+// Those that the plan is about, whether it touches them or not.
+std::vector<TargetName> targets_of(const Plan& plan) {
+  std::vector<TargetName> targets;
+  targets.reserve(plan.targets.size() + plan.untouched.size());
+  for (const PlannedTarget& target : plan.targets) targets.push_back(target.target.name);
+  for (const UntouchedTarget& target : plan.untouched) targets.push_back(target.name);
+  return targets;
 }
 
 }  // namespace
@@ -141,24 +148,22 @@ Status Coordinator::read_records() {
   ST8_ASSIGN(const auto quarantine, scan_all(records_, records::kQuarantinePrefix));
   for (const state::Record& record : quarantine) {
     ST8_ASSIGN(Quarantine one, decode_quarantine(record.value));
-    quarantine_[record.key] = std::move(one);
+    quarantine_.insert_or_assign(record.key, std::move(one));
   }
   ST8_ASSIGN(const auto freezes, scan_all(records_, records::kFreezePrefix));
   for (const state::Record& record : freezes) {
     ST8_ASSIGN(Freeze one, decode_freeze(record.value));
-    const std::string scope = one.scope;
-    freezes_[scope] = std::move(one);
+    std::string scope = one.scope;
+    freezes_.insert_or_assign(std::move(scope), std::move(one));
   }
   for (const auto& [branch, one] : promoted_) {
-    status_[branch].promoted = one.revision;
+    const state::RevisionNumber revision = one.revision;
+    status_.change(branch, [&](BranchStatus& status) { status.promoted = revision; });
     ST8_ASSIGN(const auto bytes, records_.get(records::plan(one.rollout)));
     if (!bytes) continue;
     ST8_ASSIGN(const Plan plan, decode_plan(*bytes));
-    policies_[branch] = std::make_shared<const Policy>(plan.policy);
-    BranchStatus& status = status_[branch];
-    status.targets.clear();
-    for (const PlannedTarget& target : plan.targets) status.targets.push_back(target.target.name);
-    for (const UntouchedTarget& target : plan.untouched) status.targets.push_back(target.name);
+    policies_.insert_or_assign(branch, std::make_shared<const Policy>(plan.policy));
+    status_.change(branch, [&](BranchStatus& status) { status.targets = targets_of(plan); });
   }
   return {};
 }
@@ -171,21 +176,25 @@ Status Coordinator::load_open(Timestamp now) {
     const RolloutId id{hex_of(std::string_view(record.key).substr(records::kOpenPrefix.size()))};
     ST8_ASSIGN(auto active, load(id, now));
     const Plan& plan = active->executor->plan();
-    BranchStatus& status = status_[{plan.name_space.str(), plan.branch.str()}];
-    status.rollout = id;
-    status.targets.clear();
-    for (const PlannedTarget& target : plan.targets) status.targets.push_back(target.target.name);
+    status_.change({plan.name_space.str(), plan.branch.str()}, [&](BranchStatus& status) {
+      status.rollout = id;
+      status.targets.clear();
+      for (const PlannedTarget& target : plan.targets) status.targets.push_back(target.target.name);
+    });
     active_[id] = std::move(active);
   }
+  open_.clear();  // publish() fills it.
   return {};
 }
 
 Status Coordinator::read_only() {
   ST8_TRY(read_records());
   ST8_TRY(load_open({}));
-  for (auto& [branch, status] : status_) {
+  std::vector<BranchId> branches;
+  for (const auto& [branch, status] : status_) branches.push_back(branch);
+  for (const BranchId& branch : branches) {
     ST8_ASSIGN(const auto head, source_.head(branch));
-    if (head) status.desired = head->revision;
+    if (head) status_.change(branch, [&](BranchStatus& status) { status.desired = head->revision; });
   }
   publish();
   return {};
@@ -261,7 +270,7 @@ std::optional<Timestamp> Coordinator::step(Timestamp now) {
       Group group;
       if (auto considered = consider(branch, now, group); !considered) {
         // The store could not be read: nothing is decided on half of the facts.
-        status_[branch].problem = considered.error().message;
+        status_.change(branch, [&](BranchStatus& status) { status.problem = considered.error().message; });
         unread_.insert(branch);
         look_again_at_ = later(now, kTryAgain);
         continue;
@@ -418,7 +427,7 @@ Status Coordinator::forget_earlier_life(const BranchId& branch, const SourceHead
     if (!keeps) {
       promoted_.erase(promoted);
       policies_.erase(branch);
-      status_[branch].promoted = {};
+      status_.change(branch, [](BranchStatus& status) { status.promoted = {}; });
       group.writes.push_back({records::promoted(branch), std::nullopt});
     }
   }
@@ -453,12 +462,14 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
                                    planned->second.revision == head->revision && promoted_.contains(branch) &&
                                    promoted_[branch].revision == head->revision;
   if (planned != planned_.end() && planned->second.revision == head->revision && !reaches_new_targets) {
-    if (auto status = status_.find(branch); status != status_.end()) status->second.desired = head->revision;
+    const auto known = status_.find(branch);
+    if (known != status_.end() && known->second.desired != head->revision)
+      status_.change(branch, [&](BranchStatus& status) { status.desired = head->revision; });
     return {};
   }
   if (open != nullptr) {
     const RolloutPhase phase = open->executor->state().phase;
-    status_[branch].desired = head->revision;
+    status_.change(branch, [&](BranchStatus& status) { status.desired = head->revision; });
     // It is looked at again when the open one ends: see collect_event().
     if (phase == RolloutPhase::kRollingBack || is_final(phase)) return {};
     const bool rollback = head->cause == state::Cause::kRollback || head->cause == state::Cause::kAutoRollback;
@@ -476,33 +487,36 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
     return {};
   };
   if (!source) return nothing_follows();
+  const auto set_desired = [&](const std::string& problem) {
+    status_.change(branch, [&](BranchStatus& status) {
+      status.desired = head->revision;
+      status.problem = problem;
+    });
+  };
   std::vector<DocumentProblem> problems;
   auto policy = parse_policy(*source, problems);
   if (!policy) {
-    status_[branch].desired = head->revision;
-    status_[branch].problem = as_error(problems).message;
+    set_desired(as_error(problems).message);
     return {};
   }
   if (!policy->names_branch(branch.second)) return nothing_follows();
   dependencies_[branch] = policy->depends_on;
-  BranchStatus& status = status_[branch];
-  status.desired = head->revision;
-  status.problem.clear();
+  set_desired("");
   auto input = gather(branch, *head, std::move(*policy), std::move(*source), now);
   auto plan = input ? make_plan(*input) : Result<Plan>(fail(input.error()));
   if (!plan) {
     const ErrorCode code = plan.error().code;
     if (code == ErrorCode::kUnavailable || code == ErrorCode::kOutcomeUnknown) return fail(plan.error());
-    status.problem = plan.error().message + (plan.error().hint.empty() ? "" : " (" + plan.error().hint + ")");
+    set_desired(plan.error().message + (plan.error().hint.empty() ? "" : " (" + plan.error().hint + ")"));
     return {};
   }
-  status.targets.clear();
-  for (const PlannedTarget& target : plan->targets) status.targets.push_back(target.target.name);
-  for (const UntouchedTarget& target : plan->untouched) status.targets.push_back(target.name);
-  if (std::string why = quarantined(branch, input->documents, status.targets); !why.empty()) {
-    status.problem = std::move(why);
-    return {};
-  }
+  const std::vector<TargetName> targets = targets_of(*plan);
+  const std::string why = quarantined(branch, input->documents, targets);
+  status_.change(branch, [&](BranchStatus& status) {
+    status.targets = targets;
+    status.problem = why;
+  });
+  if (!why.empty()) return {};
   if (reaches_new_targets && plan->noop()) return {};
   const RolloutId id{sequence_ + 1};
   auto active = std::make_unique<Active>();
@@ -526,7 +540,7 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
       [this, branch, id, planned_now, shared = std::make_shared<std::unique_ptr<Active>>(std::move(active))] {
         sequence_ = id.value;
         planned_[branch] = planned_now;
-        status_[branch].rollout = id;
+        status_.change(branch, [&](BranchStatus& status) { status.rollout = id; });
         active_[id] = std::move(*shared);
       });
   return {};
@@ -625,10 +639,7 @@ Result<Simulation> Coordinator::simulate(const BranchId& branch, const Hypothesi
   }
   ST8_ASSIGN(Plan plan, make_plan(input));
   Simulation simulation{std::move(plan), {}};
-  std::vector<TargetName> targets;
-  for (const PlannedTarget& target : simulation.plan.targets) targets.push_back(target.target.name);
-  for (const UntouchedTarget& target : simulation.plan.untouched) targets.push_back(target.name);
-  if (std::string why = quarantined(branch, input.documents, targets); !why.empty())
+  if (std::string why = quarantined(branch, input.documents, targets_of(simulation.plan)); !why.empty())
     simulation.waits.push_back(std::move(why));
   if (simulation.plan.needs_approval)
     simulation.waits.emplace_back("an approval by someone other than " + (simulation.plan.author.empty()
@@ -791,17 +802,15 @@ void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group
     }
     case EventKind::kRollbackStarted:
       if (*event.outcome == RolloutPhase::kRolledBack && plan.policy.quarantine) {
-        std::vector<TargetName> targets;
-        for (const PlannedTarget& target : plan.targets) targets.push_back(target.target.name);
-        for (const UntouchedTarget& target : plan.untouched) targets.push_back(target.name);
+        const std::vector<TargetName> targets = targets_of(plan);
         // Without a revision to go back to there is nothing that the delta is a delta of.
         if (!plan.promoted.is_root()) {
           for (const KeyDelta& delta : plan.delta) {
             Quarantine one{branch.first, branch.second, delta.key,    delta.after,
                            targets,      active.id,     event.detail, event.at};
-            const std::string key = records::quarantine(branch.first, delta.key, delta.after);
+            std::string key = records::quarantine(branch.first, delta.key, delta.after);
             group.writes.push_back({key, encode_quarantine(one)});
-            quarantine_[key] = std::move(one);
+            quarantine_.insert_or_assign(std::move(key), std::move(one));
           }
         }
       }
@@ -819,8 +828,8 @@ void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group
         const records::Promoted promoted{plan.revision, active.id, event.at, plan.revision_hash};
         group.writes.push_back({records::promoted(branch), records::encode(promoted)});
         promoted_[branch] = promoted;
-        status_[branch].promoted = plan.revision;
-        policies_[branch] = std::make_shared<const Policy>(plan.policy);
+        status_.change(branch, [&](BranchStatus& status) { status.promoted = plan.revision; });
+        policies_.insert_or_assign(branch, std::make_shared<const Policy>(plan.policy));
         for (const PlannedTarget& target : plan.targets) {
           set_live(group, target.target.name,
                    LedgerEntry{target.target.name, branch.first, branch.second, plan.revision,
@@ -920,33 +929,27 @@ void Coordinator::dispatch(Active& active) {
 }
 
 void Coordinator::publish() {
-  auto next = std::make_shared<Published>();
-  const auto last = published();
   for (auto it = active_.begin(); it != active_.end();) {
     Active& active = *it->second;
     if (active.executor->finished()) {
+      open_.erase(active.id);
       it = active_.erase(it);
       continue;
     }
-    const auto known = last->open.find(active.id);
-    if (!active.changed && known != last->open.end()) {
-      next->open[active.id] = known->second;
-    } else {
+    if (std::exchange(active.changed, false)) {
       const Executor& executor = *active.executor;
       const std::string waiting = executor.broken() ? "a bug: " + executor.broken()->message : active.waiting;
-      next->open[active.id] = std::make_shared<const RolloutView>(RolloutView{
-          summarize(active.id, executor.plan(), executor.state(), waiting), executor.plan_pointer(), executor.state()});
-      active.changed = false;
+      open_.insert_or_assign(
+          active.id, {summarize(active.id, executor.plan(), executor.state(), waiting), executor.plan_pointer()});
     }
     ++it;
   }
-  next->live = live_;
-  for (const auto& [key, one] : quarantine_) next->quarantine.push_back(one);
-  for (const auto& [scope, freeze] : freezes_) next->freezes.push_back(freeze);
-  next->branches = status_;
-  next->policies = policies_;
+  // The last one is let go of, if nobody holds it, when the lock is not held any more.
+  std::shared_ptr<const Published> next =
+      std::make_shared<const Published>(Published{open_.snapshot(), live_.snapshot(), quarantine_.snapshot(),
+                                                  freezes_.snapshot(), status_.snapshot(), policies_.snapshot()});
   const std::lock_guard lock(published_mutex_);
-  published_ = std::move(next);
+  published_.swap(next);
 }
 
 // --- Verbs -----------------------------------------------------------------------------------------------------------
@@ -1000,7 +1003,7 @@ Status Coordinator::act(RolloutId rollout, const RolloutAction& action, Timestam
 
 Status Coordinator::freeze(const Freeze& freeze) {
   ST8_TRY(records_.commit({{records::freeze(freeze.scope), encode_freeze(freeze)}}));
-  freezes_[freeze.scope] = freeze;
+  freezes_.insert_or_assign(freeze.scope, freeze);
   publish();
   return {};
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "service/ports.h"
+#include "service/snapshot_map.h"
 #include "service/unfollowed.h"
 #include "st8/state/record_store.h"
 #include "st8/target/executor.h"
@@ -60,14 +61,15 @@ class Coordinator {
   // The plan that what is supposed would get now, and what it would wait for. Changes nothing.
   Result<Simulation> simulate(const BranchId& branch, const Hypothesis& hypothesis, Timestamp now);
 
-  // What readers see; replaced as a whole after each durable step, so any thread may hold one for as long as it likes.
+  // What readers see; replaced as a whole after each durable step, so any thread may hold one for as long as it likes. A step
+  // copies what it changed, not what there is.
   struct Published {
-    std::map<RolloutId, std::shared_ptr<const RolloutView>> open;
-    std::map<TargetName, LedgerEntry> live;
-    std::vector<Quarantine> quarantine;
-    std::vector<Freeze> freezes;
-    std::map<BranchId, BranchStatus> branches;
-    std::map<BranchId, std::shared_ptr<const Policy>> policies;  // Of what is promoted.
+    MapSnapshot<RolloutId, RolloutStanding> open;
+    MapSnapshot<TargetName, LedgerEntry> live;
+    MapSnapshot<std::string, Quarantine> quarantine;  // By record key.
+    MapSnapshot<std::string, Freeze> freezes;         // By scope.
+    MapSnapshot<BranchId, BranchStatus> branches;
+    MapSnapshot<BranchId, std::shared_ptr<const Policy>> policies;  // Of what is promoted.
   };
   std::shared_ptr<const Published> published() const;
 
@@ -120,19 +122,22 @@ class Coordinator {
   Source& source_;
   EffectRunner& runner_;
 
+  // What publish() takes snapshots of.
+  SnapshotMap<RolloutId, RolloutStanding> open_;  // Of active_, as last published.
+  SnapshotMap<TargetName, LedgerEntry> live_;
+  SnapshotMap<std::string, Quarantine> quarantine_;  // By record key.
+  SnapshotMap<std::string, Freeze> freezes_;         // By scope.
+  SnapshotMap<BranchId, BranchStatus> status_;
+  SnapshotMap<BranchId, std::shared_ptr<const Policy>> policies_;
+
   std::map<RolloutId, std::unique_ptr<Active>> active_;
   std::map<TargetName, records::Lease> leases_;
-  std::map<TargetName, LedgerEntry> live_;
   std::map<BranchId, records::Planned> planned_;
   std::map<BranchId, records::Promoted> promoted_;
-  std::map<BranchId, BranchStatus> status_;
   std::map<BranchId, std::vector<Dependency>> dependencies_;
-  std::map<BranchId, std::shared_ptr<const Policy>> policies_;
   UnfollowedBranches unfollowed_;
   std::set<TargetName> drifted_;
-  std::map<BranchId, std::uint32_t> rollbacks_;   // Since the daemon began; weighs in a plan's risk.
-  std::map<std::string, Quarantine> quarantine_;  // By record key.
-  std::map<std::string, Freeze> freezes_;
+  std::map<BranchId, std::uint32_t> rollbacks_;  // Since the daemon began; weighs in a plan's risk.
   std::set<BranchId> dirty_;
   std::uint64_t sequence_ = 0;
   std::uint64_t fence_ = 0;

@@ -303,8 +303,8 @@ class RolloutService::Impl {
       const Timestamp now = clock_.now();
       std::set<TargetName> held;
       for (const auto& [id, rollout] : published->open) {
-        if (rollout->state.phase == RolloutPhase::kPending) continue;
-        for (const PlannedTarget& target : rollout->plan->targets) held.insert(target.target.name);
+        if (rollout.summary.phase == RolloutPhase::kPending) continue;
+        for (const PlannedTarget& target : rollout.plan->targets) held.insert(target.target.name);
       }
       std::vector<std::pair<TargetName, const LedgerEntry*>> now_due;
       Timestamp next{now.micros + 1'000'000};
@@ -458,7 +458,7 @@ Status RolloutService::check(const state::ProposedCommit& commit) const {
   const auto published = impl_->coordinator_.published();
   if (published->quarantine.empty()) return {};
   const auto branch = published->branches.find({commit.name_space.str(), commit.branch.str()});
-  for (const Quarantine& one : published->quarantine) {
+  for (const auto& [record, one] : published->quarantine) {
     if (one.name_space != commit.name_space.str()) continue;
     const bool same_branch = one.branch == commit.branch.str();
     const bool same_targets = branch != published->branches.end() &&
@@ -485,7 +485,7 @@ std::vector<std::string> RolloutService::looks_at(const state::NamespaceName& na
   std::vector<std::string> prefixes{std::string(kPolicyKey)};
   if (name_space.view() == kSystemNamespace) prefixes.emplace_back(kTargetPrefix);
   const auto published = impl_->coordinator_.published();  // Held: another may be published meanwhile.
-  for (const Quarantine& one : published->quarantine) {
+  for (const auto& [record, one] : published->quarantine) {
     if (one.name_space == name_space.str()) prefixes.push_back(one.key);
   }
   return prefixes;
@@ -508,7 +508,7 @@ Result<RolloutPage> RolloutService::list(const RolloutQuery& query) const {
   };
   if (query.open_only) {
     for (auto it = published->open.rbegin(); it != published->open.rend(); ++it) {
-      const RolloutSummary& summary = it->second->summary;
+      const RolloutSummary& summary = it->second.summary;
       if (query.before != 0 && summary.id.value >= query.before) continue;
       if (!wanted(summary)) continue;
       if (page.rollouts.size() == limit) {
@@ -533,7 +533,7 @@ Result<RolloutPage> RolloutService::list(const RolloutQuery& query) const {
       ST8_ASSIGN(RolloutSummary summary, decode_summary(it->value));
       if (summary.id.value >= end || summary.id.value < begin) continue;
       if (const auto open = published->open.find(summary.id); open != published->open.end())
-        summary = open->second->summary;
+        summary = open->second.summary;
       if (!wanted(summary)) continue;
       if (page.rollouts.size() == limit) {
         page.next = page.rollouts.back().id.value;
@@ -553,11 +553,11 @@ Result<RolloutDetail> RolloutService::get(RolloutId id) const {
   RolloutDetail detail;
   const auto published = impl_->coordinator_.published();
   if (const auto open = published->open.find(id); open != published->open.end()) {
-    detail.view = *open->second;
+    detail.view.summary = open->second.summary;
+    detail.view.plan = open->second.plan;
   } else {
     ST8_ASSIGN(Plan plan, decode_plan(*bytes));
     detail.view.plan = std::make_shared<const Plan>(std::move(plan));
-    detail.view.state = RolloutState(*detail.view.plan);
     ST8_ASSIGN(const auto index, records.get(records::index(id)));
     if (index) {
       ST8_ASSIGN(detail.view.summary, decode_summary(*index));
@@ -593,10 +593,9 @@ Result<std::vector<RolloutEvent>> RolloutService::events(RolloutId id, std::uint
   return events;
 }
 
-Result<RolloutService::Standing> RolloutService::summary(RolloutId id) const {
+Result<RolloutStanding> RolloutService::summary(RolloutId id) const {
   const auto published = impl_->coordinator_.published();
-  if (const auto open = published->open.find(id); open != published->open.end())
-    return Standing{open->second->summary, open->second->plan};
+  if (const auto open = published->open.find(id); open != published->open.end()) return open->second;
   const auto& records = impl_->store_.records();
   ST8_ASSIGN(const auto index, records.get(records::index(id)));
   ST8_ASSIGN(const auto bytes, records.get(records::plan(id)));
@@ -604,7 +603,7 @@ Result<RolloutService::Standing> RolloutService::summary(RolloutId id) const {
     return fail(ErrorCode::kNotFound, "there is no rollout " + id.str(), "`st8ctl rollout list` shows them");
   ST8_ASSIGN(RolloutSummary summary, decode_summary(*index));
   ST8_ASSIGN(Plan plan, decode_plan(*bytes));
-  return Standing{std::move(summary), std::make_shared<const Plan>(std::move(plan))};
+  return RolloutStanding{std::move(summary), std::make_shared<const Plan>(std::move(plan))};
 }
 
 namespace {
@@ -680,8 +679,8 @@ Result<std::vector<TargetView>> RolloutService::targets() const {
   std::map<TargetName, RolloutId> holders;
   const auto published = impl_->coordinator_.published();
   for (const auto& [id, rollout] : published->open) {
-    if (rollout->state.phase == RolloutPhase::kPending) continue;
-    for (const PlannedTarget& planned : rollout->plan->targets) holders[planned.target.name] = id;
+    if (rollout.summary.phase == RolloutPhase::kPending) continue;
+    for (const PlannedTarget& planned : rollout.plan->targets) holders[planned.target.name] = id;
   }
   std::vector<TargetView> views;
   for (const auto& [name, document] : *documents) {
@@ -772,8 +771,18 @@ Status RolloutService::freeze(const std::string& scope, const std::string& actor
 Status RolloutService::unfreeze(const std::string& scope) {
   return impl_->ask<void>([this, scope] { return impl_->coordinator_.unfreeze(scope); });
 }
-std::vector<Freeze> RolloutService::freezes() const { return impl_->coordinator_.published()->freezes; }
-std::vector<Quarantine> RolloutService::quarantined() const { return impl_->coordinator_.published()->quarantine; }
+std::vector<Freeze> RolloutService::freezes() const {
+  const auto published = impl_->coordinator_.published();
+  std::vector<Freeze> freezes;
+  for (const auto& [scope, freeze] : published->freezes) freezes.push_back(freeze);
+  return freezes;
+}
+std::vector<Quarantine> RolloutService::quarantined() const {
+  const auto published = impl_->coordinator_.published();
+  std::vector<Quarantine> quarantined;
+  for (const auto& [record, one] : published->quarantine) quarantined.push_back(one);
+  return quarantined;
+}
 Result<std::size_t> RolloutService::release(const std::string& name_space, const std::string& key_or_rollout) {
   return impl_->ask<std::size_t>(
       [this, name_space, key_or_rollout] { return impl_->coordinator_.release(name_space, key_or_rollout); });
@@ -787,9 +796,8 @@ std::vector<std::pair<state::NamespaceName, state::RevisionNumber>> RolloutServi
     if (!status.promoted.is_root()) pins.emplace(branch.first, status.promoted.value);
   }
   for (const auto& [id, rollout] : published->open) {
-    pins.emplace(rollout->plan->name_space.str(), rollout->plan->revision.value);
-    if (!rollout->plan->promoted.is_root())
-      pins.emplace(rollout->plan->name_space.str(), rollout->plan->promoted.value);
+    pins.emplace(rollout.plan->name_space.str(), rollout.plan->revision.value);
+    if (!rollout.plan->promoted.is_root()) pins.emplace(rollout.plan->name_space.str(), rollout.plan->promoted.value);
   }
   std::vector<std::pair<state::NamespaceName, state::RevisionNumber>> result;
   for (const auto& [ns, number] : pins) {

@@ -154,7 +154,10 @@ struct RolloutState {
   Timestamp started_at;
   Timestamp progress_at;  // The last time anything got further.
   Timestamp ended_at;
+  // Of `targets`, counted as they change, so that a summary does not go over all of them.
   std::uint32_t failed_targets = 0;
+  std::uint32_t activated_targets = 0;  // Activated or promoted.
+  std::uint32_t touched_targets = 0;
 
   explicit RolloutState(const Plan& plan) : targets(plan.targets.size()) {}
   RolloutState() = default;

@@ -46,6 +46,11 @@ struct RolloutSummary {
 std::string encode_summary(const RolloutSummary& summary);
 Result<RolloutSummary> decode_summary(std::string_view bytes);
 
+// Where a rollout stands, and its plan.
+struct RolloutStanding {
+  RolloutSummary summary;
+  std::shared_ptr<const Plan> plan;
+};
 // A rollout at one instant.
 struct RolloutView {
   RolloutSummary summary;
@@ -182,11 +187,7 @@ class RolloutService final : public state::OperationListener, public state::Comm
   // Its events behind one, in their order, at most `limit`. Empty: there are none yet, or there is no such rollout.
   Result<std::vector<RolloutEvent>> events(RolloutId id, std::uint64_t after, std::size_t limit) const;
   // Where it stands, and its plan, without its events. Errors: kNotFound.
-  struct Standing {
-    RolloutSummary summary;
-    std::shared_ptr<const Plan> plan;
-  };
-  Result<Standing> summary(RolloutId id) const;
+  Result<RolloutStanding> summary(RolloutId id) const;
   Result<std::vector<LiveEntry>> live(const LiveQuery& query) const;
   Result<std::vector<TargetView>> targets() const;
   Result<TargetView> target(const TargetName& name) const;

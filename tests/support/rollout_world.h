@@ -1,0 +1,122 @@
+// A coordinator among targets that do at once whatever they are asked: for what a step of it costs, and what its readers see.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/simulation.h"
+
+namespace st8::target {
+
+class RolloutWorld final : public Source, public EffectRunner {
+ public:
+  // `targets` take what branch main of "shop" holds, nothing being live there; something is live at `elsewhere` others,
+  // brought there by no rollout that the records know.
+  RolloutWorld(std::size_t targets, std::size_t elsewhere) {
+    for (std::size_t i = 0; i < targets; ++i) {
+      const TargetName name = name_of("shop", i);
+      std::string text = "kind: file\nlabels: {role: web}\nspec: {root: /none/" + name.str() + "}\n";
+      const Hash hash = Hash::of(text);
+      documents_->emplace(name,
+                          std::make_shared<const TargetDocument>(TargetDocument::read(name, hash, std::move(text))));
+    }
+    for (std::size_t i = 0; i < elsewhere; ++i) {
+      const TargetName name = name_of("elsewhere", i);
+      records_.map()[records::live(name)] = encode_ledger_entry(
+          {name, "elsewhere", "main", {1}, Hash::of(name.str()), {}, true, Timestamp{1}, std::nullopt});
+    }
+  }
+
+  static TargetName name_of(const std::string& group, std::size_t i) {
+    return *TargetName::parse("rack-" + std::to_string(i % 40) + "." + group + "-" + std::to_string(100'000 + i));
+  }
+  const BranchId& branch() const { return branch_; }
+  Coordinator& coordinator() { return *coordinator_; }
+  sim::SimRecords& records() { return records_; }
+  std::size_t waiting() const { return orders_.size(); }
+
+  // A coordinator that begins with what the records hold.
+  Status start() {
+    orders_.clear();
+    coordinator_ = std::make_unique<Coordinator>(records_, *this, *this);
+    return coordinator_->recover(now());
+  }
+  void apply() {
+    ++revisions_;
+    coordinator_->branch_moved(branch_);
+  }
+  void step() { static_cast<void>(coordinator_->step(now())); }
+  // Tells the coordinator the result of the oldest effect that it began; nothing is decided upon it before step().
+  void answer() {
+    const EffectOrder order = std::move(orders_.front());
+    orders_.pop_front();
+    const Hash wanted = order.plan->contents[order.plan->targets[order.effect.target].content].hash;
+    EffectResult result{order.effect, Status{}, std::nullopt, std::nullopt, {}, ""};
+    switch (order.plan->ops[order.effect.op].kind) {
+      case OpKind::kValidate:
+        result.hash = wanted;
+        break;
+      case OpKind::kFinalize:
+        result.observation = Observation{false, Hash{}, ""};
+        break;
+      case OpKind::kObserve:
+        result.observation = Observation{true, wanted, ""};
+        break;
+      default:
+        break;
+    }
+    coordinator_->take(order.rollout, result, now());
+  }
+
+  // --- Source ---
+
+  Result<std::vector<BranchId>> branches() override { return std::vector<BranchId>{branch_}; }
+  Result<std::optional<SourceHead>> head(const BranchId& branch) override {
+    if (branch != branch_ || revisions_ == 0) return std::optional<SourceHead>{};
+    return std::optional<SourceHead>(head_of(revisions_));
+  }
+  Result<SourceHead> revision(const std::string&, state::RevisionNumber number) override {
+    return head_of(number.value);
+  }
+  Result<std::vector<SourceDocument>> documents(const std::string&, state::RevisionNumber number) override {
+    const std::string value = value_of(number.value);
+    return std::vector<SourceDocument>{{std::string(kPolicyKey), Hash::of(kPolicy), kPolicy.size()},
+                                       {"value", Hash::of(value), value.size()}};
+  }
+  Result<std::optional<std::string>> read(const std::string&, state::RevisionNumber number,
+                                          const std::string& key) override {
+    return std::optional<std::string>(key == kPolicyKey ? std::string(kPolicy) : value_of(number.value));
+  }
+  Result<std::shared_ptr<const TargetDocuments>> targets() override { return documents_; }
+  Result<std::pair<state::RevisionNumber, std::string>> append_rollback(const AppendOrder&) override {
+    return std::pair(state::RevisionNumber{}, std::string("nothing is appended here"));
+  }
+
+  // --- EffectRunner ---
+
+  void start(EffectOrder order) override {
+    if (order.effect.kind == Effect::Kind::kOp) orders_.push_back(std::move(order));
+  }
+
+ private:
+  static constexpr std::string_view kPolicy = "branches: [main]\ntargets: {labels: {role: web}}\n";
+
+  static std::string value_of(std::uint64_t revision) { return "value " + std::to_string(revision); }
+  SourceHead head_of(std::uint64_t number) const {
+    return {{number}, Hash::of("revision " + std::to_string(number)), "author", state::Cause::kApply};
+  }
+  Timestamp now() { return Timestamp{now_ += 1000}; }
+
+  const BranchId branch_{"shop", "main"};
+  std::int64_t now_ = 1'800'000'000'000'000;
+  std::uint64_t revisions_ = 0;
+  std::shared_ptr<TargetDocuments> documents_ = std::make_shared<TargetDocuments>();
+  sim::SimRecords records_;
+  std::deque<EffectOrder> orders_;
+  std::unique_ptr<Coordinator> coordinator_;
+};
+
+}  // namespace st8::target
