@@ -585,7 +585,7 @@ class Simulation final : public Source, public EffectRunner {
     std::uint32_t activated = 0, touched = 0, failed = 0;
     for (const TargetProgress& target : state.targets) {
       if (target.stage == TargetStage::kActivated || target.stage == TargetStage::kPromoted) ++activated;
-      if (target.touched) ++touched;
+      if (target.ever_touched) ++touched;
       if (target.failed) ++failed;
     }
     if (state.activated_targets != activated || state.touched_targets != touched || state.failed_targets != failed)

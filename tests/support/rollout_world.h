@@ -15,7 +15,8 @@ class RolloutWorld final : public Source, public EffectRunner {
  public:
   // `targets` take what branch main of "shop" holds, nothing being live there; something is live at `elsewhere` others,
   // brought there by no rollout that the records know.
-  RolloutWorld(std::size_t targets, std::size_t elsewhere) {
+  RolloutWorld(std::size_t targets, std::size_t elsewhere, std::string policy = {}) {
+    if (!policy.empty()) policy_ += policy;
     for (std::size_t i = 0; i < targets; ++i) {
       const TargetName name = name_of("shop", i);
       std::string text = "kind: file\nlabels: {role: web}\nspec: {root: /none/" + name.str() + "}\n";
@@ -37,6 +38,9 @@ class RolloutWorld final : public Source, public EffectRunner {
   Coordinator& coordinator() { return *coordinator_; }
   sim::SimRecords& records() { return records_; }
   std::size_t waiting() const { return orders_.size(); }
+  // Targets whose restore points were to go, in order.
+  const std::vector<std::uint32_t>& discarded() const { return discarded_; }
+  Timestamp now() { return Timestamp{now_ += 1000}; }
 
   // A coordinator that begins with what the records hold.
   Status start() {
@@ -49,12 +53,20 @@ class RolloutWorld final : public Source, public EffectRunner {
     coordinator_->branch_moved(branch_);
   }
   void step() { static_cast<void>(coordinator_->step(now())); }
-  // Tells the coordinator the result of the oldest effect that it began; nothing is decided upon it before step().
-  void answer() {
+  void pass(std::int64_t seconds) { now_ += seconds * 1'000'000; }
+  // What the oldest effect is that the coordinator began and was not told the result of.
+  const EffectOrder& oldest() const { return orders_.front(); }
+  // Tells it that result; nothing is decided upon it before step().
+  void answer(Status status = {}) {
     const EffectOrder order = std::move(orders_.front());
     orders_.pop_front();
     const Hash wanted = order.plan->contents[order.plan->targets[order.effect.target].content].hash;
-    EffectResult result{order.effect, Status{}, std::nullopt, std::nullopt, {}, ""};
+    EffectResult result{order.effect, std::move(status), std::nullopt, std::nullopt, {}, ""};
+    if (order.effect.kind == Effect::Kind::kRestore) {
+      result.observation = Observation{false, Hash{}, ""};
+      coordinator_->take(order.rollout, result, now());
+      return;
+    }
     switch (order.plan->ops[order.effect.op].kind) {
       case OpKind::kValidate:
         result.hash = wanted;
@@ -83,12 +95,12 @@ class RolloutWorld final : public Source, public EffectRunner {
   }
   Result<std::vector<SourceDocument>> documents(const std::string&, state::RevisionNumber number) override {
     const std::string value = value_of(number.value);
-    return std::vector<SourceDocument>{{std::string(kPolicyKey), Hash::of(kPolicy), kPolicy.size()},
+    return std::vector<SourceDocument>{{std::string(kPolicyKey), Hash::of(policy_), policy_.size()},
                                        {"value", Hash::of(value), value.size()}};
   }
   Result<std::optional<std::string>> read(const std::string&, state::RevisionNumber number,
                                           const std::string& key) override {
-    return std::optional<std::string>(key == kPolicyKey ? std::string(kPolicy) : value_of(number.value));
+    return std::optional<std::string>(key == kPolicyKey ? policy_ : value_of(number.value));
   }
   Result<std::shared_ptr<const TargetDocuments>> targets() override { return documents_; }
   Result<std::pair<state::RevisionNumber, std::string>> append_rollback(const AppendOrder&) override {
@@ -98,24 +110,27 @@ class RolloutWorld final : public Source, public EffectRunner {
   // --- EffectRunner ---
 
   void start(EffectOrder order) override {
-    if (order.effect.kind == Effect::Kind::kOp) orders_.push_back(std::move(order));
+    if (order.effect.kind == Effect::Kind::kOp || order.effect.kind == Effect::Kind::kRestore) {
+      orders_.push_back(std::move(order));
+    } else if (order.effect.kind == Effect::Kind::kDiscard) {
+      discarded_.push_back(order.effect.target);
+    }
   }
 
  private:
-  static constexpr std::string_view kPolicy = "branches: [main]\ntargets: {labels: {role: web}}\n";
-
   static std::string value_of(std::uint64_t revision) { return "value " + std::to_string(revision); }
   SourceHead head_of(std::uint64_t number) const {
     return {{number}, Hash::of("revision " + std::to_string(number)), "author", state::Cause::kApply};
   }
-  Timestamp now() { return Timestamp{now_ += 1000}; }
 
+  std::string policy_ = "branches: [main]\ntargets: {labels: {role: web}}\n";
   const BranchId branch_{"shop", "main"};
   std::int64_t now_ = 1'800'000'000'000'000;
   std::uint64_t revisions_ = 0;
   std::shared_ptr<TargetDocuments> documents_ = std::make_shared<TargetDocuments>();
   sim::SimRecords records_;
   std::deque<EffectOrder> orders_;
+  std::vector<std::uint32_t> discarded_;
   std::unique_ptr<Coordinator> coordinator_;
 };
 

@@ -134,5 +134,100 @@ TEST(Coordinator, AStepSharesWithTheOneBeforeWhatItDidNotChange) {
   EXPECT_EQ(activated, kTargets - 1) << "the last one ends the rollout in its step";
 }
 
+// What was decided and could not be written never was: readers keep what was true, so that gc keeps what an open rollout needs,
+// and nothing is done upon it.
+TEST(Coordinator, WhatCouldNotBeWrittenIsNotShown) {
+  using Fault = sim::SimRecords::Fault;
+  RolloutWorld world(1, 5);
+  ASSERT_TRUE(world.start());
+  world.apply();
+  world.step();
+  const auto open = [&] { return world.coordinator().published()->open.size(); };
+  const auto live = [&] { return world.coordinator().published()->live.size(); };
+  while (world.oldest().plan->ops[world.oldest().effect.op].kind != OpKind::kObserve) {
+    world.answer();
+    world.step();
+  }
+  const Picture before = world.coordinator().published();
+  ASSERT_EQ(open(), 1u);
+  world.answer();  // It would end the rollout.
+  world.records().fault = [] { return Fault::kDieBefore; };
+  world.step();
+  world.records().fault = nullptr;
+  const auto refused = [](const Status& status) {
+    return !status && status.error().code == ErrorCode::kUnavailable && !status.error().hint.empty();
+  };
+  const Freeze freeze{"other", "person", "busy", Timestamp{1}};
+  EXPECT_TRUE(refused(world.coordinator().freeze(freeze)));
+  EXPECT_TRUE(refused(world.coordinator().unfreeze("other")));
+  EXPECT_TRUE(refused(world.coordinator().drifted(RolloutWorld::name_of("elsewhere", 0))));
+  const auto released = world.coordinator().release("shop", "value");
+  ASSERT_FALSE(released);
+  EXPECT_EQ(released.error().code, ErrorCode::kUnavailable);
+  world.coordinator().write_down(world.now());
+  EXPECT_EQ(told_by(*world.coordinator().published()), told_by(*before));
+
+  // Nor when what was read again cannot be written, either.
+  world.pass(2);
+  world.records().fault = [] { return Fault::kDieBefore; };
+  world.step();
+  world.records().fault = nullptr;
+  EXPECT_TRUE(refused(world.coordinator().freeze(freeze)));
+  EXPECT_EQ(told_by(*world.coordinator().published()), told_by(*before));
+
+  world.pass(2);
+  world.step();
+  EXPECT_EQ(open(), 1u);
+  EXPECT_EQ(world.coordinator().published()->branches.find(world.branch())->second.promoted.value, 0u)
+      << "its end was not written";
+  EXPECT_TRUE(world.coordinator().freeze(freeze));
+  while (world.waiting() > 0) {
+    world.answer();
+    world.step();
+  }
+  EXPECT_EQ(open(), 0u);
+  EXPECT_EQ(live(), 6u);
+  EXPECT_EQ(world.coordinator().published()->branches.find(world.branch())->second.promoted.value, 1u);
+}
+
+// Its restore point goes at the end, though what was done since it was retried did not touch it.
+TEST(Coordinator, ATargetThatWasRetriedCountsAsTouchedAndIsTidiedUp) {
+  RolloutWorld world(1, 0, "rollback: {auto: false}\n");
+  ASSERT_TRUE(world.start());
+  world.apply();
+  world.step();
+  while (world.oldest().plan->ops[world.oldest().effect.op].kind != OpKind::kObserve) {
+    world.answer();
+    world.step();
+  }
+  const RolloutId id = world.oldest().rollout;
+  const auto ask = [&](RolloutAction::Kind kind) {
+    RolloutAction action;
+    action.kind = kind;
+    action.actor = "person";
+    return world.coordinator().act(id, action, world.now());
+  };
+  const auto summary = [&] { return world.coordinator().published()->open.find(id)->second.summary; };
+  world.answer(fail(ErrorCode::kCorrupt, "something else is there", ""));
+  world.step();
+  ASSERT_EQ(world.waiting(), 1u);
+  ASSERT_EQ(world.oldest().effect.kind, Effect::Kind::kRestore);
+  world.answer();
+  world.step();
+  ASSERT_EQ(summary().phase, RolloutPhase::kPaused);
+  EXPECT_EQ(summary().targets_touched, 1u);
+  ASSERT_TRUE(ask(RolloutAction::Kind::kRetry));
+  EXPECT_EQ(summary().targets_touched, 1u);
+  EXPECT_EQ(summary().targets_failed, 0u);
+  ASSERT_TRUE(ask(RolloutAction::Kind::kAbort));
+  world.step();
+  while (world.waiting() > 0) {
+    world.answer();
+    world.step();
+  }
+  EXPECT_EQ(world.coordinator().open_rollouts(), 0u);
+  EXPECT_EQ(world.discarded(), std::vector<std::uint32_t>{0});
+}
+
 }  // namespace
 }  // namespace st8::target

@@ -256,7 +256,7 @@ Status RolloutState::apply(const Plan& plan, const RolloutEvent& event) {
     return target != nullptr && (target->stage == TargetStage::kActivated || target->stage == TargetStage::kPromoted);
   };
   const bool was_activated = is_activated();
-  const bool was_touched = target != nullptr && target->touched;
+  const bool was_touched = target != nullptr && target->ever_touched;
   if (to_stage) target->stage = *to_stage;
   if (event.observation && target != nullptr) target->read_back = event.observation;
   switch (event.kind) {
@@ -281,11 +281,11 @@ Status RolloutState::apply(const Plan& plan, const RolloutEvent& event) {
       target->attempt = event.attempt;
       target->retry_at.reset();
       target->started_at = event.at;
-      if (op->kind == OpKind::kActivate) target->touched = true;
+      if (op->kind == OpKind::kActivate) target->touched = target->ever_touched = true;
       if (op->kind == OpKind::kStep) {
         if (std::find(target->steps_begun.begin(), target->steps_begun.end(), event.op) == target->steps_begun.end())
           target->steps_begun.push_back(event.op);
-        target->touched = true;
+        target->touched = target->ever_touched = true;
       }
       break;
     case EventKind::kOpSucceeded:
@@ -329,6 +329,7 @@ Status RolloutState::apply(const Plan& plan, const RolloutEvent& event) {
       break;
     case EventKind::kTargetRetried:
       *target = TargetProgress{};
+      target->ever_touched = was_touched;
       if (failed_targets > 0) --failed_targets;
       break;
     case EventKind::kGateStarted:
@@ -427,7 +428,7 @@ Status RolloutState::apply(const Plan& plan, const RolloutEvent& event) {
     if (was && !is) --counted;
   };
   count(activated_targets, was_activated, is_activated());
-  count(touched_targets, was_touched, target != nullptr && target->touched);
+  count(touched_targets, was_touched, target != nullptr && target->ever_touched);
   return {};
 }
 

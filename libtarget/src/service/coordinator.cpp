@@ -119,6 +119,10 @@ Status Coordinator::read_records() {
   promoted_.clear();
   quarantine_.clear();
   freezes_.clear();
+  policies_.clear();
+  std::vector<BranchId> known;  // What is promoted there is read below.
+  for (const auto& [branch, status] : status_) known.push_back(branch);
+  for (const BranchId& branch : known) status_.change(branch, [](BranchStatus& status) { status.promoted = {}; });
   ST8_ASSIGN(const auto sequence, records_.get(records::kSequence));
   ST8_ASSIGN(const auto fence, records_.get(records::kFence));
   sequence_ = number_of(sequence);
@@ -547,6 +551,7 @@ Status Coordinator::consider(const BranchId& branch, Timestamp now, Group& group
 }
 
 Status Coordinator::drifted(const TargetName& target) {
+  ST8_TRY(check_durable());
   const auto live = live_.find(target);
   if (live == live_.end()) return fail(ErrorCode::kNotFound, "nothing is live on target " + target.str(), "");
   const auto lease = leases_.find(target);
@@ -915,7 +920,7 @@ void Coordinator::dispatch(Active& active) {
   }
   if (active.executor->finished()) {
     for (std::uint32_t i = 0; i < plan->targets.size(); ++i) {
-      if (!active.executor->state().targets[i].touched) continue;
+      if (!active.executor->state().targets[i].ever_touched) continue;
       runner_.start({active.id,
                      {Effect::Kind::kDiscard, i, RolloutEvent::kNone, 0, 0},
                      plan,
@@ -928,7 +933,13 @@ void Coordinator::dispatch(Active& active) {
   }
 }
 
+Status Coordinator::check_durable() const {
+  if (!try_again_at_) return {};
+  return fail(ErrorCode::kUnavailable, "the rollouts cannot be written now", "try again in a second");
+}
+
 void Coordinator::publish() {
+  if (!check_durable()) return;
   for (auto it = active_.begin(); it != active_.end();) {
     Active& active = *it->second;
     if (active.executor->finished()) {
@@ -955,10 +966,9 @@ void Coordinator::publish() {
 // --- Verbs -----------------------------------------------------------------------------------------------------------
 
 Status Coordinator::act(RolloutId rollout, const RolloutAction& action, Timestamp now) {
+  ST8_TRY(check_durable());
   const auto found = active_.find(rollout);
   if (found == active_.end()) {
-    if (try_again_at_)
-      return fail(ErrorCode::kUnavailable, "the rollouts cannot be written now", "try again in a second");
     if (rollout.value == 0 || rollout.value > sequence_)
       return fail(ErrorCode::kNotFound, "there is no rollout " + rollout.str(), "`st8ctl rollout list` shows them");
     return fail(ErrorCode::kConflict, "rollout " + rollout.str() + " is over",
@@ -1002,6 +1012,7 @@ Status Coordinator::act(RolloutId rollout, const RolloutAction& action, Timestam
 }
 
 Status Coordinator::freeze(const Freeze& freeze) {
+  ST8_TRY(check_durable());
   ST8_TRY(records_.commit({{records::freeze(freeze.scope), encode_freeze(freeze)}}));
   freezes_.insert_or_assign(freeze.scope, freeze);
   publish();
@@ -1009,6 +1020,7 @@ Status Coordinator::freeze(const Freeze& freeze) {
 }
 
 Status Coordinator::unfreeze(const std::string& scope) {
+  ST8_TRY(check_durable());
   if (!freezes_.contains(scope)) return fail(ErrorCode::kNotFound, "there is no freeze of " + scope, "");
   ST8_TRY(records_.commit({{records::freeze(scope), std::nullopt}}));
   freezes_.erase(scope);
@@ -1017,6 +1029,7 @@ Status Coordinator::unfreeze(const std::string& scope) {
 }
 
 Result<std::size_t> Coordinator::release(const std::string& name_space, const std::string& key_or_rollout) {
+  ST8_TRY(check_durable());
   std::vector<state::RecordWrite> writes;
   std::vector<std::string> keys;
   for (const auto& [record, one] : quarantine_) {

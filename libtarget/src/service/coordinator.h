@@ -47,7 +47,7 @@ class Coordinator {
   // Makes durable what take() was told, and decides nothing: for an end in good order.
   void write_down(Timestamp now);
 
-  // Verbs. Durable when they return.
+  // Verbs. Durable when they return. Errors: kUnavailable while the records cannot be written, and what each says.
   Status act(RolloutId rollout, const RolloutAction& action, Timestamp now);
   Status freeze(const Freeze& freeze);
   Status unfreeze(const std::string& scope);
@@ -114,6 +114,9 @@ class Coordinator {
   bool commit(Group group, Timestamp now);
   bool flush(Timestamp now);
   void dispatch(Active& active);
+  // While what was decided could not be written, memory is ahead of what is stored: nothing is asked of it, and readers keep the
+  // last picture, until all is read again. Errors: kUnavailable.
+  Status check_durable() const;
   void publish();
   std::string quarantined(const BranchId& branch, const std::vector<SourceDocument>& documents,
                           const std::vector<TargetName>& targets) const;

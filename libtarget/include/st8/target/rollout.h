@@ -117,6 +117,7 @@ struct TargetProgress {
   bool running = false;        // An effect was begun and its end is not known.
   bool unknown = false;        // ... and it must not be run again without a person's word.
   bool touched = false;        // Something at the target may differ from before the rollout.
+  bool ever_touched = false;   // As touched; it stays when the target is retried.
   bool failed = false;         // Counts against maxFailures.
   std::uint32_t attempt = 0;   // Of the current operation or restore, from 1.
   std::uint32_t failures = 0;  // Of the current operation or restore.
@@ -157,7 +158,7 @@ struct RolloutState {
   // Of `targets`, counted as they change, so that a summary does not go over all of them.
   std::uint32_t failed_targets = 0;
   std::uint32_t activated_targets = 0;  // Activated or promoted.
-  std::uint32_t touched_targets = 0;
+  std::uint32_t touched_targets = 0;    // Ever.
 
   explicit RolloutState(const Plan& plan) : targets(plan.targets.size()) {}
   RolloutState() = default;
