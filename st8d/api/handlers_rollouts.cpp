@@ -620,7 +620,7 @@ Reply list_quarantine(Call& call, const RolloutService& rollouts) {
       out.field("rollout", one.rollout.str()).field("at", format_rfc3339(one.at));
       if (sees_documents(call)) out.field("reason", one.reason);
       out.key("targets").begin_array();
-      for (const target::TargetName& name : one.targets) out.string(name.str());
+      for (const target::TargetName& name : *one.targets) out.string(name.str());
       out.end_array().end_object();
     });
     out.end_array();

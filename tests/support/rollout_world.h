@@ -35,6 +35,8 @@ class RolloutWorld final : public Source, public EffectRunner {
     return *TargetName::parse("rack-" + std::to_string(i % 40) + "." + group + "-" + std::to_string(100'000 + i));
   }
   const BranchId& branch() const { return branch_; }
+  // Of so many documents a revision consists, besides the policy.
+  void set_values(std::size_t values) { values_ = values; }
   Coordinator& coordinator() { return *coordinator_; }
   sim::SimRecords& records() { return records_; }
   std::size_t waiting() const { return orders_.size(); }
@@ -60,13 +62,18 @@ class RolloutWorld final : public Source, public EffectRunner {
   void answer(Status status = {}) {
     const EffectOrder order = std::move(orders_.front());
     orders_.pop_front();
-    const Hash wanted = order.plan->contents[order.plan->targets[order.effect.target].content].hash;
     EffectResult result{order.effect, std::move(status), std::nullopt, std::nullopt, {}, ""};
-    if (order.effect.kind == Effect::Kind::kRestore) {
-      result.observation = Observation{false, Hash{}, ""};
+    if (order.effect.kind != Effect::Kind::kOp) {
+      if (order.effect.kind == Effect::Kind::kRestore) {
+        const auto& from = order.plan->targets[order.effect.target].from;
+        result.observation = Observation{from.has_value(), from.value_or(Hash{}), ""};
+      } else {
+        result.output = "nothing is appended here";
+      }
       coordinator_->take(order.rollout, result, now());
       return;
     }
+    const Hash wanted = order.plan->contents[order.plan->targets[order.effect.target].content].hash;
     switch (order.plan->ops[order.effect.op].kind) {
       case OpKind::kValidate:
         result.hash = wanted;
@@ -95,8 +102,11 @@ class RolloutWorld final : public Source, public EffectRunner {
   }
   Result<std::vector<SourceDocument>> documents(const std::string&, state::RevisionNumber number) override {
     const std::string value = value_of(number.value);
-    return std::vector<SourceDocument>{{std::string(kPolicyKey), Hash::of(policy_), policy_.size()},
-                                       {"value", Hash::of(value), value.size()}};
+    std::vector<SourceDocument> documents{{std::string(kPolicyKey), Hash::of(policy_), policy_.size()}};
+    for (std::size_t i = 0; i < values_; ++i) {
+      documents.push_back({i == 0 ? "value" : "value-" + std::to_string(1000 + i), Hash::of(value), value.size()});
+    }
+    return documents;
   }
   Result<std::optional<std::string>> read(const std::string&, state::RevisionNumber number,
                                           const std::string& key) override {
@@ -110,7 +120,8 @@ class RolloutWorld final : public Source, public EffectRunner {
   // --- EffectRunner ---
 
   void start(EffectOrder order) override {
-    if (order.effect.kind == Effect::Kind::kOp || order.effect.kind == Effect::Kind::kRestore) {
+    if (order.effect.kind == Effect::Kind::kOp || order.effect.kind == Effect::Kind::kRestore ||
+        order.effect.kind == Effect::Kind::kAppend) {
       orders_.push_back(std::move(order));
     } else if (order.effect.kind == Effect::Kind::kDiscard) {
       discarded_.push_back(order.effect.target);
@@ -127,6 +138,7 @@ class RolloutWorld final : public Source, public EffectRunner {
   const BranchId branch_{"shop", "main"};
   std::int64_t now_ = 1'800'000'000'000'000;
   std::uint64_t revisions_ = 0;
+  std::size_t values_ = 1;
   std::shared_ptr<TargetDocuments> documents_ = std::make_shared<TargetDocuments>();
   sim::SimRecords records_;
   std::deque<EffectOrder> orders_;

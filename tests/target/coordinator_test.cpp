@@ -229,5 +229,86 @@ TEST(Coordinator, ATargetThatWasRetriedCountsAsTouchedAndIsTidiedUp) {
   EXPECT_EQ(world.discarded(), std::vector<std::uint32_t>{0});
 }
 
+// A change of a thousand keys that fails on ten thousand targets is not ten million names.
+TEST(Coordinator, QuarantineStoresItsTargetsOnce) {
+  constexpr std::size_t kTargets = 20, kKeys = 30;
+  RolloutWorld world(kTargets, 0);
+  world.set_values(kKeys);
+  ASSERT_TRUE(world.start());
+  const auto run = [&](bool good) {
+    world.apply();
+    world.step();
+    for (bool failed = false; world.waiting() > 0; world.step()) {
+      const EffectOrder& order = world.oldest();
+      const bool observes =
+          order.effect.kind == Effect::Kind::kOp && order.plan->ops[order.effect.op].kind == OpKind::kObserve;
+      const bool fails = !good && observes && !failed;
+      failed = failed || fails;
+      world.answer(fails ? fail(ErrorCode::kCorrupt, "something else is there", "") : Status{});
+    }
+  };
+  const auto stored = [&](std::string_view prefix) {
+    std::vector<std::string> values;
+    for (const auto& [key, value] : world.records().map()) {
+      if (key.starts_with(prefix)) values.push_back(value);
+    }
+    return values;
+  };
+  const auto count = [&] { return world.coordinator().published()->quarantine.size(); };
+  run(true);
+  ASSERT_EQ(count(), 0u);
+  run(false);
+  ASSERT_EQ(world.coordinator().open_rollouts(), 0u);
+  ASSERT_EQ(count(), kKeys);
+  for (const std::string& record : stored(records::kQuarantinePrefix)) {
+    const std::size_t failed = record.find("rack-");  // The reason names it.
+    EXPECT_EQ(record.find("rack-", failed + 1), std::string::npos) << record;
+  }
+  EXPECT_EQ(stored(records::kQuarantinedTargetsPrefix).size(), 1u);
+
+  // It is read again as it was.
+  const auto all_of_it = [&] {
+    std::string told;
+    for (const auto& [record, one] : world.coordinator().published()->quarantine) {
+      told += encode_quarantine(one) + encode_quarantined_targets(*one.targets) + "\n";
+      EXPECT_EQ(one.targets->size(), kTargets);
+      EXPECT_TRUE(one.concerns(std::vector{RolloutWorld::name_of("elsewhere", 1), RolloutWorld::name_of("shop", 7)}));
+      EXPECT_FALSE(one.concerns(std::vector{RolloutWorld::name_of("elsewhere", 1)}));
+    }
+    return told;
+  };
+  const std::string before = all_of_it();
+  ASSERT_TRUE(world.start());
+  ASSERT_EQ(count(), kKeys);
+  EXPECT_EQ(all_of_it(), before);
+
+  // One of an earlier version holds its targets itself.
+  const std::string old_key = records::quarantine("old", "key", std::nullopt);
+  world.records().map()[old_key] =
+      R"({"namespace":"old","branch":"main","key":"key","after":null,"targets":["b","a"],"rollout":77,"reason":"","at":1})";
+  ASSERT_TRUE(world.start());
+  const auto old = world.coordinator().published()->quarantine.find(old_key);
+  ASSERT_NE(old, world.coordinator().published()->quarantine.end());
+  EXPECT_TRUE(old->second.concerns(std::vector{*TargetName::parse("b")}));
+  ASSERT_TRUE(world.coordinator().release("old", "r-77"));
+
+  // The targets stay until the last change is released.
+  ASSERT_TRUE(world.coordinator().release("shop", "value"));
+  EXPECT_EQ(stored(records::kQuarantinedTargetsPrefix).size(), 1u);
+  const auto rest = world.coordinator().release("shop", "r-2");
+  ASSERT_TRUE(rest);
+  EXPECT_EQ(*rest, kKeys - 1);
+  EXPECT_EQ(count(), 0u);
+  EXPECT_TRUE(stored("rollout/quarantine").empty());
+
+  // Without them the records are damaged, and that is said.
+  world.records().map()[old_key] =
+      R"({"namespace":"old","branch":"main","key":"key","after":null,"rollout":77,"reason":"","at":1})";
+  const Status damaged = world.start();
+  ASSERT_FALSE(damaged);
+  EXPECT_EQ(damaged.error().code, ErrorCode::kCorrupt);
+  EXPECT_NE(damaged.error().message.find("r-77"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace st8::target

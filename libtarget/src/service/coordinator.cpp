@@ -150,8 +150,21 @@ Status Coordinator::read_records() {
     if (const auto branch = records::branch_of(record.key, records::kPromotedPrefix)) promoted_[*branch] = one;
   }
   ST8_ASSIGN(const auto quarantine, scan_all(records_, records::kQuarantinePrefix));
+  std::map<RolloutId, QuarantinedTargets> quarantined_targets;
   for (const state::Record& record : quarantine) {
     ST8_ASSIGN(Quarantine one, decode_quarantine(record.value));
+    if (one.targets == nullptr) {
+      auto& targets = quarantined_targets[one.rollout];
+      if (targets == nullptr) {
+        ST8_ASSIGN(const auto names, records_.get(records::quarantined_targets(one.rollout)));
+        if (!names)
+          return fail(ErrorCode::kCorrupt,
+                      "the targets of what rollout " + one.rollout.str() + " put in quarantine are missing",
+                      "restore a backup");
+        ST8_ASSIGN(targets, decode_quarantined_targets(*names));
+      }
+      one.targets = targets;
+    }
     quarantine_.insert_or_assign(record.key, std::move(one));
   }
   ST8_ASSIGN(const auto freezes, scan_all(records_, records::kFreezePrefix));
@@ -395,15 +408,11 @@ std::string Coordinator::quarantined(const BranchId& branch, const std::vector<S
   for (const auto& held : quarantine_) {
     const Quarantine& one = held.second;
     if (one.name_space != branch.first) continue;
-    const bool same_targets = std::any_of(targets.begin(), targets.end(), [&](const TargetName& target) {
-      return std::find(one.targets.begin(), one.targets.end(), target) != one.targets.end();
-    });
-    if (!same_targets) continue;
     const auto at =
         std::lower_bound(documents.begin(), documents.end(), one.key,
                          [](const SourceDocument& document, const std::string& key) { return document.key < key; });
     const bool there = at != documents.end() && at->key == one.key;
-    if (one.after ? there && at->hash == *one.after : !there) {
+    if ((one.after ? there && at->hash == *one.after : !there) && one.concerns(targets)) {
       return "the change of \"" + one.key + "\" failed in rollout " + one.rollout.str() +
              " and is in quarantine: " + one.reason;
     }
@@ -807,16 +816,23 @@ void Coordinator::collect_event(Active& active, const RolloutEvent& event, Group
     }
     case EventKind::kRollbackStarted:
       if (*event.outcome == RolloutPhase::kRolledBack && plan.policy.quarantine) {
-        const std::vector<TargetName> targets = targets_of(plan);
         // Without a revision to go back to there is nothing that the delta is a delta of.
-        if (!plan.promoted.is_root()) {
+        if (!plan.promoted.is_root() && !plan.delta.empty()) {
+          std::vector<TargetName> names = targets_of(plan);
+          std::sort(names.begin(), names.end());
+          group.writes.push_back({records::quarantined_targets(active.id), encode_quarantined_targets(names)});
+          const auto targets = std::make_shared<const std::vector<TargetName>>(std::move(names));
+          std::set<RolloutId> replaced;
           for (const KeyDelta& delta : plan.delta) {
             Quarantine one{branch.first, branch.second, delta.key,    delta.after,
                            targets,      active.id,     event.detail, event.at};
             std::string key = records::quarantine(branch.first, delta.key, delta.after);
             group.writes.push_back({key, encode_quarantine(one)});
+            if (const auto before = quarantine_.find(key); before != quarantine_.end())
+              replaced.insert(before->second.rollout);
             quarantine_.insert_or_assign(std::move(key), std::move(one));
           }
+          forget_quarantined_targets(replaced, {}, group.writes);
         }
       }
       break;
@@ -877,6 +893,15 @@ void Coordinator::collect(Active& active, Group& group, Timestamp now) {
   }
   std::move(effects.begin(), effects.end(), std::back_inserter(active.effects));
   (void)now;
+}
+
+void Coordinator::forget_quarantined_targets(std::set<RolloutId> rollouts, const std::set<std::string>& released,
+                                             std::vector<state::RecordWrite>& writes) const {
+  if (rollouts.empty()) return;
+  for (const auto& [record, one] : quarantine_) {
+    if (!released.contains(record)) rollouts.erase(one.rollout);
+  }
+  for (const RolloutId& id : rollouts) writes.push_back({records::quarantined_targets(id), std::nullopt});
 }
 
 bool Coordinator::commit(Group group, Timestamp now) {
@@ -1031,16 +1056,19 @@ Status Coordinator::unfreeze(const std::string& scope) {
 Result<std::size_t> Coordinator::release(const std::string& name_space, const std::string& key_or_rollout) {
   ST8_TRY(check_durable());
   std::vector<state::RecordWrite> writes;
-  std::vector<std::string> keys;
+  std::set<std::string> keys;
+  std::set<RolloutId> rollouts;
   for (const auto& [record, one] : quarantine_) {
     if (one.name_space != name_space || (one.key != key_or_rollout && one.rollout.str() != key_or_rollout)) continue;
     writes.push_back({record, std::nullopt});
-    keys.push_back(record);
+    keys.insert(record);
+    rollouts.insert(one.rollout);
     dirty_.insert({one.name_space, one.branch});
   }
   if (keys.empty())
     return fail(ErrorCode::kNotFound, "nothing of \"" + key_or_rollout + "\" is in quarantine in " + name_space,
                 "`st8ctl quarantine list` shows what is");
+  forget_quarantined_targets(rollouts, keys, writes);
   ST8_TRY(records_.commit(std::move(writes)));
   for (const std::string& key : keys) quarantine_.erase(key);
   publish();

@@ -111,6 +111,9 @@ class Coordinator {
   void collect(Active& active, Group& group, Timestamp now);
   void collect_event(Active& active, const RolloutEvent& event, Group& group);
   void set_live(Group& group, const TargetName& target, std::optional<LedgerEntry> entry, Timestamp now);
+  // Of those rollouts of which, but for what is released, nothing is in quarantine any more.
+  void forget_quarantined_targets(std::set<RolloutId> rollouts, const std::set<std::string>& released,
+                                  std::vector<state::RecordWrite>& writes) const;
   bool commit(Group group, Timestamp now);
   bool flush(Timestamp now);
   void dispatch(Active& active);

@@ -1,5 +1,6 @@
 #include "service/records.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "codec/json.h"
@@ -34,14 +35,31 @@ Result<LedgerEntry> decode_ledger_entry(std::string_view bytes) {
   });
 }
 
+namespace {
+
+Result<QuarantinedTargets> names_of(const Json& array) {
+  std::vector<TargetName> names;
+  for (const Json& each : array) {
+    ST8_ASSIGN(auto name, TargetName::parse(each.get<std::string>()));
+    names.push_back(std::move(name));
+  }
+  std::sort(names.begin(), names.end());
+  return std::make_shared<const std::vector<TargetName>>(std::move(names));
+}
+
+}  // namespace
+
+bool Quarantine::concerns(std::span<const TargetName> these) const {
+  return std::any_of(these.begin(), these.end(), [this](const TargetName& target) {
+    return std::binary_search(targets->begin(), targets->end(), target);
+  });
+}
+
 std::string encode_quarantine(const Quarantine& quarantine) {
-  Json targets = Json::array();
-  for (const TargetName& target : quarantine.targets) targets.push_back(target.str());
   return codec::dump({{"namespace", quarantine.name_space},
                       {"branch", quarantine.branch},
                       {"key", quarantine.key},
                       {"after", quarantine.after ? Json(quarantine.after->hex()) : Json(nullptr)},
-                      {"targets", std::move(targets)},
                       {"rollout", quarantine.rollout.value},
                       {"reason", quarantine.reason},
                       {"at", quarantine.at.micros}});
@@ -56,12 +74,21 @@ Result<Quarantine> decode_quarantine(std::string_view bytes) {
                           {json.at("rollout").get<std::uint64_t>()},
                           json.at("reason").get<std::string>(),
                           {json.at("at").get<std::int64_t>()}};
-    for (const Json& target : json.at("targets")) {
-      ST8_ASSIGN(auto name, TargetName::parse(target.get<std::string>()));
-      quarantine.targets.push_back(std::move(name));
+    if (json.contains("targets")) {
+      ST8_ASSIGN(quarantine.targets, names_of(json.at("targets")));
     }
     return quarantine;
   });
+}
+
+std::string encode_quarantined_targets(const std::vector<TargetName>& targets) {
+  Json names = Json::array();
+  for (const TargetName& target : targets) names.push_back(target.str());
+  return codec::dump({{"targets", std::move(names)}});
+}
+Result<QuarantinedTargets> decode_quarantined_targets(std::string_view bytes) {
+  return codec::guarded<QuarantinedTargets>("quarantined targets", bytes,
+                                            [](const Json& json) { return names_of(json.at("targets")); });
 }
 
 std::string encode_freeze(const Freeze& freeze) {
@@ -112,6 +139,7 @@ std::string quarantine(std::string_view name_space, std::string_view key, const 
   return std::string(kQuarantinePrefix) + std::string(name_space) + '\0' + std::string(key) + '\0' +
          (after ? after->hex() : "deleted");
 }
+std::string quarantined_targets(RolloutId id) { return join(kQuarantinedTargetsPrefix, sixteen(id.value)); }
 std::string freeze(std::string_view scope) { return join(kFreezePrefix, scope); }
 
 std::optional<BranchId> branch_of(std::string_view key, std::string_view prefix) {

@@ -28,7 +28,8 @@ inline constexpr std::string_view kLivePrefix = "rollout/live/";              //
 inline constexpr std::string_view kPlannedPrefix = "rollout/planned/";        // ns NUL branch → Planned
 inline constexpr std::string_view kPromotedPrefix = "rollout/promoted/";      // ns NUL branch → Promoted
 inline constexpr std::string_view kQuarantinePrefix = "rollout/quarantine/";  // ns NUL key NUL hash → Quarantine
-inline constexpr std::string_view kIndexPrefix = "rollout/index/";            // rollout → Summary
+inline constexpr std::string_view kQuarantinedTargetsPrefix = "rollout/quarantined-targets/";  // rollout → names
+inline constexpr std::string_view kIndexPrefix = "rollout/index/";                             // rollout → Summary
 
 std::string plan(RolloutId id);
 std::string event_prefix(RolloutId id);
@@ -43,6 +44,7 @@ std::string planned(const BranchId& branch);
 std::string promoted(const BranchId& branch);
 std::string content(const Hash& hash);  // → the files of a content that was live
 std::string quarantine(std::string_view name_space, std::string_view key, const std::optional<Hash>& after);
+std::string quarantined_targets(RolloutId id);
 std::string freeze(std::string_view scope);
 std::optional<BranchId> branch_of(std::string_view key, std::string_view prefix);
 

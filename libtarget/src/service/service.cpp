@@ -460,17 +460,12 @@ Status RolloutService::check(const state::ProposedCommit& commit) const {
   const auto branch = published->branches.find({commit.name_space.str(), commit.branch.str()});
   for (const auto& [record, one] : published->quarantine) {
     if (one.name_space != commit.name_space.str()) continue;
-    const bool same_branch = one.branch == commit.branch.str();
-    const bool same_targets = branch != published->branches.end() &&
-                              std::any_of(one.targets.begin(), one.targets.end(), [&](const TargetName& target) {
-                                const auto& targets = branch->second.targets;
-                                return std::find(targets.begin(), targets.end(), target) != targets.end();
-                              });
-    if (!same_branch && !same_targets) continue;
     for (const state::Change& change : commit.changes) {
       if (change.key.str() != one.key) continue;
       const bool same = one.after ? change.after && change.after->hash == *one.after : !change.after;
       if (!same) continue;
+      const bool same_branch = one.branch == commit.branch.str();
+      if (!same_branch && (branch == published->branches.end() || !one.concerns(branch->second.targets))) continue;
       return fail(ErrorCode::kUnprocessable,
                   "the change of \"" + one.key + "\" is in quarantine: it failed in rollout " + one.rollout.str() +
                       " (" + one.reason.substr(0, 300) + ")",
