@@ -219,7 +219,7 @@ def workers(bench):
         times = {forks: once()["ms"] for forks, once in peers.items()}
         best = min(times, key=times.get)
         bench.add(f"a 1 KiB revision to {count} workers, parallel, read back", f"ansible, local connections, {best} forks",
-                  bench.interleave(fleet.promoted, peers[best], 2 if bench.quick else 5), 100, 600, "ms", "ms", invert=True)
+                  bench.interleave(fleet.promoted, peers[best], 1 if bench.quick else 5), 100, 600, "ms", "ms", invert=True)
 
 
 def ssh(bench):
@@ -236,7 +236,7 @@ def ssh(bench):
         times = {forks: once()["ms"] for forks, once in peers.items()}
         best = min(times, key=times.get)
         bench.add(f"a 1 KiB revision to {count} ssh targets, parallel, read back", f"ansible over ssh, pipelining, a shared connection, {best} forks",
-                  bench.interleave(fleet.promoted, peers[best], 2 if bench.quick else 3), 10, 30, "ms", "ms", invert=True)
+                  bench.interleave(fleet.promoted, peers[best], 1 if bench.quick else 3), 10, 30, "ms", "ms", invert=True)
         master = os.path.join(sshd.directory, "master")
         subprocess.run(["ssh", *options, "-p", str(sshd.port), "-o", "ControlMaster=yes", "-o", f"ControlPath={master}", "-o", "ControlPersist=600s", f"{sshd.user}@127.0.0.1", "true"],
                        check=True, capture_output=True)

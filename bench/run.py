@@ -32,8 +32,8 @@ class Bench:
         self.tools = os.path.join(ROOT, "build/release/bench")
         self.scratch = tempfile.mkdtemp(prefix="st8-bench-", dir=options.scratch)
         os.chmod(self.scratch, 0o711)  # PostgreSQL runs as a user of its own.
-        self.rounds = 3 if self.quick else 5
-        self.seconds = 1.5 if self.quick else 5.0
+        self.rounds = 1 if self.quick else 5
+        self.seconds = 0.8 if self.quick else 5.0
         self.rows = []
 
     # -- tools ------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Bench:
 
         Every document has been written once by an apply before anything is measured. Turns are short: RocksDB merges for some seconds every ten
         or twenty, and with turns as long as that a ratio tells whose they fell on."""
-        seconds, turns, keys = (1, 3, 200) if self.quick else (1.5, 24, 1000)
+        seconds, turns, keys = (0.6, 1, 100) if self.quick else (1.5, 24, 1000)
 
         def applies(server, **more):
             return lambda: self.http(server, "apply", 64, seconds, **more)
@@ -188,7 +188,7 @@ class Bench:
         with self.st8d() as st8, servers.Etcd(self.directory("etcd")) as etcd:
             self.load_documents(st8, "bench", 10)
             watchers = Watchers(st8, connections)
-            rounds = 10 if self.quick else 30
+            rounds = 5 if self.quick else 30
             memory = [0.0, 0.0]
 
             def ours():
@@ -218,7 +218,7 @@ class Bench:
                      list(zip(beside, alone)), 2, 1.2, "p99_us", "µs", lower_is_better=True)
 
     def million(self):
-        count = 100_000 if self.quick else 1_000_000
+        count = 50_000 if self.quick else 1_000_000
         label = f"{count:,}"
         with self.st8d() as st8:
             self.load_documents(st8, "small", 1000)
@@ -305,7 +305,7 @@ class Bench:
             self.add(f"diff, {changed:,} changed key(s) of {label}: {what}", "git diff --stat", pairs, must, reach, "ms", "ms", invert=True)
 
     def disk(self):
-        revisions, files = (2000, 200) if self.quick else (10000, 1000)
+        revisions, files = (800, 100) if self.quick else (10000, 1000)
         maker = ConfigFiles(files)
         with self.st8d() as st8:
             repository = self.directory("git-disk")
@@ -366,7 +366,7 @@ class Bench:
                      lower_is_better=True, note="gc pruned " + ", ".join(notes))
 
     def restart(self):
-        target = (256 if self.quick else 1024) * (1 << 20)
+        target = (128 if self.quick else 1024) * (1 << 20)
         with self.st8d() as st8:
             written = 0
             while written < target:
@@ -388,14 +388,14 @@ class Bench:
         print(f"  {workload}: {report.number(value)} {unit} ({report.verdict(self.rows[-1])})", flush=True)
 
     def memory(self):
-        count = 500_000 if self.quick else 10_000_000
+        count = 200_000 if self.quick else 10_000_000
         with self.st8d() as st8:
             self.load_documents(st8, "memory", count, batch=50000, content=lambda i: f'{{"v":{i}}}')
             st8.stop()
             st8.start()
             self.http(st8, "get", 1, namespace="memory", keys=count, seconds=1)
             self.limit(f"memory of st8d after opening {count:,} keys", st8.resident_mb(), 150, 64, "MB")
-            minutes = 0.25 if self.quick else 10
+            minutes = 0.1 if self.quick else 10
             readings = []
             end = time.monotonic() + minutes * 60
             while time.monotonic() < end:
@@ -660,7 +660,7 @@ COMMANDS = [
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, shorter runs: under three minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, shorter runs, one turn each: under three minutes")
     parser.add_argument("--only", action="append", choices=Bench.WORKLOADS, help="run this group alone (repeatable); writes no file")
     parser.add_argument("--scratch", default=tempfile.gettempdir(), help="where servers keep their data")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md even for a quick run or one group")
