@@ -120,10 +120,11 @@ Status serve(const Config& config) {
   front.workers_max = config.workers;
   ST8_ASSIGN(const std::unique_ptr<http::Server> server,
              http::Server::start(front, instance->handler(), instance->metrics(), log));
-  ST8_TRY(write_ready_file(config.ready_file, server->url()));
-  // For people and programs that start it with port 0; the only line on standard output.
+  // For people and programs that start it with port 0; the only line on standard output. Before the ready file, so that who
+  // has seen that finds the line.
   std::printf("listening on %s\n", server->url().c_str());
   std::fflush(stdout);
+  ST8_TRY(write_ready_file(config.ready_file, server->url()));
 
   while (true) {
     int number = 0;
