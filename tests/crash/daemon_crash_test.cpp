@@ -11,7 +11,8 @@ TEST(DaemonCrash, SurvivesSigkillUnderWriters) { expect_survives_kills(8, first_
 class DaemonFailpoint : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Boundaries, DaemonFailpoint,
                          testing::Values("commit.before_build", "commit.before_write", "commit.after_write",
-                                         "commit.before_acknowledge", "engine.before_write", "engine.after_write"));
+                                         "commit.before_acknowledge", "engine.before_write", "engine.before_sync",
+                                         "engine.after_write"));
 
 TEST_P(DaemonFailpoint, LosesNothingAcknowledged) {
   CrashHarness harness;

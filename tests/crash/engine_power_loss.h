@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <iterator>
 #include <sstream>
+#include <vector>
 
 #include "st8/state/engine.h"
 #include "support/programs/engine_writer.h"
@@ -27,13 +28,14 @@ struct EngineRun {
 };
 
 inline EngineRun run_engine_writer(const std::filesystem::path& directory, int commits, const std::string& faults,
-                                   const std::string& match = "") {
+                                   const std::string& match = "", const std::string& mode = "") {
   const std::string report = directory.string() + ".report";
   std::filesystem::remove(report);
   EngineRun run;
-  run.end =
-      run_program({std::string(ST8_BIN_DIR) + "/st8_engine_writer", directory.string(), std::to_string(commits), "1"},
-                  sync_fault_environment(directory.string(), faults, report, match));
+  std::vector<std::string> program{std::string(ST8_BIN_DIR) + "/st8_engine_writer", directory.string(),
+                                   std::to_string(commits), "1"};
+  if (!mode.empty()) program.push_back(mode);
+  run.end = run_program(program, sync_fault_environment(directory.string(), faults, report, match));
   std::istringstream lines(run.end.output);
   std::string line;
   while (std::getline(lines, line)) {
@@ -87,13 +89,14 @@ inline std::uint64_t check_recovered(const std::filesystem::path& directory, std
 }
 
 // Power is lost at every `step`th sync, on one directory that lives through all of it, until a run meets no fault.
-inline void expect_survives_power_loss_at_every_sync(const std::string& more, int commits, int step) {
+inline void expect_survives_power_loss_at_every_sync(const std::string& more, int commits, int step,
+                                                     const std::string& mode = "") {
   TempDirectory temp;
   const auto directory = temp.path() / "db";
   std::uint64_t acked = 0, rounds = 0;
   for (int at = 1;; at += step) {
     const std::string where = "drop@" + std::to_string(at) + " " + more;
-    const EngineRun run = run_engine_writer(directory, commits, more + "drop@" + std::to_string(at));
+    const EngineRun run = run_engine_writer(directory, commits, more + "drop@" + std::to_string(at), "", mode);
     ASSERT_FALSE(run.end.output.starts_with("closed")) << where << ": " << run.end.output;
     ASSERT_EQ(run.end.signal, run.fired ? SIGKILL : 0) << where << ": " << run.end.output;
     const std::uint64_t known = std::max(acked, run.acked);

@@ -96,6 +96,13 @@ TEST_F(SyncFault, ADirectoryThatWasSyncedKeepsItsNames) {
   EXPECT_EQ(contents("b"), "(absent)");
 }
 
+TEST_F(SyncFault, ALogFileThatWasSyncedKeepsItsName) {
+  const ProgramEnd end = run("names,drop@3", {"log:a:one", "write:b:two", "sync:b"});
+  EXPECT_EQ(end.signal, SIGKILL) << end.output;
+  EXPECT_EQ(contents("a").substr(0, 3), "one");  // Zeros stand behind it.
+  EXPECT_EQ(contents("b"), "(absent)");
+}
+
 TEST_F(SyncFault, AFailedSyncIsNotMendedByALaterOne) {
   const ProgramEnd failed = run("fail@2", {"write:a:one", "sync:a", "append:a:two", "sync:a"});
   EXPECT_EQ(failed.exit_code, 1);

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <map>
 #include <random>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "engine/keyspace.h"
+#include "st8/state/failpoint.h"
 #include "support/temp_directory.h"
 
 namespace st8::state {
@@ -399,6 +402,51 @@ TEST_F(RocksDbEngine, KeepsWhatWasCommitted) {
   ASSERT_TRUE(engine);
   EXPECT_EQ((*engine)->get("B").value(), "record");
   EXPECT_EQ((*engine)->get("D").value(), "body");
+}
+
+TEST_F(RocksDbEngine, ShowsNothingBeforeItIsSynced) {
+  auto opened = open_rocksdb_engine(options());
+  ASSERT_TRUE(opened);
+  Engine& engine = **opened;
+  const std::vector<std::string> keys{"B1", "D1"};  // A record and a body.
+  const auto commit = [&](const std::string& value) {
+    Batch batch;
+    for (const std::string& key : keys) batch.put(key, value);
+    return engine.commit(batch, {}, Durability::kSynced);
+  };
+  const auto seen = [&] {
+    std::vector<std::string> values;
+    const auto add = [&](const auto& value) { values.push_back(value && *value ? **value : "(none)"); };
+    const auto many = engine.get_many(keys);
+    const auto snapshot = engine.snapshot();
+    const auto cursor = engine.scan({});
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      add(engine.get(keys[i]));
+      add(engine.get(keys[i], snapshot.get()));
+      values.push_back(many && (*many)[i] ? *(*many)[i] : "(none)");
+      values.push_back(cursor->valid() ? std::string(cursor->value()) : "(none)");
+      if (cursor->valid()) cursor->next();
+    }
+    return values;
+  };
+  ASSERT_TRUE(commit("old"));
+  std::promise<void> applied, synced;
+  failpoint::on_hit("engine.before_sync", [&]() -> Status {
+    applied.set_value();
+    synced.get_future().wait();
+    return {};
+  });
+  auto committed = std::async(std::launch::async, [&] { return commit("new"); });
+  applied.get_future().wait();
+  EXPECT_THAT(seen(), testing::Each("old"));
+  EXPECT_TRUE(engine.reclaim({}));  // Tables show no more than memory does.
+  EXPECT_THAT(seen(), testing::Each("old"));
+  const auto before = engine.snapshot();
+  synced.set_value();
+  EXPECT_TRUE(committed.get());
+  failpoint::clear();
+  EXPECT_THAT(seen(), testing::Each("new"));
+  EXPECT_EQ(engine.get("B1", before.get())->value(), "old");
 }
 
 TEST_F(RocksDbEngine, ASecondOpenSaysWhoHoldsTheStore) {

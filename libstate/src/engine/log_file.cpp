@@ -1,8 +1,10 @@
 #include "engine/log_file.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
+#include <filesystem>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -21,13 +23,24 @@ std::uint64_t write_zeros(int fd, std::uint64_t offset) {
   return written > 0 ? static_cast<std::uint64_t>(written) : 0;
 }
 
+int sync_directory(const std::string& directory) {
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  const int error = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  return error;
+}
+
 }  // namespace
 
 LogFile::~LogFile() { close(); }
 
 int LogFile::open(const std::string& path) {
   fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  directory_ = (std::filesystem::path(path).parent_path() / ".").string();
+  named_ = false;
   size_ = 0;
+  written_out_ = 0;
   written_until_ = 0;
   return fd_ < 0 ? errno : 0;
 }
@@ -56,11 +69,25 @@ int LogFile::append(std::string_view data) {
   return 0;
 }
 
-int LogFile::sync() { return ::fdatasync(fd_) == 0 ? 0 : errno; }
+void LogFile::write_out() {
+  if (written_out_ >= size_) return;
+  // To the end: zeros that stand there since this append are synced with it. An error shows in the sync, which looks at all pages.
+  static_cast<void>(::sync_file_range(fd_, static_cast<off_t>(written_out_), 0, SYNC_FILE_RANGE_WRITE));
+  written_out_ = size_;
+}
+
+int LogFile::sync() {
+  if (!named_) {
+    if (const int error = sync_directory(directory_); error != 0) return error;
+    named_ = true;
+  }
+  return ::fdatasync(fd_) == 0 ? 0 : errno;
+}
 
 int LogFile::truncate(std::uint64_t size) {
   if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) return errno;
   size_ = size;
+  written_out_ = std::min(written_out_, size);
   written_until_ = size;
   return 0;
 }

@@ -14,7 +14,7 @@
 
 namespace st8::state {
 
-// Errors are errno values, 0 for none. append() and close() are for one thread at a time; sync() may run beside append().
+// Errors are errno values, 0 for none. append() and close() are for one thread at a time, and so is sync(), which may run beside append().
 class LogFile {
  public:
   static constexpr std::size_t kZeroBytesAhead = 256u << 10;
@@ -28,7 +28,10 @@ class LogFile {
   int open(const std::string& path);
   // Behind the last append. When it fails, a part may have been written.
   int append(std::string_view data);
-  // All that was appended before the call is on stable storage.
+  // Has the disk begin to write what was appended, and does not wait: a sync behind it has less to wait for. Promises nothing.
+  // For who appends.
+  void write_out();
+  // All that was appended before the call is on stable storage, and so is the file's name.
   int sync();
   // Drops what lies behind `size`.
   int truncate(std::uint64_t size);
@@ -39,8 +42,11 @@ class LogFile {
  private:
   int write_at(std::string_view data, std::uint64_t offset);
 
+  std::string directory_;
+  bool named_ = false;  // On stable storage.
   int fd_ = -1;
   std::uint64_t size_ = 0;
+  std::uint64_t written_out_ = 0;    // write_out() has seen what lies before.
   std::uint64_t written_until_ = 0;  // The file's size on disk: data, then zeros. Never below size_.
 };
 

@@ -20,7 +20,6 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
-#include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/flush_block_policy.h>
 #include <rocksdb/listener.h>
@@ -39,8 +38,8 @@
 #include <vector>
 
 #include "engine/keyspace.h"
-#include "engine/log_file.h"
 #include "engine/rocksdb_light_merges.h"
+#include "engine/rocksdb_logs.h"
 #include "engine/rocksdb_pace.h"
 #include "engine/rocksdb_write_buffer.h"
 #include "st8/state/clock.h"
@@ -124,107 +123,8 @@ Status make_directory(const std::filesystem::path& directory) {
   return {};
 }
 
-// What became of the log files of one store: whether a write reached them, and the first error that one met.
-class LogHealth {
- public:
-  void count_append() { appends_.fetch_add(1, std::memory_order_relaxed); }
-  std::uint64_t appends() const { return appends_.load(std::memory_order_relaxed); }
-  void fail(std::string error) {
-    const std::lock_guard lock(mutex_);
-    if (!failed_.load(std::memory_order_relaxed)) error_ = std::move(error);
-    failed_.store(true, std::memory_order_release);
-  }
-  bool failed() const { return failed_.load(std::memory_order_acquire); }
-  std::string error() const {
-    const std::lock_guard lock(mutex_);
-    return error_;
-  }
-
- private:
-  std::atomic<std::uint64_t> appends_{0};
-  std::atomic<bool> failed_{false};
-  mutable std::mutex mutex_;
-  std::string error_;
-};
-
-// LogFile, as RocksDB wants its files. An error of append or sync is kept in LogHealth, which commit() asks, and hidden
-// from RocksDB: it would go on to use the file, and its debug assertions, which Debian's build has switched on, take that for
-// a bug and end the process. Behind an error the file takes nothing more, so what was synced stays readable.
-class RocksLogFile final : public rocksdb::FSWritableFile {
- public:
-  RocksLogFile(std::string path, std::shared_ptr<LogHealth> health)
-      : path_(std::move(path)), health_(std::move(health)) {}
-  rocksdb::IOStatus open() {
-    const int error = file_.open(path_);
-    if (error == 0) return rocksdb::IOStatus::OK();
-    const std::string text = std::generic_category().message(error);
-    return error == ENOSPC || error == EDQUOT ? rocksdb::IOStatus::NoSpace(path_, text)
-                                              : rocksdb::IOStatus::IOError(path_, text);
-  }
-
-  using rocksdb::FSWritableFile::Append;
-  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    health_->count_append();
-    size_ += data.size();
-    if (!health_->failed()) note(file_.append(to_view(data)), "append to");
-    return rocksdb::IOStatus::OK();
-  }
-  rocksdb::IOStatus Truncate(std::uint64_t size, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    size_ = size;
-    if (!health_->failed()) note(file_.truncate(size), "truncate");
-    return rocksdb::IOStatus::OK();
-  }
-  rocksdb::IOStatus Close(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    // What had to be durable was synced before; a close that fails takes nothing of it back.
-    static_cast<void>(file_.close());
-    return rocksdb::IOStatus::OK();
-  }
-  rocksdb::IOStatus Flush(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    return rocksdb::IOStatus::OK();
-  }
-  rocksdb::IOStatus Sync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
-    if (!health_->failed()) note(file_.sync(), "sync");
-    return rocksdb::IOStatus::OK();
-  }
-  bool IsSyncThreadSafe() const override { return true; }
-  std::uint64_t GetFileSize(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override { return size_; }
-  // It prepares its blocks itself.
-  void PrepareWrite(std::size_t, std::size_t, const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {}
-
- private:
-  void note(int error, const char* doing) {
-    if (error != 0)
-      health_->fail(std::string("cannot ") + doing + " " + path_ + ": " + std::generic_category().message(error));
-  }
-
-  std::string path_;
-  std::shared_ptr<LogHealth> health_;
-  LogFile file_;
-  std::uint64_t size_ = 0;  // As RocksDB believes.
-};
-
-// The machine's files, with logs of our own.
-class FileSystem final : public rocksdb::FileSystemWrapper {
- public:
-  explicit FileSystem(std::shared_ptr<LogHealth> health)
-      : rocksdb::FileSystemWrapper(rocksdb::FileSystem::Default()), health_(std::move(health)) {}
-  const char* Name() const override { return "st8"; }
-  rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
-                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                    rocksdb::IODebugContext* debug) override {
-    if (!path.ends_with(".log")) return target()->NewWritableFile(path, options, file, debug);
-    auto log = std::make_unique<RocksLogFile>(path, health_);
-    rocksdb::IOStatus status = log->open();
-    if (status.ok()) *file = std::move(log);
-    return status;
-  }
-
- private:
-  std::shared_ptr<LogHealth> health_;
-};
-
 // RocksDB's own messages, in the file LOG of the store's directory and one older file beside it. RocksDB's logger would end
-// the process when the disk is full (see RocksLogFile); here a line that cannot be written is dropped.
+// the process when the disk is full (see Logs); here a line that cannot be written is dropped.
 class InfoLog final : public rocksdb::Logger {
  public:
   static constexpr std::size_t kFileBytesMax = 1u << 20;
@@ -427,15 +327,14 @@ class ExpectedRecords {
 class RocksEngine final : public Engine {
  public:
   RocksEngine(std::string directory, bool read_only, std::unique_ptr<rocksdb::Env> environment,
-              std::shared_ptr<LogHealth> health, std::shared_ptr<ErrorListener> listener,
-              std::shared_ptr<ReclaimPace> pace, std::shared_ptr<LightMerges> light_merges,
-              std::shared_ptr<rocksdb::Cache> cache, std::shared_ptr<rocksdb::Statistics> statistics,
-              std::unique_ptr<rocksdb::DB> db, rocksdb::ColumnFamilyHandle* records,
-              rocksdb::ColumnFamilyHandle* bodies)
+              std::shared_ptr<Logs> logs, std::shared_ptr<ErrorListener> listener, std::shared_ptr<ReclaimPace> pace,
+              std::shared_ptr<LightMerges> light_merges, std::shared_ptr<rocksdb::Cache> cache,
+              std::shared_ptr<rocksdb::Statistics> statistics, std::unique_ptr<rocksdb::DB> db,
+              rocksdb::ColumnFamilyHandle* records, rocksdb::ColumnFamilyHandle* bodies)
       : directory_(std::move(directory)),
         read_only_(read_only),
         environment_(std::move(environment)),
-        health_(std::move(health)),
+        logs_(std::move(logs)),
         listener_(std::move(listener)),
         pace_(std::move(pace)),
         light_merges_(std::move(light_merges)),
@@ -462,10 +361,11 @@ class RocksEngine final : public Engine {
     gets_.fetch_add(1, std::memory_order_relaxed);
     ST8_FAILPOINT("engine.get");
     rocksdb::PinnableSlice value;
-    ST8_ASSIGN(bool found, read(key, to_rocks(snapshot), value));
-    if (snapshot == nullptr && health_->failed()) [[unlikely]] {
+    SnapshotPtr before = snapshot == nullptr ? before_commit() : nullptr;
+    ST8_ASSIGN(bool found, read(key, before != nullptr ? before.get() : to_rocks(snapshot), value));
+    if (snapshot == nullptr && before == nullptr && (before = before_commit()) != nullptr) [[unlikely]] {
       value.Reset();
-      ST8_ASSIGN(found, read(key, before_failure().get(), value));
+      ST8_ASSIGN(found, read(key, before.get(), value));
     }
     if (!found) return std::optional<std::string>{};
     return std::optional<std::string>{std::in_place, value.data(), value.size()};
@@ -476,9 +376,10 @@ class RocksEngine final : public Engine {
     gets_.fetch_add(keys.size(), std::memory_order_relaxed);
     ST8_FAILPOINT("engine.get");
     std::vector<std::optional<std::string>> values(keys.size());
-    ST8_TRY(read_many(keys, to_rocks(snapshot), values));
-    if (snapshot == nullptr && health_->failed()) [[unlikely]]
-      ST8_TRY(read_many(keys, before_failure().get(), values));
+    SnapshotPtr before = snapshot == nullptr ? before_commit() : nullptr;
+    ST8_TRY(read_many(keys, before != nullptr ? before.get() : to_rocks(snapshot), values));
+    if (snapshot == nullptr && before == nullptr && (before = before_commit()) != nullptr) [[unlikely]]
+      ST8_TRY(read_many(keys, before.get(), values));
     return values;
   }
 
@@ -493,10 +394,9 @@ class RocksEngine final : public Engine {
   }
 
   std::unique_ptr<EngineSnapshot> snapshot() const override {
+    if (SnapshotPtr before = before_commit()) return std::make_unique<RocksSnapshot>(std::move(before));
     SnapshotPtr now = take_snapshot(*db_);
-    if (health_->failed()) [[unlikely]] {
-      if (SnapshotPtr before = before_failure()) now = std::move(before);
-    }
+    if (SnapshotPtr before = before_commit()) now = std::move(before);
     return std::make_unique<RocksSnapshot>(std::move(now));
   }
 
@@ -512,8 +412,7 @@ class RocksEngine final : public Engine {
                                                 : writes.Delete(family, to_slice(write.key));
       if (!added.ok()) return fail(to_error(added, "cannot gather the commit"));
     }
-    rocksdb::WriteOptions options;
-    options.sync = durability == Durability::kSynced;
+    const bool synced = durability == Durability::kSynced;
 
     // Expectations and write are one step: whoever else commits waits here.
     const std::lock_guard lock(commit_mutex_);
@@ -521,14 +420,20 @@ class RocksEngine final : public Engine {
     ST8_TRY(check_expectations(expectations));
     ST8_TRY(check_space(batch));
     ST8_FAILPOINT("engine.before_write");
-    const std::uint64_t appends_before = health_->appends();
+    const std::uint64_t appends_before = logs_->appends();
     remember(take_snapshot(*db_));
-    const rocksdb::Status written = db_->Write(options, &writes);
-    if (!written.ok() || health_->failed()) return judge_failed_write(written, health_->appends() != appends_before);
+    logs_->write_out_early(synced);
+    // Not synced by RocksDB, which would do so before it applies the record in memory: the disk writes meanwhile.
+    const rocksdb::Status written = db_->Write(rocksdb::WriteOptions(), &writes);
+    if (synced && written.ok()) {
+      ST8_FAILPOINT_VOID("engine.before_sync");
+      logs_->sync();
+    }
+    if (!written.ok() || logs_->failed()) return judge_failed_write(written, logs_->appends() != appends_before);
     remember(nullptr);
     expected_.learn(batch, expectations);
     commits_.fetch_add(1, std::memory_order_relaxed);
-    if (options.sync) syncs_.fetch_add(1, std::memory_order_relaxed);
+    if (synced) syncs_.fetch_add(1, std::memory_order_relaxed);
     bytes_written_.fetch_add(batch.bytes(), std::memory_order_relaxed);
     ST8_FAILPOINT_VOID("engine.after_write");
     return {};
@@ -586,6 +491,7 @@ class RocksEngine final : public Engine {
     line("write_stopped", property("rocksdb.is-write-stopped", families_[0]));
     line("write_delayed_bytes_per_second", property("rocksdb.actual-delayed-write-rate", families_[0]));
     line("reclaim_rests_total", pace_->rests());
+    line("wal_syncs_total", logs_->syncs());
     line("merges_light", light_merges_->light() ? 1 : 0);
     for (const auto& [ticker, name] : kTickers) line(name, statistics_->getTickerCount(ticker));
     return stats;
@@ -594,11 +500,10 @@ class RocksEngine final : public Engine {
  private:
   static constexpr std::size_t kRecords = 0;
   static constexpr std::size_t kBodies = 1;
-  static constexpr std::array<std::pair<rocksdb::Tickers, std::string_view>, 9> kTickers{{
+  static constexpr std::array<std::pair<rocksdb::Tickers, std::string_view>, 8> kTickers{{
       {rocksdb::BLOCK_CACHE_HIT, "block_cache_hits_total"},
       {rocksdb::BLOCK_CACHE_MISS, "block_cache_misses_total"},
       {rocksdb::BLOOM_FILTER_USEFUL, "bloom_useful_total"},
-      {rocksdb::WAL_FILE_SYNCED, "wal_syncs_total"},
       {rocksdb::WAL_FILE_BYTES, "wal_written_bytes_total"},
       {rocksdb::FLUSH_WRITE_BYTES, "flush_written_bytes_total"},
       {rocksdb::COMPACT_READ_BYTES, "compaction_read_bytes_total"},
@@ -744,7 +649,7 @@ class RocksEngine final : public Engine {
 
   // Holds commit_mutex_.
   Status check_writable() const {
-    if (in_doubt_ || health_->failed()) {
+    if (in_doubt_ || logs_->failed()) {
       return fail(ErrorCode::kUnavailable,
                   "the store accepts no writes since one failed with an unknown outcome (" + failure_text() + ")",
                   "Look at the disk, then restart: what is on disk decides whether that write happened.");
@@ -755,7 +660,7 @@ class RocksEngine final : public Engine {
     }
     return {};
   }
-  std::string failure_text() const { return health_->failed() ? health_->error() : in_doubt_text_; }
+  std::string failure_text() const { return logs_->failed() ? logs_->error() : in_doubt_text_; }
 
   // Holds commit_mutex_.
   Status check_expectations(std::span<const Expectation> expectations) const {
@@ -790,7 +695,7 @@ class RocksEngine final : public Engine {
 
   // Holds commit_mutex_. `reached_log`: something of the write was handed to the log.
   Status judge_failed_write(const rocksdb::Status& status, bool reached_log) {
-    if (!reached_log && !health_->failed()) {
+    if (!reached_log && !logs_->failed()) {
       remember(nullptr);
       return fail(to_error(status, "cannot write to the store"));
     }
@@ -801,14 +706,18 @@ class RocksEngine final : public Engine {
                 "Look at the disk and restart, then read before you retry.");
   }
 
-  // The state before the write in progress. A write that fails in the log is applied in memory none the less (LogHealth hides
-  // the error from RocksDB), so that it could be read; from then on every read stands on the state before it. The failure
-  // is known before the write is applied, so a reader that finds no failure behind its read has seen nothing of it.
+  // The state before the commit in progress, which others must not see before it is durable: RocksDB shows it as soon as it is
+  // applied in memory. A commit that fails in the log stays in progress: every read stands on the state before it for good.
+  // That a commit is in progress is known before it is applied, so a reader that finds none behind its read has seen nothing of
+  // one that is not durable.
   void remember(SnapshotPtr before) {
     const std::lock_guard lock(before_mutex_);
     before_write_.swap(before);
+    committing_.store(before_write_ != nullptr, std::memory_order_release);
   }
-  SnapshotPtr before_failure() const {
+  // Null: none is in progress.
+  SnapshotPtr before_commit() const {
+    if (!committing_.load(std::memory_order_acquire)) return nullptr;
     const std::lock_guard lock(before_mutex_);
     return before_write_;
   }
@@ -851,7 +760,7 @@ class RocksEngine final : public Engine {
   std::string directory_;
   bool read_only_;
   std::unique_ptr<rocksdb::Env> environment_;  // Before the database, so that it outlives it.
-  std::shared_ptr<LogHealth> health_;
+  std::shared_ptr<Logs> logs_;
   std::shared_ptr<ErrorListener> listener_;
   std::shared_ptr<ReclaimPace> pace_;
   std::shared_ptr<LightMerges> light_merges_;
@@ -866,7 +775,8 @@ class RocksEngine final : public Engine {
   bool in_doubt_ = false;     // Guarded by commit_mutex_. Never turns back: only a restart knows what is on disk.
   std::string in_doubt_text_;
   mutable std::mutex before_mutex_;
-  SnapshotPtr before_write_;  // Guarded by before_mutex_.
+  SnapshotPtr before_write_;             // Guarded by before_mutex_.
+  std::atomic<bool> committing_{false};  // before_write_ is there.
 
   mutable std::atomic<std::uint64_t> gets_{0}, scans_{0};
   std::atomic<std::uint64_t> commits_{0}, syncs_{0}, bytes_written_{0};
@@ -1041,8 +951,8 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
                                     /*high_pri_pool_ratio=*/0.5);
   auto statistics = rocksdb::CreateDBStatistics();
   statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
-  auto health = std::make_shared<LogHealth>();
-  std::unique_ptr<rocksdb::Env> environment = rocksdb::NewCompositeEnv(std::make_shared<FileSystem>(health));
+  auto logs = std::make_shared<Logs>();
+  std::unique_ptr<rocksdb::Env> environment = rocksdb::NewCompositeEnv(make_file_system(logs));
   rocksdb::DBOptions db_options = database_options(options, listener, pace, light_merges, statistics);
   db_options.env = environment.get();
   const std::vector<rocksdb::ColumnFamilyDescriptor> families{
@@ -1055,7 +965,7 @@ Result<std::unique_ptr<Engine>> open_checked(const RocksDbOptions& options) {
       options.read_only ? rocksdb::DB::OpenForReadOnly(db_options, options.directory, families, &handles, &raw)
                         : rocksdb::DB::Open(db_options, options.directory, families, &handles, &raw);
   if (!status.ok()) return fail(open_error(status, options.directory));
-  return std::make_unique<RocksEngine>(options.directory, options.read_only, std::move(environment), std::move(health),
+  return std::make_unique<RocksEngine>(options.directory, options.read_only, std::move(environment), std::move(logs),
                                        std::move(listener), std::move(pace), std::move(light_merges), std::move(cache),
                                        std::move(statistics), std::unique_ptr<rocksdb::DB>(raw), handles[0],
                                        handles[1]);

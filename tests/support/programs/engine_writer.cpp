@@ -1,15 +1,18 @@
 // Commits numbered batches to a RocksDB engine, and says each number once it is durable.
-//   engine_writer DIR COMMITS SEED
+//   engine_writer DIR COMMITS SEED [flush | flush-last]
 // Batch i writes: record "N" = i, body "D" i = body_of(i), body "T" (i mod 7) = i, and erases body "D" i-20. Output, a line each:
-// "acked I", "unknown I" (kOutcomeUnknown), "refused I" (kUnavailable), "done".
+// "acked I", "unknown I" (kOutcomeUnknown), "refused I" (kUnavailable), "done". All that is in memory goes into tables with "flush" in
+// every third commit, behind its record and before the log's sync, with "flush-last" at the end.
 #include "support/programs/engine_writer.h"
 
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <unistd.h>
 
 #include "st8/state/engine.h"
+#include "st8/state/failpoint.h"
 
 namespace {
 
@@ -21,7 +24,8 @@ void say(const std::string& line) {
 
 int main(int count, char** arguments) {
   using namespace st8::state;
-  if (count != 4) return 2;
+  if (count != 4 && count != 5) return 2;
+  const std::string_view mode = count == 5 ? arguments[4] : "";
   RocksDbOptions options;
   options.directory = arguments[1];
   options.write_buffer_bytes = 128u << 10;  // So that flushes, new logs and compactions happen in a short run.
@@ -32,6 +36,12 @@ int main(int count, char** arguments) {
     return 4;
   }
   Engine& engine = **opened;
+  std::uint64_t commits_begun = 0;
+  if (mode == "flush") {
+    st8::failpoint::on_hit("engine.before_sync", [&]() -> st8::Status {
+      return ++commits_begun % 3 == 0 ? engine.reclaim({}) : st8::Status{};
+    });
+  }
   const auto current = engine.get("N");
   if (!current) return 5;
   const std::uint64_t first = *current ? std::strtoull((*current)->c_str(), nullptr, 10) + 1 : 1;
@@ -50,6 +60,7 @@ int main(int count, char** arguments) {
     say(word + std::to_string(i) + "\n");
     if (!status && status.error().code == st8::ErrorCode::kUnavailable) break;
   }
+  if (mode == "flush-last") static_cast<void>(engine.reclaim({}));
   opened->reset();
   say("done\n");
   return 0;

@@ -1,6 +1,6 @@
 // Does file operations as its arguments say, by the system calls that a preloaded library may stand before.
 //   file_script DIR op...      write:NAME:TEXT append:NAME:TEXT at:NAME:OFFSET:TEXT cut:NAME:SIZE sync:NAME trysync:NAME syncdir
-//                              rename:FROM:TO remove:NAME link:NAME:TARGET
+//                              rename:FROM:TO remove:NAME link:NAME:TARGET log:NAME:TEXT (a LogFile: opened, appended to, synced and left open)
 // Prints one line for each operation that succeeded, and ends with 1 at the first that failed (but for trysync, whose
 // failure is expected).
 #include <cerrno>
@@ -8,9 +8,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <list>
 #include <string>
 #include <unistd.h>
 #include <vector>
+
+#include "engine/log_file.h"
 
 namespace {
 
@@ -62,6 +65,14 @@ bool run(const std::string& directory, const std::vector<std::string>& op) {
   if (op[0] == "rename") return ::rename(path.c_str(), (directory + "/" + op[2]).c_str()) == 0;
   if (op[0] == "remove") return ::unlink(path.c_str()) == 0;
   if (op[0] == "link") return ::symlink(op[2].c_str(), path.c_str()) == 0;
+  if (op[0] == "log") {
+    static std::list<st8::state::LogFile> open_logs;
+    st8::state::LogFile& file = open_logs.emplace_back();
+    errno = file.open(path);
+    if (errno == 0) errno = file.append(op[2]);
+    if (errno == 0) errno = file.sync();
+    return errno == 0;
+  }
   return false;
 }
 

@@ -107,9 +107,10 @@ class Engine {
 
   virtual std::unique_ptr<EngineSnapshot> snapshot() const = 0;
 
-  // Writes the whole batch, or nothing. Errors: kPreconditionFailed (an expectation did not hold; nothing written),
-  // kUnavailable (nothing written: disk full before the write), kOutcomeUnknown (the write or its sync failed; it may
-  // be there after a restart, and the engine accepts no more writes until reopened).
+  // Writes the whole batch, or nothing. Nobody reads any of it before it is as durable as was asked for. Errors:
+  // kPreconditionFailed (an expectation did not hold; nothing written), kUnavailable (nothing written: disk full before the
+  // write), kOutcomeUnknown (the write or its sync failed; it may be there after a restart, reads stand on what was before, and
+  // the engine accepts no more writes until reopened).
   virtual Status commit(const Batch& batch, std::span<const Expectation> expectations, Durability durability) = 0;
 
   // A hint that much in these ranges (none: in all) was deleted or written and should now lie as tightly as it can. May take
