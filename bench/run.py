@@ -30,6 +30,8 @@ class Bench:
         self.quick = options.quick
         self.bin = os.path.join(ROOT, "build/release/bin")
         self.tools = os.path.join(ROOT, "build/release/bench")
+        if options.scratch:
+            os.makedirs(options.scratch, exist_ok=True)
         self.scratch = tempfile.mkdtemp(prefix="st8-bench-", dir=options.scratch)
         os.chmod(self.scratch, 0o711)  # PostgreSQL runs as a user of its own.
         self.rounds = 1 if self.quick else 5
