@@ -82,7 +82,7 @@ class RocksLogFile final : public rocksdb::FSWritableFile {
   std::string path_;
   std::shared_ptr<Logs> logs_;
   LogFile file_;
-  std::uint64_t size_ = 0;  // As RocksDB believes.
+  std::uint64_t size_ = 0;                  // As RocksDB believes.
   std::atomic<std::uint64_t> appended_{0};  // How often.
   std::mutex sync_mutex_;
   std::uint64_t synced_ = 0;  // Guarded by sync_mutex_, as is closed_: of appended_.
