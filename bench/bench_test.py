@@ -10,6 +10,7 @@ import unittest
 import xml.dom.minidom
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import quiet  # noqa: E402
 import report  # noqa: E402
 import run  # noqa: E402
 import servers  # noqa: E402
@@ -49,6 +50,50 @@ class Rows(unittest.TestCase):
     def test_a_workload_that_did_not_happen_fails(self):
         with self.assertRaisesRegex(RuntimeError, "7 where 1000 were to be"):
             run.expect("changes", 7, 1000)
+
+
+class Turns(unittest.TestCase):
+    def half(self, *taken):
+        log = quiet.Log()
+        return quiet.half(log, [(part, number) for number, part in enumerate(taken)]), log
+
+    def test_the_half_is_kept_in_which_others_had_least(self):
+        kept, log = self.half(0.3, 0.02, 0.5, 0.1, 0.4, 0.05)
+        self.assertEqual(kept, [1, 3, 5])
+        self.assertEqual((log.kept, log.left_out), ([0.02, 0.1, 0.05], [0.3, 0.5, 0.4]))
+        self.assertEqual(self.half(0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)[0], [3, 4, 5, 6])
+
+    def test_all_are_kept_where_nobody_takes_anything_and_where_there_are_few(self):
+        self.assertEqual(self.half(0.0, 0.001, 0.0, 0.009, 0.0, 0.01)[0], [0, 1, 2, 3, 4, 5])
+        self.assertEqual(self.half(0.9, 0.1, 0.8, 0.1, 0.9)[0], [0, 1, 2, 3, 4])
+
+    def test_what_a_turn_gave_has_no_say(self):
+        log = quiet.Log()
+        self.assertEqual(quiet.half(log, [(0.2, 100), (0.1, 1), (0.2, 100), (0.1, 2), (0.2, 100), (0.1, 3)]), [1, 2, 3])
+
+    def test_a_turn_knows_what_was_taken_meanwhile(self):
+        with tempfile.TemporaryDirectory() as place:
+            stat = os.path.join(place, "stat")
+            with open(stat, "w") as out:
+                out.write("cpu  100 1 20 700 5 0 4 170 50 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+            self.assertEqual(quiet.processors(stat), (1000, 170))
+        taken, result = quiet.watched(lambda: "done")
+        self.assertEqual(result, "done")
+        self.assertTrue(0 <= taken <= 1)
+
+    def test_rows_are_made_of_the_turns_that_were_kept(self):
+        made = bench()
+        runs, measured = iter(range(8)), quiet.watched
+        quiet.watched = lambda one: (0.5 if next(runs) % 2 else 0.02, one())
+        try:
+            numbers = iter(range(8))
+            pairs = made.interleave(lambda: next(numbers), lambda: "peer", 8)
+        finally:
+            quiet.watched = measured
+        self.assertEqual(pairs, [(0, "peer"), (2, "peer"), (4, "peer"), (6, "peer")])
+        self.assertEqual(made.taken.summary(), {"kept": 4, "kept_mean": 0.02, "left_out": 4, "left_out_mean": 0.5})
+        self.assertIn("2% of the processors taken by others in 4 turns, 50% in 4 that were left out", report.taken(made.taken.summary()))
+        self.assertEqual(report.taken(None), "")
 
 
 class Tools(unittest.TestCase):

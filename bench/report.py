@@ -27,7 +27,15 @@ def number(value):
 
 def when_line(machine):
     return (f"fdatasync {machine['append_us']:.0f} µs appending and {machine['overwrite_us']:.0f} µs overwriting 4 KiB, load average "
-            f"{machine.get('load', 0):.1f}; {machine['date']}; {machine['mode']} run, commit {machine['commit']}")
+            f"{machine.get('load', 0):.1f}{taken(machine.get('taken'))}; {machine['date']}; {machine['mode']} run, commit {machine['commit']}")
+
+
+def taken(summary):
+    """What others had of the processors while this group was measured (bench/quiet.py)."""
+    if not summary:
+        return ""
+    text = f", {summary['kept_mean']:.0%} of the processors taken by others in {summary['kept']} turns"
+    return text + (f", {summary['left_out_mean']:.0%} in {summary['left_out']} that were left out" if summary["left_out"] else "")
 
 
 def measured_when(rows):
@@ -77,7 +85,8 @@ def markdown(rows, machine, commands):
         "# Benchmarks",
         "",
         "Written by `./dev bench`. st8d runs as a user starts it; peers run with their defaults, at the same durability, in turn with st8d",
-        "(A B A B …) in one run. A ratio is the median of the ratios of neighbouring runs; only ratios carry over to other machines.",
+        "(A B A B …) in one run. A ratio is the median of the ratios of neighbouring runs; only ratios carry over to other machines. Of the turns of a row",
+        "that half is kept in which the host of this virtual machine gave least of the processors' time to others, whatever they gave (`bench/quiet.py`).",
         "",
         f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory']} GiB, {machine['filesystem']}.",
         *([] if any("machine" in row for row in rows) else ["", when_line(machine)]),

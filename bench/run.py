@@ -17,6 +17,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import quiet  # noqa: E402
 import report  # noqa: E402
 import rollouts  # noqa: E402
 import servers  # noqa: E402
@@ -34,9 +35,10 @@ class Bench:
             os.makedirs(options.scratch, exist_ok=True)
         self.scratch = tempfile.mkdtemp(prefix="st8-bench-", dir=options.scratch)
         os.chmod(self.scratch, 0o711)  # PostgreSQL runs as a user of its own.
-        self.rounds = 1 if self.quick else 5
-        self.seconds = 0.8 if self.quick else 5.0
+        self.rounds = 1 if self.quick else 12
+        self.seconds = 0.8 if self.quick else 2.0
         self.rows = []
+        self.taken = quiet.Log()
 
     # -- tools ------------------------------------------------------------------------------------------------------
     def directory(self, name):
@@ -80,12 +82,13 @@ class Bench:
             arguments += [f"--{name}", value]
         return self.tool("etcd_load", *arguments)
 
+    def turns(self, one, rounds=None):
+        """What `one` gives, again and again; of many turns the half in which the host gave least of the processors' time to others (bench/quiet.py)."""
+        return quiet.half(self.taken, [quiet.watched(one) for _ in range(rounds or self.rounds)])
+
     def interleave(self, ours, theirs, rounds=None):
-        """Both in turn; each gives a run (dict). The first pair warms up and is dropped in a full run."""
-        pairs = []
-        for _ in range(rounds or self.rounds):
-            pairs.append((ours(), theirs()))
-        return pairs
+        """Both in turn; each gives a run (dict)."""
+        return self.turns(lambda: (ours(), theirs()), rounds)
 
     def add(self, workload, against, pairs, must=None, reach=None, value="per_second", unit="/s", lower_is_better=False, invert=False, note=None):
         """A row from pairs of runs. `invert`: the value is a time, and the ratio says how many times sooner we are."""
@@ -119,8 +122,8 @@ class Bench:
                      self.interleave(apply64, lambda: self.etcd(etcd, "put", 64)), 1.3, 2)
             # One load of ours for both: the store grows no further for a row without a goal. Both are written to by turns for seconds at a time, with
             # merging and checkpoints of their own, so single ratios were 1.4 to 2.4 within a run: more of them.
-            rounds = self.rounds if self.quick else 2 * self.rounds + 1
-            runs = [(apply64(), commit.run(64, self.seconds), three_rows.run(64, self.seconds)) for _ in range(rounds)]
+            rounds = self.rounds if self.quick else 2 * self.rounds
+            runs = self.turns(lambda: (apply64(), commit.run(64, self.seconds), three_rows.run(64, self.seconds)), rounds)
             expect("operations in PostgreSQL's log whose chain of hashes is right", *commit.verified())
             self.add("apply of one 1 KiB document, 64 clients", "PostgreSQL 15, the same commit as one CTE", [(ours, whole) for ours, whole, _ in runs], 2, 3,
                      note="bench/peers/commit.sql; pgbench gives the mean, not the median, of its latency")
@@ -212,9 +215,9 @@ class Bench:
     def crowd(self):
         with self.st8d() as st8:
             self.load_documents(st8, "bench", 1000)
-            alone = [self.http(st8, "get", 1) for _ in range(self.rounds)]
+            alone = self.turns(lambda: self.http(st8, "get", 1))
             crowd = Crowd(st8, idle=2000, streams=500, slow=50)
-            beside = [self.http(st8, "get", 1) for _ in range(self.rounds)]
+            beside = self.turns(lambda: self.http(st8, "get", 1))
             crowd.close()
             self.add("p99 of a working client beside 2,000 idle connections, 500 streams, 50 one-byte-a-second clients", "without them",
                      list(zip(beside, alone)), 2, 1.2, "p99_us", "µs", lower_is_better=True)
@@ -283,8 +286,11 @@ class Bench:
         """Each round compares two revisions that nobody has compared before; then the same two once more."""
         scope = {"namespace": "large", "branch": "main"}
         head = lambda: st8.call("GET", "/v1/resolve?namespace=large&branch=main&at=@")["revision"]  # noqa: E731
-        rows = {"contents of both sides": [], "keys and hashes": [], "contents of both sides, asked for again": []}
-        for number in range(self.rounds):
+        rows = ("contents of both sides", "keys and hashes", "contents of both sides, asked for again")
+        numbers = iter(range(1_000_000))
+
+        def once():
+            number = next(numbers)
             before = head()
             st8.call("POST", "/v1/apply?changes=none", {"scope": scope, "message": "changed", "documents": [
                 {"key": key_name((i * 97 + number * 31) % count), "content": kibibyte(time.time_ns() + i)} for i in range(changed)]})
@@ -301,10 +307,11 @@ class Bench:
                 expect("files of git diff --stat", len(out.splitlines()) - 1, changed)
                 return {"ms": took}
 
-            for what, pairs in rows.items():
-                pairs.append((ours("keys" if what.startswith("keys") else "full"), theirs()))
-        for what, pairs in rows.items():
-            self.add(f"diff, {changed:,} changed key(s) of {label}: {what}", "git diff --stat", pairs, must, reach, "ms", "ms", invert=True)
+            return {what: (ours("keys" if what.startswith("keys") else "full"), theirs()) for what in rows}
+
+        measured = self.turns(once)
+        for what in rows:
+            self.add(f"diff, {changed:,} changed key(s) of {label}: {what}", "git diff --stat", [turn[what] for turn in measured], must, reach, "ms", "ms", invert=True)
 
     def disk(self):
         revisions, files = (800, 100) if self.quick else (10000, 1000)
@@ -339,7 +346,7 @@ class Bench:
         the machine is shared, the p99 of some seconds changes by several times within a minute; so a gc is compared with both of its neighbours,
         by the geometric mean of theirs."""
         warmup = 0.5
-        took = max(3, self.seconds)
+        took = 3 if self.quick else 5
         notes = []
 
         def writers(**more):
@@ -460,6 +467,7 @@ class Bench:
         for name in names:
             print(name, flush=True)
             sync = self.tool("sync_probe", self.scratch)  # Of this group: a disk changes within minutes where it is shared.
+            self.taken = quiet.Log()
             began = time.monotonic()
             try:
                 getattr(self, name)()
@@ -626,7 +634,7 @@ def machine(bench, sync):
     filesystem = subprocess.run(["findmnt", "-n", "-o", "FSTYPE", "-T", bench.options.scratch], capture_output=True, text=True).stdout.strip()
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip() or "unknown"
     return {"cpu": cpu, "cores": os.cpu_count(), "memory": memory, "filesystem": filesystem, "date": datetime.date.today().isoformat(),
-            "mode": "quick" if bench.quick else "full", "commit": commit, "load": os.getloadavg()[0], **sync}
+            "mode": "quick" if bench.quick else "full", "commit": commit, "load": os.getloadavg()[0], "taken": bench.taken.summary(), **sync}
 
 
 def keep(bench, sync):
