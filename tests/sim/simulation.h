@@ -334,14 +334,19 @@ class Simulation final : public Source, public EffectRunner {
         crash("at a write");
         return;
       }
+      check_asleep(now_);
+      check_asleep(next_time() - 1);
       if (!moved_ && results_.empty()) return;
     }
   }
-  void advance() {
+  std::int64_t next_time() const {
     std::int64_t next = now_ + 1'000'000;
     if (!in_flight_.empty()) next = std::min(next, in_flight_.begin()->first);
     if (wake_) next = std::min(next, wake_->micros);
-    now_ = std::max(now_ + 1, next);
+    return next;
+  }
+  void advance() {
+    now_ = std::max(now_ + 1, next_time());
     while (!in_flight_.empty() && in_flight_.begin()->first <= now_) {
       const Flight flight = std::move(in_flight_.begin()->second);
       in_flight_.erase(in_flight_.begin());
@@ -547,6 +552,27 @@ class Simulation final : public Source, public EffectRunner {
   Hash content_of(std::uint64_t revision) const {
     const FileEntry entry{"value", 0644, Hash::of(revisions_[revision - 1].value)};
     return content_hash({&entry, 1});
+  }
+
+  // An executor looks only at targets that are on its agenda: one that looks at all of them must find nothing more to do, neither
+  // now nor before somebody is to be woken.
+  void check_asleep(std::int64_t at) {
+    if (at < now_ || !coordinator_ || !violation_.empty() || moved_ || !results_.empty()) return;
+    each_open([&](RolloutId id, const RolloutStanding&) {
+      const Executor* executor = coordinator_->executor(id);
+      if (executor == nullptr || executor->state().phase == RolloutPhase::kPending ||
+          (executor->state().phase == RolloutPhase::kRunning && !executor->state().wave_started)) {
+        return;  // What surrounds them decides, too.
+      }
+      Executor attentive = *executor;
+      attentive.look_at_all();
+      attentive.decide(Timestamp{at}, {});
+      const auto events = attentive.take_events();
+      if (events.empty() && attentive.take_effects().empty()) return;
+      violate("8: " + id.str() + " sleeps where " +
+              (events.empty() ? std::string("an effect") : std::string(event_kind_name(events.front().kind))) +
+              " is due at " + std::to_string(at / 1000) + " ms, and waits for " + executor->waiting_for());
+    });
   }
 
   void check_instant() {

@@ -28,6 +28,7 @@ std::string bounded(std::string text) {
 Executor::Executor(std::shared_ptr<const Plan> plan, RolloutState state, Timestamp now)
     : plan_(std::move(plan)), state_(std::move(state)) {
   if (is_final(state_.phase)) return;
+  look_at_all();
   for (std::uint32_t i = 0; i < state_.targets.size(); ++i) {
     const TargetProgress progress = state_.targets[i];
     if (!progress.running) continue;
@@ -56,18 +57,66 @@ Executor::Executor(std::shared_ptr<const Plan> plan, RolloutState state, Timesta
   }
 }
 
+void Executor::Tally::count(const TargetProgress& target, int by) {
+  const auto add = [by](std::int64_t& number, bool counts) {
+    if (counts) number += by;
+  };
+  const bool away = target.touched && target.stage != TargetStage::kRestored;
+  add(running, target.running);
+  add(unknown, target.unknown);
+  add(unrestored, away);
+  add(untried, away && !(target.stage == TargetStage::kRestoring && target.failures >= kRestoreFailuresBeforeAppend));
+}
+
 bool Executor::emit(RolloutEvent event, Timestamp now) {
   if (broken_) return false;
   event.sequence = state_.events + 1;
   event.at = now;
   event.detail = bounded(std::move(event.detail));
+  const TargetProgress* target = event.target < state_.targets.size() ? &state_.targets[event.target] : nullptr;
+  if (target != nullptr) tally_.count(*target, -1);
   if (auto applied = state_.apply(*plan_, event); !applied) {
     // The tables say no: standing still is better than doing what they forbid.
     broken_ = applied.error();
     return false;
   }
+  if (target != nullptr) {
+    tally_.count(*target, 1);
+    look_at(event.target);
+  }
+  switch (event.kind) {
+    case EventKind::kResumed:
+      look_at_all();  // What was unknown may be forgotten, and the waves may begin anew.
+      break;
+    case EventKind::kWaveStarted:
+      wave_stale_ = true;
+      break;
+    case EventKind::kGateStarted:
+      bake_.reset(state_.targets.size());
+      unsettled_.clear();
+      break;
+    case EventKind::kRollbackStarted:
+      restores_.reset(state_.targets.size());
+      break;
+    default:
+      break;
+  }
   events_.push_back(std::move(event));
   return true;
+}
+
+void Executor::look_at_all() {
+  tally_ = {};
+  for (const TargetProgress& target : state_.targets) tally_.count(target, 1);
+  restores_.reset(state_.targets.size());
+  bake_.reset(state_.targets.size());
+  wave_stale_ = true;
+}
+
+void Executor::look_at(std::uint32_t target) {
+  restores_.add(target);
+  bake_.add(target);
+  if (!wave_stale_ && places_[target] != RolloutEvent::kNone) wave_.add(places_[target]);
 }
 
 RolloutEvent Executor::about(EventKind kind, std::uint32_t target) const {
@@ -92,6 +141,7 @@ void Executor::wake(Timestamp at) {
 void Executor::take(const EffectResult& result, Timestamp now) {
   if (in_flight_.erase(result.effect) == 0 || is_final(state_.phase)) return;
   const Effect& effect = result.effect;
+  if (effect.target < state_.targets.size()) look_at(effect.target);
   if (effect.kind == Effect::Kind::kProbe) {
     take_probe(result, now);
     return;
@@ -511,11 +561,11 @@ void Executor::run(Timestamp now, const Surroundings& surroundings) {
     event.detail = why;
     emit(std::move(event), now);
   };
-  for (const TargetProgress& target : state_.targets) {
-    if (target.unknown) {
-      pause_for_person(target.error);
-      return;
-    }
+  if (tally_.unknown > 0) {
+    pause_for_person(std::find_if(state_.targets.begin(), state_.targets.end(), [](const TargetProgress& target) {
+                       return target.unknown;
+                     })->error);
+    return;
   }
   const auto failed = [&](const std::string& why) {
     if (plan_->policy.rollback_auto) {
@@ -569,7 +619,6 @@ void Executor::run(Timestamp now, const Surroundings& surroundings) {
     emit(std::move(event), now);
     return;
   }
-  const Wave& wave = plan_->waves[state_.wave];
   if (!state_.wave_started) {
     if (!surroundings.frozen.empty()) {
       waiting_ = surroundings.frozen;
@@ -581,9 +630,9 @@ void Executor::run(Timestamp now, const Surroundings& surroundings) {
     event.wave = state_.wave;
     emit(std::move(event), now);
   }
-  bool done = true;
-  for (const std::uint32_t target : wave.targets) done = advance_target(target, now) && done;
-  if (!done || state_.phase != RolloutPhase::kRunning || state_.failed_targets > plan_->policy.failures_max) return;
+  if (!advance_wave(now) || state_.phase != RolloutPhase::kRunning ||
+      state_.failed_targets > plan_->policy.failures_max)
+    return;
   if (!gates_passed(now)) return;
   RolloutEvent event;
   event.kind = EventKind::kWaveCompleted;
@@ -591,13 +640,48 @@ void Executor::run(Timestamp now, const Surroundings& surroundings) {
   emit(std::move(event), now);
 }
 
-bool Executor::advance_target(std::uint32_t index, Timestamp now) {
+bool Executor::advance_wave(Timestamp now) {
+  const std::vector<std::uint32_t>& targets = plan_->waves[state_.wave].targets;
+  if (std::exchange(wave_stale_, false)) {
+    places_.assign(state_.targets.size(), RolloutEvent::kNone);
+    for (std::uint32_t place = 0; place < targets.size(); ++place) places_[targets[place]] = place;
+    wave_.reset(targets.size());
+    open_.assign(targets.size(), true);
+    open_count_ = targets.size();
+    want_room_.clear();
+  }
+  std::vector<std::uint32_t> places = wave_.take(now);
+  // Of those that wait for room as many as there is room for, each in its turn among the others.
+  std::size_t room = plan_->policy.strategy.parallel_max;
+  room -= std::min(room, in_flight_.size());
+  for (auto place = want_room_.begin(); place != want_room_.end() && room > 0; ++place, --room)
+    places.push_back(*place);
+  std::sort(places.begin(), places.end());
+  places.erase(std::unique(places.begin(), places.end()), places.end());
+  for (const std::uint32_t place : places) {
+    ++looks_;
+    const Need need = advance_target(targets[place], place, now);
+    if (need == Need::kRoom) {
+      want_room_.insert(place);
+    } else {
+      want_room_.erase(place);
+    }
+    const bool open = need != Need::kNothing;
+    if (open && !open_[place]) ++open_count_;
+    if (!open && open_[place]) --open_count_;
+    open_[place] = open;
+  }
+  if (const auto at = wave_.next()) wake(*at);
+  return open_count_ == 0;
+}
+
+Executor::Need Executor::advance_target(std::uint32_t index, std::uint32_t place, Timestamp now) {
   const TargetProgress& progress = state_.targets[index];
-  if (progress.failed) return true;
+  if (progress.failed) return Need::kNothing;
   const auto op_index = progress.next_op;
-  if (op_index >= plan_->ops.size()) return true;
+  if (op_index >= plan_->ops.size()) return Need::kNothing;
   const PlannedOp& op = plan_->ops[op_index];
-  if (plan_->wave_of(plan_->targets[index], op) != state_.wave) return true;
+  if (plan_->wave_of(plan_->targets[index], op) != state_.wave) return Need::kNothing;
   if (progress.running) {
     if (op.kind == OpKind::kHealth) {
       const HealthCheck& check = plan_->policy.health[op.index];
@@ -609,44 +693,62 @@ bool Executor::advance_target(std::uint32_t index, Timestamp now) {
                                 (probe_state.last_error.empty() ? "" : ": " + probe_state.last_error);
         probes_.erase({index, op.index});
         op_failed(index, {ErrorCode::kUnprocessable, why, ""}, false, "", now);
-        return false;
+        return Need::kTime;
       }
-      wake(deadline);
-      probe(index, op.index, now);
+      const auto next = probe(index, op.index, now);
+      wave_.add_at(place, next ? std::min(deadline, *next) : deadline);
     }
-    return false;
+    return Need::kTime;
   }
-  if (progress.unknown) return false;
+  if (progress.unknown) return Need::kTime;
   if (progress.retry_at && *progress.retry_at > now) {
-    wake(*progress.retry_at);
-    return false;
+    wave_.add_at(place, *progress.retry_at);
+    return Need::kTime;
   }
-  if (op.kind != OpKind::kHealth && in_flight_.size() >= plan_->policy.strategy.parallel_max) return false;
+  if (op.kind != OpKind::kHealth && in_flight_.size() >= plan_->policy.strategy.parallel_max) return Need::kRoom;
   RolloutEvent event = about(EventKind::kOpStarted, index);
   event.op = op_index;
   event.attempt = progress.attempt + 1;
   const std::uint32_t attempt = event.attempt;
-  if (!emit(std::move(event), now)) return false;
+  if (!emit(std::move(event), now)) return Need::kTime;
   if (op.kind == OpKind::kHealth) {
     Probe fresh;
     fresh.started_at = fresh.next_at = now;
     probes_[{index, op.index}] = fresh;
-    probe(index, op.index, now);
+    probe(index, op.index,
+          now);  // When the next one is to be is asked in the next turn: the event has put it on the agenda.
   } else {
     start({Effect::Kind::kOp, index, op_index, 0, attempt});
   }
-  return false;
+  return Need::kTime;
 }
 
-void Executor::probe(std::uint32_t index, std::uint32_t check, Timestamp now) {
+std::optional<Timestamp> Executor::probe(std::uint32_t index, std::uint32_t check, Timestamp now) {
   const Effect effect{Effect::Kind::kProbe, index, RolloutEvent::kNone, check, 0};
-  if (in_flight_.contains(effect)) return;
+  if (in_flight_.contains(effect)) return std::nullopt;
   const Probe& state = probes_[{index, check}];
-  if (state.next_at > now) {
-    wake(state.next_at);
-    return;
-  }
+  if (state.next_at > now) return state.next_at;
   start(effect);
+  return std::nullopt;
+}
+
+bool Executor::bake_settled(Timestamp now) {
+  for (const std::uint32_t target : bake_.take(now)) {
+    ++looks_;
+    unsettled_.erase(target);
+    if (state_.targets[target].stage != TargetStage::kActivated || state_.targets[target].failed) continue;
+    std::optional<Timestamp> next;
+    for (std::uint32_t check = 0; check < plan_->policy.health.size(); ++check) {
+      if (!plan_->policy.health[check].bake) continue;
+      const auto at = probe(target, check, now);
+      if (at && (!next || *at < *next)) next = at;
+      // The bake does not end on a bad reading: the next ones decide.
+      if (probes_[{target, check}].successes == 0) unsettled_.insert(target);
+    }
+    if (next) bake_.add_at(target, *next);
+  }
+  if (const auto at = bake_.next()) wake(*at);
+  return unsettled_.empty();
 }
 
 bool Executor::gates_passed(Timestamp now) {
@@ -673,16 +775,7 @@ bool Executor::gates_passed(Timestamp now) {
       if (!analysis_passed(gate, now)) return false;
       pass = true;
     } else if (!pass && gate.kind == Gate::Kind::kBake) {
-      bool settled = true;
-      for (std::uint32_t i = 0; i < state_.targets.size(); ++i) {
-        if (state_.targets[i].stage != TargetStage::kActivated || state_.targets[i].failed) continue;
-        for (std::uint32_t check = 0; check < plan_->policy.health.size(); ++check) {
-          if (!plan_->policy.health[check].bake) continue;
-          probe(i, check, now);
-          // The bake does not end on a bad reading: the next ones decide.
-          settled = settled && probes_[{i, check}].successes > 0;
-        }
-      }
+      const bool settled = bake_settled(now);
       pass = now >= end && settled;
       waiting_ = "the bake";
     } else if (!pass) {
@@ -724,12 +817,13 @@ bool Executor::analysis_passed(const Gate& gate, Timestamp now) {
 
 void Executor::restore_where_due(Timestamp now) {
   const bool all = state_.phase == RolloutPhase::kRollingBack;
-  for (std::uint32_t i = 0; i < state_.targets.size(); ++i) {
+  for (const std::uint32_t i : restores_.take(now)) {
+    ++looks_;
     const TargetProgress& progress = state_.targets[i];
     if (!progress.touched || progress.running || progress.stage == TargetStage::kRestored) continue;
     if (!all && !progress.failed) continue;
     if (progress.stage == TargetStage::kRestoring && progress.retry_at && *progress.retry_at > now) {
-      wake(*progress.retry_at);
+      restores_.add_at(i, *progress.retry_at);
       continue;
     }
     RolloutEvent event = about(EventKind::kRestoreStarted, i);
@@ -738,18 +832,13 @@ void Executor::restore_where_due(Timestamp now) {
     if (!emit(std::move(event), now)) return;
     start({Effect::Kind::kRestore, i, RolloutEvent::kNone, 0, attempt});
   }
+  if (const auto at = restores_.next()) wake(*at);
 }
 
 void Executor::roll_back(Timestamp now) {
   restore_where_due(now);
-  bool restored = true;
-  bool tried = true;
-  for (const TargetProgress& progress : state_.targets) {
-    if (progress.running) restored = tried = false;
-    if (!progress.touched || progress.stage == TargetStage::kRestored) continue;
-    restored = false;
-    tried = tried && progress.stage == TargetStage::kRestoring && progress.failures >= kRestoreFailuresBeforeAppend;
-  }
+  const bool restored = tally_.running == 0 && tally_.unrestored == 0;
+  const bool tried = tally_.running == 0 && tally_.untried == 0;
   const bool append = state_.outcome == RolloutPhase::kRolledBack && !plan_->promoted.is_root();
   if (append && !state_.append_done && !state_.append_running && (restored || tried)) {
     if (state_.append_retry_at && *state_.append_retry_at > now) {

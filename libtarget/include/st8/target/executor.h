@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "st8/target/agenda.h"
 #include "st8/target/rollout.h"
 
 namespace st8::target {
@@ -88,6 +89,10 @@ class Executor {
   const RolloutState& state() const { return state_; }
   bool finished() const { return is_final(state_.phase); }
   std::size_t in_flight() const { return in_flight_.size(); }
+  // How many targets decide() has looked at so far: what it cost. Those of which nothing is to be said are not looked at.
+  std::uint64_t looks() const { return looks_; }
+  // The next decide() looks at all of them. It finds nothing that it would not have found without: the simulation asks.
+  void look_at_all();
   // Set when the executor wanted an event that the tables refuse: a bug. The rollout then stands still.
   const std::optional<Error>& broken() const { return broken_; }
 
@@ -109,14 +114,30 @@ class Executor {
     std::string last_error;
   };
 
+  // How many targets stand so; derived from state_.
+  struct Tally {
+    std::int64_t running = 0;
+    std::int64_t unknown = 0;
+    std::int64_t unrestored = 0;  // Touched, and not put back.
+    std::int64_t untried = 0;     // Of these, those whose restore has not failed often enough to go on without it.
+    void count(const TargetProgress& target, int by);
+  };
+
+  // What a target of the wave needs.
+  enum class Need : std::uint8_t { kNothing, kTime, kRoom };  // kTime: an answer, or an hour on the agenda.
+
   bool emit(RolloutEvent event, Timestamp now);
+  void look_at(std::uint32_t target);  // In the next turn: something happened to it, or to an effect of it.
   RolloutEvent about(EventKind kind, std::uint32_t target) const;
   void start(Effect effect);
   void wake(Timestamp at);
   void run(Timestamp now, const Surroundings& surroundings);
-  bool advance_target(std::uint32_t target, Timestamp now);  // True: nothing is left to do in this wave.
+  bool advance_wave(Timestamp now);  // True: nothing is left to do in it but its gates.
+  Need advance_target(std::uint32_t target, std::uint32_t position, Timestamp now);
   bool gates_passed(Timestamp now);
-  void probe(std::uint32_t target, std::uint32_t check, Timestamp now);
+  bool bake_settled(Timestamp now);
+  // Begins a probe if it is time for one. When it will be; nullopt: one is on its way.
+  std::optional<Timestamp> probe(std::uint32_t target, std::uint32_t check, Timestamp now);
   void take_probe(const EffectResult& result, Timestamp now);
   bool analysis_passed(const Gate& gate, Timestamp now);
   void take_reading(const EffectResult& result, Timestamp now);
@@ -133,6 +154,20 @@ class Executor {
   std::vector<Effect> effects_;
   std::set<Effect> in_flight_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, Probe> probes_;  // By target and check.
+
+  // What to look at, so that a turn need not go over all targets. All of it follows from what is above and from state_, and is
+  // made anew where that changes as a whole: a wave or a gate begins, or the rollout goes on, or back.
+  Tally tally_;
+  Agenda restores_;  // Targets that may have to be put back.
+  Agenda wave_;      // Places in the wave.
+  bool wave_stale_ = true;
+  std::vector<std::uint32_t> places_;  // Of each target, in the wave; RolloutEvent::kNone: it is not in it.
+  std::vector<bool> open_;             // Of each place: something is left to do.
+  std::size_t open_count_ = 0;
+  std::set<std::uint32_t> want_room_;  // Places whose next operation waits for another to end.
+  Agenda bake_;                        // Targets that are probed through a bake.
+  std::set<std::uint32_t> unsettled_;  // Of these, those with a check that has not passed yet.
+  std::uint64_t looks_ = 0;
   std::optional<Readings> readings_;
   std::optional<Timestamp> wake_at_;
   std::string waiting_;
