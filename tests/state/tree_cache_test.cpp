@@ -220,6 +220,14 @@ TEST(StoredNodes, ReadsThroughTheCacheAndFromTheEngine) {
   ASSERT_TRUE(contents(cold, root));
   EXPECT_EQ(engine->stats().gets, gets);
   EXPECT_LE(cold_gets, 2 * empty.stats().nodes);
+  // Who writes keeps the nodes that there are now, and none that they lean on.
+  NodeCache writers(64 << 20);
+  const StoredNodes writing(*engine, writers, kNs, nullptr, Bases::kForgotten);
+  ASSERT_TRUE(contents(writing, root));
+  gets = engine->stats().gets;
+  ASSERT_TRUE(contents(writing, root));
+  EXPECT_EQ(engine->stats().gets, gets);
+  EXPECT_LT(writers.stats().nodes, empty.stats().nodes);
   // Another namespace sees nothing.
   const StoredNodes elsewhere(*engine, cache, {8});
   EXPECT_EQ(find(elsewhere, root, "k").error().code, ErrorCode::kGone);

@@ -43,7 +43,7 @@ class NodeTable {
 class GroupNodes final : public tree::NodeSource, public tree::NodeSink {
  public:
   GroupNodes(const Engine& engine, tree::NodeCache& cache, keyspace::NamespaceId ns)
-      : ns_(ns), stored_(engine, cache, ns) {}
+      : ns_(ns), stored_(engine, cache, ns, nullptr, tree::Bases::kForgotten) {}
 
   Result<std::shared_ptr<const tree::Node>> node(const tree::NodeLocation& location, const Hash& name) const override;
   std::shared_ptr<const tree::Node> cached(const Hash& name, RevisionNumber written_at) const override;

@@ -81,7 +81,7 @@ void Store::Impl::read_before_ahead(const ApplyRequest& request) {
   if (!found || found->id().value == 0) return;
   const auto branch = found->branch(request.branch.view());
   if (!branch || *branch == nullptr) return;
-  const tree::StoredNodes nodes(*core.engine, core.nodes, found->id());
+  const tree::StoredNodes nodes(*core.engine, core.nodes, found->id(), nullptr, tree::Bases::kForgotten);
   const auto ref = tree::find(nodes, (*branch)->head->revision.tree, key.view());
   if (!ref || !*ref || (*ref)->size > pipeline::ContentCache::kContentBytesMax) return;
   if (core.contents.find((*ref)->hash) == nullptr) ahead.begin(found->id(), key.view(), **ref);

@@ -296,9 +296,11 @@ Result<std::shared_ptr<const Node>> StoredNodes::node(const NodeLocation& locati
     version.written_at = written_at;
     return cache_->get_version(ns_, version, name_word);
   };
-  versions.keep = [&](RevisionNumber written_at, const std::shared_ptr<const Node>& node) {
-    cache_->put(ns_, written_at, node);
-  };
+  if (bases_ == Bases::kKept) {
+    versions.keep = [&](RevisionNumber written_at, const std::shared_ptr<const Node>& node) {
+      cache_->put(ns_, written_at, node);
+    };
+  }
   ST8_ASSIGN(auto node, load(location, name, versions));
   cache_->put(ns_, location.written_at, node);
   return node;

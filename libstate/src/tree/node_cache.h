@@ -60,14 +60,18 @@ class NodeCache {
   CacheRoom* const room_;
 };
 
+// Whether the cache keeps what was read only because a node leans on it. Who reads old revisions asks for it again, with each
+// version of the node. Who writes wants the newest version of each node and no other: a base would take the room of one.
+enum class Bases : std::uint8_t { kKept, kForgotten };
+
 // Nodes of one namespace: from the cache, else from the engine (verified, and kept in the cache). Thread-safe; the
 // engine, the cache and the snapshot must outlive it. Errors of node(): kGone when the engine has no body there (gc has
 // dropped it), kCorrupt when the body does not verify, and the engine's own.
 class StoredNodes final : public NodeSource {
  public:
   StoredNodes(const Engine& engine, NodeCache& cache, keyspace::NamespaceId ns,
-              const EngineSnapshot* snapshot = nullptr)
-      : engine_(&engine), cache_(&cache), ns_(ns), snapshot_(snapshot) {}
+              const EngineSnapshot* snapshot = nullptr, Bases bases = Bases::kKept)
+      : engine_(&engine), cache_(&cache), ns_(ns), snapshot_(snapshot), bases_(bases) {}
   Result<std::shared_ptr<const Node>> node(const NodeLocation& location, const Hash& name) const override;
   std::shared_ptr<const Node> cached(const Hash& name, RevisionNumber written_at) const override {
     return cache_->get(ns_, name, written_at);
@@ -82,6 +86,7 @@ class StoredNodes final : public NodeSource {
   NodeCache* cache_;
   keyspace::NamespaceId ns_;
   const EngineSnapshot* snapshot_;
+  Bases bases_;
 };
 
 // The nodes of edits not committed yet, over those that are: for the commits of a group, each building on the one
