@@ -4,8 +4,8 @@ The host of a virtual machine gives its processors to others now and then, up to
 was: who needs several processors at once to answer loses more by it than who needs one. So of many turns the half is kept in which least was taken. That
 is chosen by what the kernel counts as stolen and by nothing else: what a turn gave has no say, and neither have its sides, since a turn is a run of each."""
 
-FEW = 6        # So many turns cannot spare a half: all are kept.
-NOTHING = 0.01  # As much of the processors' time is taken by nobody, as far as one can tell.
+FEW = 6        # Fewer turns than this cannot spare a half: all are kept.
+NOTHING = 0.01  # Where no more of the processors' time is taken, nobody takes any, as far as one can tell.
 
 
 def processors(stat="/proc/stat"):
