@@ -361,12 +361,12 @@ class RocksEngine final : public Engine {
     gets_.fetch_add(1, std::memory_order_relaxed);
     ST8_FAILPOINT("engine.get");
     rocksdb::PinnableSlice value;
-    SnapshotPtr before = snapshot == nullptr ? before_commit() : nullptr;
-    ST8_ASSIGN(bool found, read(key, before != nullptr ? before.get() : to_rocks(snapshot), value));
-    if (snapshot == nullptr && before == nullptr && (before = before_commit()) != nullptr) [[unlikely]] {
+    bool found = false;
+    ST8_TRY(read_durable(snapshot, [&](const rocksdb::Snapshot* at) -> Status {
       value.Reset();
-      ST8_ASSIGN(found, read(key, before.get(), value));
-    }
+      ST8_ASSIGN(found, read(key, at, value));
+      return {};
+    }));
     if (!found) return std::optional<std::string>{};
     return std::optional<std::string>{std::in_place, value.data(), value.size()};
   }
@@ -375,11 +375,11 @@ class RocksEngine final : public Engine {
                                                            const EngineSnapshot* snapshot) const override {
     gets_.fetch_add(keys.size(), std::memory_order_relaxed);
     ST8_FAILPOINT("engine.get");
-    std::vector<std::optional<std::string>> values(keys.size());
-    SnapshotPtr before = snapshot == nullptr ? before_commit() : nullptr;
-    ST8_TRY(read_many(keys, before != nullptr ? before.get() : to_rocks(snapshot), values));
-    if (snapshot == nullptr && before == nullptr && (before = before_commit()) != nullptr) [[unlikely]]
-      ST8_TRY(read_many(keys, before.get(), values));
+    std::vector<std::optional<std::string>> values;
+    ST8_TRY(read_durable(snapshot, [&](const rocksdb::Snapshot* at) {
+      values.assign(keys.size(), std::nullopt);  // What a first look found may not be durable.
+      return read_many(keys, at, values);
+    }));
     return values;
   }
 
@@ -714,6 +714,16 @@ class RocksEngine final : public Engine {
     const std::lock_guard lock(before_mutex_);
     before_write_.swap(before);
     committing_.store(before_write_ != nullptr, std::memory_order_release);
+  }
+  // Reads by `read` what `snapshot` shows or, where that is null, what is durable: once more if a commit began meanwhile.
+  template <class Read>
+  Status read_durable(const EngineSnapshot* snapshot, const Read& read) const {
+    if (snapshot != nullptr) return read(to_rocks(snapshot));
+    SnapshotPtr before = before_commit();
+    ST8_TRY(read(before.get()));
+    if (before == nullptr && (before = before_commit()) != nullptr) [[unlikely]]
+      return read(before.get());
+    return {};
   }
   // Null: none is in progress.
   SnapshotPtr before_commit() const {
